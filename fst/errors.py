@@ -1,0 +1,37 @@
+"""The one exception for a user's mistake, and the guard that turns it into one line and an exit status."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+
+class UserError(Exception):
+    """Something the user can put right: the message says in one line what is wrong and how to fix it."""
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the program with `error: ...` and status 1 on a UserError, with status 130 on Ctrl-C: never a traceback."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        # The reader of our output went away: Python would complain once more while it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+
+
+def near(word: str, choices: list[str]) -> str:
+    """`, did you mean 'gogh'?` when a choice is close to the word; else the choices, sorted; empty without choices."""
+    import difflib
+
+    close = difflib.get_close_matches(word, choices, n=3, cutoff=0.6)
+    if close:
+        return ", did you mean " + " or ".join(f"'{match}'" for match in close) + "?"
+    return f"; choose from {', '.join(sorted(choices))}" if choices else ""

@@ -1,0 +1,127 @@
+"""VGG-16 and VGG-19 (Simonyan and Zisserman 2014) as frozen feature extractors, tapped by layer name.
+
+Oxford weights take RGB 0..255 minus their mean, and their features run to hundreds. Here the input after the mean and
+every bias are divided by 128: ReLU, max and average pooling are positively homogeneous, f(a·x) = a·f(x) for a > 0, so
+each feature is scaled by exactly 1/128, to order one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fst.errors import UserError, near
+
+CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+WIDTHS = (64, 128, 256, 512, 512)
+OXFORD_MEAN = (123.68, 116.779, 103.939)  # RGB, of the levels 0..255
+OXFORD_SCALE = 128.0
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def layer_names(architecture: str = "vgg16") -> list[str]:
+    """Every ReLU of an architecture in order: relu1_1, relu1_2, relu2_1, ... relu5_3 (VGG-16)."""
+    return [
+        f"relu{block}_{index}"
+        for block, count in enumerate(CONVOLUTIONS[architecture], start=1)
+        for index in range(1, count + 1)
+    ]
+
+
+def check_layers(layers: Iterable[str], architecture: str = "vgg16") -> None:
+    """Raise UserError for a name that is no ReLU of the architecture."""
+    known = layer_names(architecture)
+    for layer in layers:
+        if layer not in known:
+            raise UserError(f"unknown layer '{layer}'{near(layer, known)}")
+
+
+def smallest_side(layers: Iterable[str]) -> int:
+    """The least image side, in pixels, at which every one of the layers still has a 1×1 feature map."""
+    return max(2 ** (int(layer[4]) - 1) for layer in layers)
+
+
+def convolution_index(layer: str, architecture: str = "vgg16") -> int:
+    """torchvision's number of a layer's convolution: relu1_1 -> 0 ("features.0"), relu3_3 -> 14."""
+    block, index = (int(part) for part in re.findall(r"\d+", layer))
+    return sum(2 * count + 1 for count in CONVOLUTIONS[architecture][: block - 1]) + 2 * (index - 1)
+
+
+class VGGFeatures(nn.Module):
+    """Activations of a frozen VGG at named ReLUs, built no deeper than the deepest one tapped.
+
+    Args:
+        layers: the ReLUs that will be asked for, as ["relu1_2", "relu3_3"].
+        weights: tensors under torchvision's names ("features.0.weight", ...) up to the deepest layer.
+        architecture: "vgg16" or "vgg19".
+        normalisation: "oxford" (RGB 0..255 minus the mean, all over 128) or "imagenet" (torchvision's own weights).
+        pooling: "max", or "avg" as Gatys et al. prefer; average pooling is scaled so that activations keep their size.
+
+    Raises:
+        UserError: an unknown layer, or weights that do not reach the deepest one.
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[str],
+        weights: dict[str, Tensor],
+        *,
+        architecture: str = "vgg16",
+        normalisation: str = "oxford",
+        pooling: str = "max",
+    ) -> None:
+        super().__init__()
+        wanted = set(layers)
+        check_layers(wanted, architecture)
+        names = layer_names(architecture)
+        self.depth = 1 + max(names.index(layer) for layer in wanted)
+        self.names = names[: self.depth]
+        self.pooling = pooling
+        oxford = normalisation == "oxford"
+        scale = OXFORD_SCALE if oxford else 1.0
+        self.convolutions = nn.ModuleList()
+        for name in self.names:
+            convolution = _convolution(name, architecture, weights)
+            convolution.bias.data /= scale
+            self.convolutions.append(convolution)
+        mean = [level / 255 for level in OXFORD_MEAN] if oxford else IMAGENET_MEAN
+        std = [scale / 255] * 3 if oxford else IMAGENET_STD
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(False).eval()
+
+    def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """Features of RGB (N, 3, H, W) in [0, 1] by layer name, computed no deeper than the deepest layer asked for."""
+        wanted = set(layers)
+        found: dict[str, Tensor] = {}
+        x = (image - self.mean) / self.std
+        for name, convolution in zip(self.names, self.convolutions, strict=True):
+            if name.endswith("_1") and name != "relu1_1":
+                x = self._pool(x)
+            x = torch.relu(convolution(x))
+            if name in wanted:
+                found[name] = x
+            if len(found) == len(wanted):
+                break
+        return found
+
+    def _pool(self, x: Tensor) -> Tensor:
+        if self.pooling == "max":
+            return nn.functional.max_pool2d(x, 2)
+        # A mean of four is smaller than their maximum: doubled, activations keep their size down the network,
+        # the correction for VGG-19 of K. Crowson's style-transfer-pytorch.
+        return nn.functional.avg_pool2d(x, 2) * 2
+
+
+def _convolution(layer: str, architecture: str, weights: dict[str, Tensor]) -> nn.Conv2d:
+    block, index = int(layer[4]), int(layer[6:])
+    inputs = WIDTHS[block - 1] if index > 1 else (3, *WIDTHS)[block - 1]
+    convolution = nn.Conv2d(inputs, WIDTHS[block - 1], 3, padding=1)
+    number = convolution_index(layer, architecture)
+    convolution.weight.data = weights[f"features.{number}.weight"].float().clone()
+    convolution.bias.data = weights[f"features.{number}.bias"].float().clone()
+    return convolution

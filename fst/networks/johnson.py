@@ -1,0 +1,34 @@
+"""Johnson, Alahi and Fei-Fei 2016, table 1 of the supplement, as practised since: instance norm, resize-convolution."""
+
+from torch import Tensor, nn
+
+from fst.networks.blocks import AnySize, ConvBlock, ResidualBlock, centred, uncentred
+
+
+class Johnson(AnySize):
+    """The transform network most released styles use; 1,679,235 parameters at width 32, depth 5.
+
+    Departures from the paper, all common since: reflection padding in every convolution instead of one of 40 pixels,
+    nearest-neighbour upsampling before a convolution instead of transposed convolutions, instance instead of batch
+    normalisation (Ulyanov et al. 2016), and a linear output instead of a scaled tanh, which saturates.
+
+    Args:
+        width: channels at full resolution; twice and four times as many at 1/2 and 1/4.
+        depth: residual blocks at 1/4.
+        norm: "instance" or "batch".
+    """
+
+    def __init__(self, width: int = 32, depth: int = 5, norm: str = "instance") -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            ConvBlock(3, width, 9, norm=norm),
+            ConvBlock(width, 2 * width, 3, stride=2, norm=norm),
+            ConvBlock(2 * width, 4 * width, 3, stride=2, norm=norm),
+            *(ResidualBlock(4 * width, norm) for _ in range(depth)),
+            ConvBlock(4 * width, 2 * width, 3, upsample=2, norm=norm),
+            ConvBlock(2 * width, width, 3, upsample=2, norm=norm),
+            ConvBlock(width, 3, 9, norm=None, relu=False),
+        )
+
+    def paint(self, image: Tensor) -> Tensor:
+        return uncentred(self.layers(centred(image)))

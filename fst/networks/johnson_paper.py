@@ -1,0 +1,53 @@
+"""The transform network exactly as Johnson, Alahi and Fei-Fei 2016 print it (supplement, table 1)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fst.networks.blocks import AnySize, centred, normalisation
+
+
+class ValidResidualBlock(nn.Module):
+    """Two 3×3 convolutions without padding; the identity is cropped by 2 pixels a side to match (supplement, fig. 1)."""
+
+    def __init__(self, channels: int, norm: str) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3), normalisation(norm, channels), nn.ReLU(),
+            nn.Conv2d(channels, channels, 3), normalisation(norm, channels),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., 2:-2, 2:-2] + self.body(x)
+
+
+def _layer(convolution: nn.Module, norm: str) -> nn.Sequential:
+    return nn.Sequential(convolution, normalisation(norm, convolution.out_channels), nn.ReLU())
+
+
+class JohnsonPaper(AnySize):
+    """The paper's network: for comparison, not for use. It draws the checkerboard that `Johnson` was made to avoid.
+
+    Args:
+        width: channels at full resolution.
+        depth: residual blocks; 5 in the paper, where the padding is 40 pixels: 8 a block.
+        norm: "batch" in the paper, or "instance".
+    """
+
+    def __init__(self, width: int = 32, depth: int = 5, norm: str = "batch") -> None:
+        super().__init__()
+        self.padding = 8 * depth  # what two valid 3×3 convolutions a block take away at 1/4 resolution
+        self.smallest = self.padding + self.multiple  # reflection needs more pixels than it adds
+        self.layers = nn.Sequential(
+            _layer(nn.Conv2d(3, width, 9, padding=4), norm),
+            _layer(nn.Conv2d(width, 2 * width, 3, stride=2, padding=1), norm),
+            _layer(nn.Conv2d(2 * width, 4 * width, 3, stride=2, padding=1), norm),
+            *(ValidResidualBlock(4 * width, norm) for _ in range(depth)),
+            _layer(nn.ConvTranspose2d(4 * width, 2 * width, 3, stride=2, padding=1, output_padding=1), norm),
+            _layer(nn.ConvTranspose2d(2 * width, width, 3, stride=2, padding=1, output_padding=1), norm),
+            nn.Conv2d(width, 3, 9, padding=4),
+        )
+
+    def paint(self, image: Tensor) -> Tensor:
+        padded = F.pad(image, (self.padding,) * 4, mode="reflect")
+        return torch.tanh(self.layers(centred(padded))) / 2 + 0.5

@@ -1,0 +1,97 @@
+"""The local store, FST_HOME: named files found there, or downloaded from a pinned address, checked, put in place whole."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from fst.errors import UserError
+from fst.files import replacing
+
+CHUNK_BYTES = 1 << 20
+TIMEOUT_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where a file comes from. `sha256` is the whole digest or its first 8 or more hex digits; `size` is in bytes."""
+
+    address: str
+    sha256: str
+    size: int
+
+
+def home() -> Path:
+    """The store's folder: the environment variable FST_HOME, or the platform's user cache folder for fst."""
+    return Path(os.environ.get("FST_HOME") or platformdirs.user_cache_dir("fst", appauthor=False)).expanduser()
+
+
+def find(name: str) -> Path | None:
+    """The store's file or folder of that name (as "styles/wave.jpg"), or None."""
+    path = home() / name
+    return path if path.exists() else None
+
+
+def fetch(name: str, remote: Remote, *, otherwise: str) -> Path:
+    """The store's file `name`, downloaded first if it is not there.
+
+    Args:
+        name: the place in the store, as "styles/wave.jpg".
+        remote: its pinned address, digest and size.
+        otherwise: the setting that does without the file, said when the download fails.
+
+    Raises:
+        UserError: no network, a wrong digest or a full disk; nothing is left in the store then.
+    """
+    found = find(name)
+    if found is not None:
+        return found
+    target = home() / name
+    with replacing(target) as beside:
+        digest = _download(remote, beside, title=target.name, otherwise=otherwise)
+        if not digest.startswith(remote.sha256):
+            raise UserError(
+                f"{remote.address} is not the file fst knows (sha256 {digest[:16]}…, expected {remote.sha256[:16]}…): "
+                f"it was changed or damaged on the way; try again, or {otherwise}"
+            )
+    return target
+
+
+def _download(remote: Remote, target: Path, *, title: str, otherwise: str) -> str:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    digest = hashlib.sha256()
+    try:
+        with (
+            urllib.request.urlopen(remote.address, timeout=TIMEOUT_SECONDS) as response,
+            target.open("wb") as out,
+            Progress(*columns, transient=True) as progress,
+        ):
+            task = progress.add_task(title, total=remote.size)
+            while chunk := response.read(CHUNK_BYTES):
+                out.write(chunk)
+                digest.update(chunk)
+                progress.advance(task, len(chunk))
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise UserError(
+            f"{title} ({readable_size(remote.size)}) is not in {target.parent} and could not be downloaded from "
+            f"{remote.address}: {reason}; connect to a network, put the file there, or {otherwise}"
+        ) from None
+    return digest.hexdigest()
+
+
+def readable_size(size: int) -> str:
+    """A number of bytes as people say it: 528 MB."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size = size / 1000
+    return f"{size:.1f} GB"

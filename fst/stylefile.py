@@ -1,0 +1,114 @@
+"""A trained style on disk: safetensors and metadata, the only thing training hands to inference.
+
+Loading one never runs code from it: weights are plain tensors, the network is a name in a table with settings as JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors
+
+from fst.errors import UserError
+from fst.files import replacing
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMAT = 1
+KEY = "fst"  # the one entry of the safetensors header's metadata: a JSON object
+BUNDLED = Path(__file__).parent / "styles"
+
+
+@dataclass(frozen=True)
+class StyleInfo:
+    """What a style file says of itself.
+
+    Attributes:
+        name: the style's short name, as "gogh".
+        network: the network's name in `fst.networks.NETWORKS`.
+        settings: the network's keyword arguments.
+        style: title, artist, year, licence of the painting.
+        training: steps, losses on unseen photos, the training config and whatever else the run wants to say.
+        licence: of the weights.
+    """
+
+    name: str
+    network: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    style: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    licence: str = "MIT"
+    format: int = FORMAT
+
+
+def save(path: str | Path, network: nn.Module, info: StyleInfo, *, half: bool = False) -> Path:
+    """Write a network's weights and what they are; whole or not at all. With `half`, in 16 bits.
+
+    Raises:
+        UserError: the folder may not be written, or the disk is full.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    dtype = torch.float16 if half else torch.float32
+    tensors = {
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().cpu()
+        for name, tensor in network.state_dict().items()
+    }
+    with replacing(Path(path)) as beside:
+        save_file(tensors, beside, metadata={KEY: json.dumps(dataclasses.asdict(info), sort_keys=True)})
+    return Path(path)
+
+
+def read_info(path: str | Path) -> StyleInfo:
+    """A style file's metadata, without its weights and without torch.
+
+    Raises:
+        UserError: the file is missing, damaged, or no style file.
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+    except FileNotFoundError:
+        raise UserError(f"style file {path} does not exist") from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(f"{path} is no style file: {error}") from None
+    try:
+        fields = json.loads(header[KEY])
+        known = {entry.name for entry in dataclasses.fields(StyleInfo)}
+        info = StyleInfo(**{key: value for key, value in fields.items() if key in known})
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{path} holds tensors but no style: it was not written by fst") from None
+    if info.format > FORMAT:
+        raise UserError(f"{path} was written by a newer fst (format {info.format}, this one reads {FORMAT}): update fst")
+    return info
+
+
+def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:
+    """The network of a style file, in fp32 and evaluation mode, and what the file says of it.
+
+    Raises:
+        UserError: as `read_info`, or weights that do not fit the network named.
+    """
+    from safetensors.torch import load_file
+
+    from fst.networks import build
+
+    info = read_info(path)
+    network = build(info.network, **info.settings)
+    weights = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()}
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{path}: the weights do not fit network '{info.network}': {error}".splitlines()[0]) from None
+    return network.eval().requires_grad_(False), info
+
+
+def bundled() -> dict[str, Path]:
+    """The style files that come with fst, by name, as "gogh" or "gogh-johnson"."""
+    return {path.stem: path for path in sorted(BUNDLED.glob("*.safetensors"))}
