@@ -118,3 +118,41 @@ class TrainConfig:
     compile: Any = AUTO  # auto, true or false
     seed: int = 0
     run_dir: str = MISSING
+
+
+@dataclass
+class JohnsonConfig:
+    """`fst.networks.johnson.Johnson`."""
+
+    name: str = "johnson"
+    width: int = 32
+    depth: int = 5
+    norm: str = "instance"
+
+
+@dataclass
+class JohnsonPaperConfig:
+    """`fst.networks.johnson_paper.JohnsonPaper`."""
+
+    name: str = "johnson_paper"
+    width: int = 32
+    depth: int = 5
+    norm: str = "batch"
+
+
+@dataclass
+class RealtimeConfig:
+    """`fst.networks.realtime.Realtime`."""
+
+    name: str = "realtime"
+    width: int = 16
+    channels: int = 48
+    depth: int = 4
+    norm: str = "instance"
+
+
+# Groups whose choices have different settings: each choice's file names its schema in its defaults list.
+GROUP_SCHEMAS: dict[str, dict[str, Any]] = {
+    "method": {"feedforward": FeedForwardConfig},
+    "network": {"johnson": JohnsonConfig, "johnson_paper": JohnsonPaperConfig, "realtime": RealtimeConfig},
+}

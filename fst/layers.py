@@ -1,0 +1,44 @@
+"""The layers of VGG-16 and VGG-19 (Simonyan and Zisserman 2014) by name, as plain arithmetic: no torch needed."""
+
+import re
+from collections.abc import Iterable
+
+from fst.errors import UserError, near
+
+CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # in each of the five blocks
+
+
+def layer_names(architecture: str = "vgg16") -> list[str]:
+    """Every ReLU of an architecture in order: relu1_1, relu1_2, relu2_1, ... relu5_3 (VGG-16)."""
+    return [
+        f"relu{block}_{index}"
+        for block, count in enumerate(CONVOLUTIONS[architecture], start=1)
+        for index in range(1, count + 1)
+    ]
+
+
+def check_layers(layers: Iterable[str], architecture: str = "vgg16") -> None:
+    """Raise UserError for an unknown architecture, or a name that is no ReLU of it."""
+    if architecture not in CONVOLUTIONS:
+        raise UserError(f"unknown architecture '{architecture}'{near(architecture, list(CONVOLUTIONS))}")
+    known = layer_names(architecture)
+    for layer in layers:
+        if layer not in known:
+            raise UserError(f"unknown layer '{layer}' of {architecture}{near(layer, known)}")
+
+
+def block_and_index(layer: str) -> tuple[int, int]:
+    """relu3_2 -> (3, 2)."""
+    block, index = re.findall(r"\d+", layer)
+    return int(block), int(index)
+
+
+def convolution_number(layer: str, architecture: str = "vgg16") -> int:
+    """torchvision's number of a layer's convolution: relu1_1 -> 0 ("features.0"), relu3_3 -> 14."""
+    block, index = block_and_index(layer)
+    return sum(2 * count + 1 for count in CONVOLUTIONS[architecture][: block - 1]) + 2 * (index - 1)
+
+
+def smallest_side(layers: Iterable[str]) -> int:
+    """The least image side, in pixels, at which each of the layers still sees a 2×2 feature map."""
+    return max(2 ** block_and_index(layer)[0] for layer in layers)
