@@ -1,0 +1,115 @@
+"""The live window: OpenCV shows the frame, Pillow letters it, keys come back as words."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+# What cv2.waitKeyEx returns for the arrows under X11, Windows and macOS.
+_ARROWS = {65361: "previous", 65362: "previous", 65363: "next", 65364: "next"}
+_ARROWS |= {0x250000: "previous", 0x260000: "previous", 0x270000: "next", 0x280000: "next"}
+_ARROWS |= {63234: "previous", 63232: "previous", 63235: "next", 63233: "next"}
+_LETTERS = {"q": "quit", "\x1b": "quit", "s": "save", "b": "side", "r": "record", "m": "mirror", "c": "colors"}
+_LETTERS |= {"+": "stronger", "=": "stronger", "-": "weaker", "_": "weaker", "h": "help", "?": "help"}
+HELP = """1-9, arrows   style
++ -   strength
+c   colours
+b   side by side
+m   mirror
+s   save a picture
+r   record
+h   help
+q   quit"""
+
+
+def has_display() -> bool:
+    """Whether a window can be opened here.
+
+    Without a display, or with one that does not answer, OpenCV aborts the process, which nothing can catch; so on
+    Linux a window is first opened in a process of its own.
+    """
+    if sys.platform != "linux":
+        return True
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    probe = [sys.executable, "-c", "import cv2; cv2.namedWindow('fst')"]
+    try:
+        return subprocess.run(probe, capture_output=True, timeout=20).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+class Window:
+    """A resizable window in the frame's proportions."""
+
+    def __init__(self, title: str):
+        self._title = title
+        self._shape: tuple[int, int] | None = None
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+
+    def show(self, frame: np.ndarray) -> None:
+        """Show uint8 (H, W, 3) RGB; a frame of another shape resizes the window."""
+        if frame.shape[:2] != self._shape:
+            self._shape = frame.shape[:2]
+            cv2.resizeWindow(self._title, frame.shape[1], frame.shape[0])
+        cv2.imshow(self._title, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+    def key(self) -> str | None:
+        """What was asked for since the last call: a word, a digit, "quit" too where the window was closed, or None."""
+        code = cv2.waitKeyEx(1)
+        if cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
+            return "quit"
+        if code in _ARROWS:
+            return _ARROWS[code]
+        letter = chr(code & 0xFF).lower() if 0 <= code < 0x100 else ""
+        return letter if letter.isdecimal() else _LETTERS.get(letter)
+
+    def close(self) -> None:
+        """Close the window, if the user did not."""
+        cv2.destroyAllWindows()
+        cv2.waitKey(1)
+
+
+def letter(frame: np.ndarray, text: str, corner: str, *, dot: bool = False) -> None:
+    """Draw text into uint8 (H, W, 3) RGB, white with a dark outline so that it reads on any painting.
+
+    Args:
+        frame: changed in place.
+        text: one or more lines.
+        corner: "top left", "top right", "bottom left" or "bottom right".
+        dot: a red dot before the text, for a recording.
+    """
+    height, width = frame.shape[:2]
+    size = max(11, min(height, width) // 26)
+    colors, alpha = _label(text, size, dot)
+    h, w = min(alpha.shape[0], height), min(alpha.shape[1], width)
+    margin = size // 2
+    top = margin if corner.startswith("top") else height - h - margin
+    left = margin if corner.endswith("left") else width - w - margin
+    top, left = max(0, min(top, height - h)), max(0, min(left, width - w))
+    under = frame[top : top + h, left : left + w]
+    cover = alpha[:h, :w]
+    under[:] = under * (1 - cover) + colors[:h, :w] * cover
+
+
+@functools.lru_cache(maxsize=16)  # the words change a few times a second, the frames more often
+def _label(text: str, size: int, dot: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Colours (H, W, 3) and cover (H, W, 1) in [0, 1] of a label."""
+    font, outline = ImageFont.load_default(size), max(2, size // 9)
+    indent = size if dot else 0
+    box = ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox((0, 0), text, font=font, stroke_width=outline)
+    image = Image.new("RGBA", (int(box[2] - box[0]) + indent + 2, int(box[3] - box[1]) + 2))
+    draw = ImageDraw.Draw(image)
+    draw.text((indent - box[0], -box[1]), text, "white", font=font, stroke_width=outline, stroke_fill=(0, 0, 0, 220))
+    if dot:
+        middle, radius = image.height / 2, size * 0.32
+        place = (outline, middle - radius, outline + 2 * radius, middle + radius)
+        draw.ellipse(place, fill=(230, 30, 30, 255), outline=(0, 0, 0, 220), width=max(1, outline // 2))
+    pixels = np.asarray(image, dtype=np.float32)
+    return pixels[..., :3].copy(), pixels[..., 3:] / 255
