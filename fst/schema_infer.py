@@ -31,7 +31,9 @@ class InferConfig:
 
     source: str | None = None  # photo, folder, glob, video, webcam, webcam:N, address, or - for standard input
     style: str = "gogh"  # bundled name, file, checkpoint, run folder or wandb:…; several with commas
-    output: str | None = None  # file, folder, window, or - for standard output; None: named after the source, in the current folder
+    output: str | None = (
+        None  # file, folder, window, or - for standard output; None: named after the source, in the current folder
+    )
     backend: str = AUTO  # auto, torch, openvino or onnx
     network: str | None = None  # which of a bundled style's networks: realtime, johnson
     size: int | None = None  # long edge in pixels at which the network works; None: the source's

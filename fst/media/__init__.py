@@ -1,0 +1,1 @@
+"""Sources and sinks: photos and folders, videos, the webcam, a window, a page."""

@@ -1,0 +1,83 @@
+"""What a backend is, and which one suits this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from fst.errors import UserError, near
+from fst.stylize.styles import Style
+
+BACKENDS = ("torch", "openvino", "onnx")
+
+
+class Backend(Protocol):
+    """Runs a style's network on uint8 (H, W, 3) RGB frames of any size; what comes back has the same size."""
+
+    name: str
+
+    def paint(self, frame: np.ndarray) -> np.ndarray:
+        """One frame, as soon as possible."""
+
+    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Many frames, in order, as many a second as possible."""
+
+
+def load(name: str, style: Style) -> Backend:
+    """The backend of that name ("auto": the fastest that this machine has) with a style's network.
+
+    Raises:
+        UserError: no such backend, or its package is not installed.
+    """
+    if name == "auto":
+        name = _fastest()
+    if name not in BACKENDS:
+        raise UserError(f"unknown backend '{name}'{near(name, ['auto', *BACKENDS])}")
+    if name == "openvino":
+        require("openvino", "backend=openvino")
+        from fst.stylize.openvino import OpenVinoBackend
+
+        return OpenVinoBackend(style)
+    if name == "onnx":
+        require("onnxruntime", "backend=onnx")
+        from fst.stylize.onnx import OnnxBackend
+
+        return OnnxBackend(style)
+    from fst.stylize.torch import TorchBackend
+
+    return TorchBackend(style)
+
+
+def require(package: str, wanted_by: str) -> None:
+    """Raise a UserError that says how to install an optional package, if it is missing."""
+    if importlib.util.find_spec(package) is None:
+        raise UserError(f"{wanted_by} needs the package {package}: pip install {package}, or choose backend=torch")
+
+
+def _fastest() -> str:
+    """torch where it has an accelerator, else OpenVINO; judged without importing torch, which takes seconds."""
+    if importlib.util.find_spec("openvino") is None:
+        return "torch"
+    if sys.platform == "darwin" or Path("/proc/driver/nvidia/version").exists():
+        from fst.stylize.torch import device
+
+        if device().type != "cpu":
+            return "torch"
+    return "openvino"
+
+
+def pad(frame: np.ndarray, multiple: int, smallest: int) -> np.ndarray:
+    """A frame grown at the bottom and right to what a network takes: `fst.networks.blocks.AnySize`, in uint8."""
+    height, width = frame.shape[:2]
+    bottom = max(-height % multiple, smallest - height)
+    right = max(-width % multiple, smallest - width)
+    if bottom == 0 and right == 0:
+        return frame
+    mode = cv2.BORDER_REFLECT_101 if bottom < height and right < width else cv2.BORDER_REPLICATE
+    return cv2.copyMakeBorder(frame, 0, bottom, 0, right, mode)

@@ -1,0 +1,50 @@
+"""How the painting is laid over the source: the size at which it is painted, its strength, whose colours."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from fst import images
+from fst.errors import UserError, near
+
+COLORS = ("style", "content")
+
+
+def check(size: int | None, strength: float, colors: str) -> None:
+    """Raise a UserError for a look that cannot be."""
+    if size is not None and size < 16:
+        raise UserError(f"size={size} is too small: the long edge at which the network works, 16 pixels or more")
+    if not 0 <= strength <= 1:
+        raise UserError(f"strength={strength} is outside 0..1: 0 is the source, 1 the painting")
+    if colors not in COLORS:
+        raise UserError(f"unknown colors '{colors}'{near(colors, list(COLORS))}")
+
+
+def working(frame: np.ndarray, size: int | None) -> np.ndarray:
+    """The frame as the network sees it: its long edge at `size` pixels, so that strokes are as large in any photo."""
+    if size is None:
+        return frame
+    height, width = images.fit_long_edge(*frame.shape[:2], size)
+    smaller = height < frame.shape[0]
+    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+
+
+def finish(source: np.ndarray, painted: np.ndarray, strength: float, colors: str) -> np.ndarray:
+    """The painted frame at the source's size, with the colours and the strength asked for; uint8 (H, W, 3)."""
+    height, width = source.shape[:2]
+    if painted.shape != source.shape:
+        smaller = height < painted.shape[0]
+        painted = cv2.resize(painted, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+    if colors == "content":
+        painted = _with_luminance(source, painted)
+    if strength < 1:
+        painted = cv2.addWeighted(painted, strength, source, 1 - strength, 0)
+    return painted
+
+
+def _with_luminance(source: np.ndarray, painted: np.ndarray) -> np.ndarray:
+    """The source's chroma under the painting's luminance (Gatys et al. 2016, "Preserving color in neural style")."""
+    mixed = cv2.cvtColor(source, cv2.COLOR_RGB2YCrCb)
+    mixed[..., 0] = cv2.cvtColor(painted, cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor(mixed, cv2.COLOR_YCrCb2RGB)

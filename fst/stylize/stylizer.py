@@ -1,0 +1,133 @@
+"""The Stylizer: one style, ready to paint frames."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fst.stylefile import StyleInfo
+from fst.stylize import backend as backends
+from fst.stylize import look, styles, tiles
+from fst.stylize.styles import Style
+
+
+class Stylizer:
+    """Paints uint8 (H, W, 3) RGB arrays and PIL images in one style; what comes back has the same type and size.
+
+        painted = Stylizer.load("gogh")(frame)
+
+    Attributes:
+        name: the style's short name, fit for a file name.
+        info: what the style file says of itself: network, painting, training.
+        backend: the backend in use: torch, openvino or onnx.
+        size: long edge in pixels at which the network works; None: the frame's own.
+        strength: 0 (the source) to 1 (the painting); may be set between frames.
+        colors: "style", or "content" for the source's own colours.
+    """
+
+    def __init__(
+        self,
+        style: Style,
+        backend: backends.Backend,
+        *,
+        size: int | None = None,
+        strength: float = 1.0,
+        colors: str = "style",
+        tile: int | str | None = None,
+    ) -> None:
+        look.check(size, strength, colors)
+        self.name = style.name
+        self.info: StyleInfo = style.info
+        self.backend = backend.name
+        self.size = size
+        self.strength = strength
+        self.colors = colors
+        self._tile = tiles.pixels(tile)
+        self._style = style
+        self._backend = backend
+        self._tiled: tiles.TiledPainter | None = None
+
+    @classmethod
+    def load(
+        cls,
+        style: str | Path,
+        *,
+        backend: str = "auto",
+        network: str | None = None,
+        size: int | None = None,
+        strength: float = 1.0,
+        colors: str = "style",
+        tile: int | str | None = "auto",
+        live: bool = False,
+    ) -> Stylizer:
+        """A style by name or file, on a backend.
+
+        Args:
+            style: a bundled name ("gogh"), FILE.safetensors, a checkpoint FILE.ckpt, a run folder, or
+                wandb:ENTITY/PROJECT/NAME:ALIAS.
+            backend: "auto" (the fastest here), "torch", "openvino" or "onnx".
+            network: which of a bundled style's networks, as "johnson".
+            size: long edge in pixels at which the network works; None: the frame's own.
+            strength: 0 (the source) to 1 (the painting).
+            colors: "style", or "content" for the source's own colours.
+            tile: frames are painted in pieces of about this many pixels squared, for bounded memory; "auto": only
+                large ones are; None: none is.
+            live: one frame at a time, as soon as possible; never in pieces.
+
+        Raises:
+            UserError: an unknown style, a damaged file, a value out of range, a backend that is not installed.
+        """
+        look.check(size, strength, colors)
+        tile = tiles.pixels(None if live else tile)
+        found = styles.find(style, network)
+        return cls(found, backends.load(backend, found), size=size, strength=strength, colors=colors, tile=tile)
+
+    def __call__(self, image: np.ndarray | Image.Image) -> np.ndarray | Image.Image:
+        """Paint one image.
+
+        Raises:
+            TypeError: not a uint8 (H, W, 3) array, nor a PIL image.
+        """
+        if isinstance(image, Image.Image):
+            return Image.fromarray(self(np.asarray(image.convert("RGB"))))
+        _check_frame(image)
+        frame = look.working(image, self.size)
+        painter = self._tile_painter() if tiles.wanted(frame, self._tile) else self._backend
+        return look.finish(image, painter.paint(frame), self.strength, self.colors)
+
+    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Paint frames in order, faster than one call each where the backend keeps several in flight."""
+        frames = iter(frames)
+        first = next(frames, None)
+        if first is None:
+            return
+        frames = itertools.chain([first], frames)
+        if tiles.wanted(look.working(first, self.size), self._tile):
+            yield from map(self, frames)
+            return
+        sources: deque[np.ndarray] = deque()
+
+        def working() -> Iterator[np.ndarray]:
+            for frame in frames:
+                _check_frame(frame)
+                sources.append(frame)
+                yield look.working(frame, self.size)
+
+        for painted in self._backend.stream(working()):
+            yield look.finish(sources.popleft(), painted, self.strength, self.colors)
+
+    def _tile_painter(self) -> tiles.TiledPainter:
+        if self._tiled is None:
+            self._tiled = tiles.TiledPainter(self._style, self._tile)
+        return self._tiled
+
+
+def _check_frame(frame: np.ndarray) -> None:
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        what = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise TypeError(f"a Stylizer paints uint8 (H, W, 3) RGB arrays and PIL images, not {what}")

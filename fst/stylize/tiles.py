@@ -1,0 +1,79 @@
+"""Large images in bounded memory: the network runs layer by layer, each layer strip by strip.
+
+Instance normalisation needs the mean and variance of a whole layer, so an image cut into tiles that are painted one by
+one shows its seams. Here each convolution sees the image in strips of rows that overlap by its kernel; the strips'
+statistics are merged into the whole layer's exactly (Chan, Golub and LeVeque 1983) before the next layer reads it.
+Layers are kept in 16 bits, except those too large to keep (Johnson's at full resolution), which are computed again from
+the layer below when they are read. What comes out is the untiled image, up to that rounding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fst.errors import UserError
+from fst.stylize.backend import pad
+from fst.stylize.styles import Style
+
+if TYPE_CHECKING:
+    from fst.stylize.layers import Rows
+
+AUTO_PIXELS = 6_000_000  # above this, tile=auto paints in pieces
+STRIP_PIXELS = 512 * 512  # the piece's size for tile=auto
+
+
+def pixels(tile: int | str | None) -> int | str | None:
+    """A checked `tile=`: "auto", a number of pixels from 64 up, or None.
+
+    Raises:
+        UserError: anything else.
+    """
+    if tile is None or tile == "auto" or (isinstance(tile, int) and not isinstance(tile, bool) and tile >= 64):
+        return tile
+    raise UserError(f"tile={tile} is neither auto, nor null, nor a number of pixels from 64 up")
+
+
+def wanted(frame: np.ndarray, tile: int | str | None) -> bool:
+    """Whether a frame is large enough to be painted in pieces."""
+    if tile is None:
+        return False
+    return frame.shape[0] * frame.shape[1] > (AUTO_PIXELS if tile == "auto" else tile * tile)
+
+
+class TiledPainter:
+    """Paints uint8 (H, W, 3) RGB frames in pieces; memory grows with the frame by some 50 bytes a pixel.
+
+    Raises:
+        UserError: a network that cannot run in pieces.
+    """
+
+    def __init__(self, style: Style, tile: int | str | None) -> None:
+        from fst.stylize import torch as reference
+
+        self.device = reference.device()
+        self.network = style.network().to(self.device)
+        self.piece = STRIP_PIXELS if tile in ("auto", None) else tile * tile
+
+    def paint(self, frame: np.ndarray) -> np.ndarray:
+        """Paint one frame; the same size comes back."""
+        import torch
+
+        from fst.stylize.layers import Image, through
+
+        height, width = frame.shape[:2]
+        with torch.inference_mode():
+            image = Image(pad(frame, self.network.multiple, self.network.smallest), self.device)
+            painted = through(self.network.layers, image, self.piece)
+            return _to_frame(painted, self.piece)[:height, :width]
+
+
+def _to_frame(rows: Rows, piece: int) -> np.ndarray:
+    from fst import images
+    from fst.networks.blocks import uncentred
+
+    frame = np.empty((rows.height, rows.width, 3), np.uint8)
+    for start, stop in rows.strips(piece):
+        frame[start:stop] = images.to_pixels(uncentred(rows.read(start, stop)))
+    return frame

@@ -1,0 +1,70 @@
+"""Paint photos, folders, videos and the webcam in a trained style: python infer.py source=photo.jpg style=gogh"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # the checkout's fst, from any working directory
+
+from fst.errors import UserError, one_line_errors
+from fst.schema_infer import InferConfig
+
+USAGE = """
+python infer.py source=SOURCE style=STYLE [key=value ...]
+python infer.py styles                                  the bundled styles
+python infer.py export=onnx style=STYLE output=FILE.onnx
+
+source=      a photo, a folder or pattern of photos, a video or GIF, webcam or webcam:N, a stream's address
+             (rtsp:// http://), or - for an image on standard input; names are taken as the shell passes them
+style=       gogh: a bundled style, or FILE.safetensors, FILE.ckpt, a run's folder, wandb:ENTITY/PROJECT/NAME:ALIAS;
+             a,b paints each
+network=     which of a bundled style's networks: realtime or johnson
+output=      a file or folder, window, or - for standard output; else NAME-STYLE in the current folder
+overwrite=   true replaces files that exist
+size=        long edge in pixels at which the network works: smaller makes larger strokes; the result has the
+             source's size
+strength=    0 (the source) to 1 (the painting, default)
+colors=      style, or content for the source's own colours
+tile=        auto (default), or N: paint in pieces of about N x N pixels, in bounded memory; null: never
+quality=     of JPEG 1 to 100 (95), or of video;  codec= of video
+backend=     auto (default), torch, openvino or onnx
+webcam.      device= width= height= fps= mirror=;  page.host= page.port=: the page where there is no display
+"""
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command line's `key=value` arguments, or `styles`, or `--help`."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE.strip())
+        return
+    if arguments == ["styles"]:
+        from fst.stylize.table import print_styles
+
+        print_styles()
+        return
+    from fst.config_infer import compose
+
+    run(compose(arguments))
+
+
+def run(config: InferConfig) -> None:
+    """Paint what an InferConfig says, or export its style."""
+    from fst.stylize import look, styles, tiles
+
+    names = styles.split(config.style)
+    look.check(config.size, config.strength, config.colors)
+    tiles.pixels(config.tile)
+    if config.export is not None:
+        from fst.stylize.export import export
+
+        print(export(config.export, names, config.output, network=config.network, overwrite=config.overwrite))
+        return
+    if config.source is None:
+        raise UserError("source= is missing: a photo, folder, video or webcam, as source=photo.jpg; see --help")
+    from fst.media import kinds
+
+    kinds.paint(config, names)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main(sys.argv[1:])
