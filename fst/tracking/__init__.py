@@ -1,0 +1,45 @@
+"""Tracking: loggers, previews, speed, and what a run was, so that runs can be compared and run again.
+
+logger = build_logger(config.logger, run_dir, name=..., settings=...)
+trainer = Trainer(logger=logger or False, callbacks=[*callbacks(config.logger, run_dir), ...], max_steps=...)
+...
+finish(logger)
+"""
+
+from pathlib import Path
+
+from pytorch_lightning import Callback
+
+from fst.schema import LoggerConfig
+from fst.tracking.loggers import build_logger, finish
+from fst.tracking.measures import GradientNorm, StepAxis, Throughput
+from fst.tracking.metadata import run_metadata, write_run
+from fst.tracking.previews import Preview, Previews
+from fst.tracking.progress import ProgressLine
+from fst.tracking.records import log_image, log_style_file, log_table
+
+__all__ = [
+    "GradientNorm",
+    "Preview",
+    "Previews",
+    "ProgressLine",
+    "StepAxis",
+    "Throughput",
+    "build_logger",
+    "callbacks",
+    "finish",
+    "log_image",
+    "log_style_file",
+    "log_table",
+    "run_metadata",
+    "write_run",
+]
+
+
+def callbacks(config: LoggerConfig, run_dir: Path) -> list[Callback]:
+    """The standard set, in order: speed is taken before previews and the progress line spend time of their own.
+
+    The set holds the progress bar, so leave the Trainer's `enable_progress_bar` alone.
+    """
+    previews = [Previews(run_dir)] if config.preview_count or config.preview_images else []
+    return [Throughput(), GradientNorm(), StepAxis(), *previews, ProgressLine()]

@@ -1,0 +1,150 @@
+"""The run's logger: one of Lightning's, set up from the config."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+import wandb
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+from rich.console import Console
+
+from fst.errors import UserError, near
+from fst.schema import AUTO, LoggerConfig
+from fst.tracking.metadata import CHECKOUT, git_state
+from fst.tracking.wandb_mode import decide
+
+STEP = "trainer/global_step"  # Lightning's name for it in W&B
+
+_environment: dict[str, str | None] = {}  # what W&B's folders were before this run
+
+
+def build_logger(
+    config: LoggerConfig, run_dir: Path, *, name: str, settings: dict[str, Any], resume: bool = False
+) -> Logger | None:
+    """Start tracking; what is written lies in `run_dir` (wandb/, tensorboard/ or csv/).
+
+    A W&B run says in one printed line where it is. All of an offline run's files are in run_dir/wandb, so that a copied
+    folder can be looked at whole; `wandb sync` finds artifacts where they were first written, so sync before moving it.
+
+    Args:
+        config: `conf/logger/`; `config.run_name` goes before `name`.
+        run_dir: the run's folder.
+        name: the run's name.
+        settings: the composed config as a dict, the run's config or hyperparameters.
+        resume: go on with the W&B run that run_dir already holds, if it does.
+
+    Returns:
+        The logger, or None for "none": give the Trainer `logger or False`.
+
+    Raises:
+        UserError: an unknown logger, or mode=online without a key or a server.
+    """
+    run_dir = Path(run_dir)
+    if config.name == "none":
+        return None
+    if config.name == "wandb":
+        return _wandb(config, run_dir, config.run_name or name, settings, resume)
+    if config.name == "tensorboard":
+        logger: Logger = TensorBoardLogger(run_dir, name="tensorboard", version="", default_hp_metric=False)
+        _say(f"TensorBoard: look with  tensorboard --logdir {shlex.quote(_short(run_dir))}")
+    elif config.name == "csv":
+        logger = CSVLogger(run_dir, name="csv")  # version_0, version_1, ...: a resumed run overwrites no metrics
+        _say(f"Metrics: {_short(Path(logger.log_dir) / 'metrics.csv')}")
+    else:
+        raise UserError(f"no logger '{config.name}'{near(config.name, ['wandb', 'tensorboard', 'csv', 'none'])}")
+    logger.log_hyperparams(settings)
+    return logger
+
+
+def finish(logger: Logger | None, *, failed: bool = False) -> None:
+    """Close the run, so that the next one in this process is a run of its own. Safe to call twice.
+
+    Args:
+        logger: the run's, or None.
+        failed: mark the W&B run as failed.
+    """
+    if logger is None:
+        return
+    if isinstance(logger, WandbLogger):
+        if wandb.run is not None:
+            wandb.finish(exit_code=int(failed))
+        for key, value in _environment.items():
+            os.environ.pop(key, None) if value is None else os.environ.__setitem__(key, value)
+        _environment.clear()
+    else:
+        logger.finalize("failed" if failed else "success")
+
+
+def _wandb(config: LoggerConfig, run_dir: Path, name: str, settings: dict[str, Any], resume: bool) -> WandbLogger:
+    if rank_zero_only.rank:
+        return WandbLogger(save_dir=run_dir, project=config.project)  # only the first process has a run
+    earlier = _earlier_run(run_dir) if resume else None
+    _stage_inside(run_dir)
+    wandb.setup(settings=wandb.Settings(silent=True))
+    mode, why = decide(config.mode)
+    about: dict[str, Any] = {
+        "dir": run_dir.resolve(),
+        "project": config.project,
+        "entity": config.entity,
+        "name": name,
+        "group": config.group,
+        "tags": list(config.tags),
+        "notes": config.notes,
+        "config": settings,
+        "id": earlier,
+        "resume": "allow" if earlier else None,
+        "reinit": "finish_previous",
+        "settings": _settings(),
+    }
+    try:
+        run = wandb.init(mode=mode, **about)
+    except wandb.errors.Error as error:
+        why = str(error).splitlines()[0]
+        if mode != "online" or config.mode != AUTO:
+            raise UserError(f"W&B does not take the run: {why}; logger=csv does without W&B") from None
+        mode, run = "offline", wandb.init(mode="offline", **about)
+    run.define_metric(STEP)
+    run.define_metric("*", step_metric=STEP, step_sync=True)
+    if mode == "online":
+        _say(f"W&B: {run.url}")
+    elif mode == "offline":
+        path = shlex.quote(_short(Path(run.dir).parent))
+        _say(f"W&B offline{f' ({why})' if why else ''}: look with  wandb leet {path}  sync with  wandb sync {path}")
+    return WandbLogger(experiment=run, save_dir=run_dir, project=config.project)
+
+
+def _settings() -> wandb.Settings:
+    # A live progress bar redraws itself several times a second: captured, it would be most of the run's log.
+    console = "off" if Console().is_interactive else "wrap"
+    root = str(CHECKOUT) if git_state() else None
+    return wandb.Settings(silent=True, console=console, init_timeout=30, git_root=root)
+
+
+def _stage_inside(run_dir: Path) -> None:
+    """Have W&B put what it stages (artifacts, tables, its own logs) into the run folder instead of the user's."""
+    folder = (run_dir / "wandb").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    for key, place in {"WANDB_DATA_DIR": folder, "WANDB_CACHE_DIR": folder / "cache"}.items():
+        _environment.setdefault(key, os.environ.get(key))
+        os.environ[key] = str(place)
+
+
+def _earlier_run(run_dir: Path) -> str | None:
+    """The id of the newest W&B run in a run folder."""
+    runs = sorted((run_dir / "wandb").glob("*run-*/run-*.wandb"), key=lambda path: path.stat().st_mtime)
+    return runs[-1].stem.removeprefix("run-") if runs else None
+
+
+def _short(path: Path) -> str:
+    """A path as one types it from here."""
+    path = path.resolve()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+@rank_zero_only
+def _say(line: str) -> None:
+    print(line, flush=True)

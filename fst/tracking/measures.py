@@ -1,0 +1,132 @@
+"""What a run measures of itself: speed, waiting for data, gradient norm, learning rate; and the step they stand at."""
+
+from collections import deque
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.profilers import PassThroughProfiler
+from torch.optim import Optimizer
+
+WINDOWS = 5  # of `trainer.log_every_n_steps` steps each
+
+
+class StepAxis(Callback):
+    """Every metric stands at the trainer's global step, the number of optimiser steps done.
+
+    Lightning logs at its own batch counter instead, which is one less during training and equal in validation; a
+    metric named `step` replaces it.
+    """
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
+        if trainer.global_step % trainer.log_every_n_steps == 0 or trainer.should_stop:
+            module.log("step", float(trainer.global_step), rank_zero_only=True)
+
+    def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        module.log("step", float(trainer.global_step), rank_zero_only=True)
+
+
+class GradientNorm(Callback):
+    """Log `train/gradient_norm` (2-norm over all parameters, before clipping) and `train/learning_rate`."""
+
+    def on_before_optimizer_step(self, trainer: Trainer, module: LightningModule, optimizer: Optimizer) -> None:
+        if (trainer.global_step + 1) % trainer.log_every_n_steps:
+            return
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if gradients:
+            module.log("train/gradient_norm", torch.nn.utils.get_total_norm(gradients), rank_zero_only=True)
+        module.log("train/learning_rate", float(optimizer.param_groups[0]["lr"]), rank_zero_only=True)
+
+
+class Throughput(Callback):
+    """Log `train/images_per_second`, `train/step_seconds` and `train/data_wait` every `log_every_n_steps` steps.
+
+    A step's time is the wait for its batch and the work on it; validation, previews, checkpoints and other callbacks
+    are left out, so put this callback before those. The first two metrics are the median over the last five windows
+    of steps, which one slow window does not move; the third is the share of those windows spent waiting for data,
+    from 0 to 1. The first step (compilation, memory) is not counted. Images are those of all processes together;
+    where a batch holds none (the Gatys baseline), only the other two are logged.
+    """
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._windows: deque[_Window] = deque(maxlen=WINDOWS)
+        self._window: _Window | None = None
+        self._step = trainer.global_step
+        self._wait = _WaitClock()
+        if type(trainer.profiler) in (PassThroughProfiler, _WaitClock):  # a profiler of the user's own stays
+            trainer.profiler = self._wait
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        self._began = perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        due = trainer.global_step != self._step and trainer.global_step % trainer.log_every_n_steps == 0
+        if (due or self._window is None) and module.device.type == "cuda":
+            torch.cuda.synchronize(module.device)  # kernels are queued: only here does the clock mean something
+        waited, self._wait.seconds = self._wait.seconds, 0.0
+        if self._window is None:
+            self._window = _Window()
+        else:
+            self._window.add(perf_counter() - self._began, waited, images_in(batch), trainer.global_step - self._step)
+        self._step = trainer.global_step
+        if due and self._window.steps:
+            self._windows.append(self._window)
+            self._window = _Window()
+            self._log(module, trainer.world_size)
+
+    def _log(self, module: LightningModule, processes: int) -> None:
+        seconds = [window.work + window.wait for window in self._windows]
+        module.log_dict(
+            {
+                "train/step_seconds": median(s / w.steps for s, w in zip(seconds, self._windows, strict=True)),
+                "train/data_wait": sum(window.wait for window in self._windows) / sum(seconds),
+            },
+            rank_zero_only=True,
+        )
+        if all(window.images for window in self._windows):
+            rate = median(w.images / s for s, w in zip(seconds, self._windows, strict=True))
+            module.log("train/images_per_second", rate * processes, rank_zero_only=True)
+
+
+class _Window:
+    """Sums over some steps; times in seconds."""
+
+    def __init__(self) -> None:
+        self.work = self.wait = 0.0
+        self.images = self.steps = 0
+
+    def add(self, work: float, wait: float, images: int, steps: int) -> None:
+        self.work += work
+        self.wait += wait
+        self.images += images
+        self.steps += steps
+
+
+class _WaitClock(PassThroughProfiler):
+    """Sums the seconds that the training loop spends in the data loader's `next`: Lightning tells only profilers."""
+
+    ACTION = "train_dataloader_next"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
+
+    def start(self, action_name: str) -> None:
+        if action_name.endswith(self.ACTION):
+            self._since = perf_counter()
+
+    def stop(self, action_name: str) -> None:
+        if action_name.endswith(self.ACTION):
+            self.seconds += perf_counter() - self._since
+
+
+def images_in(batch: Any) -> int:
+    """The number of images in a batch: a tensor (N, C, H, W), or a collection, whose first such counts; else 0."""
+    if isinstance(batch, torch.Tensor):
+        return len(batch) if batch.ndim == 4 else 0
+    parts = batch.values() if isinstance(batch, dict) else batch if isinstance(batch, list | tuple) else ()
+    return next((count for count in map(images_in, parts) if count), 0)

@@ -1,0 +1,141 @@
+"""What a run was: enough to understand it later and to run it again."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from fst.files import replacing
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PACKAGES = ("fst", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy", "pillow")
+
+
+def run_metadata() -> dict[str, Any]:
+    """Git commit, command line, machine and versions, as plain JSON values.
+
+    `git` is None outside a checkout of fst; `git.dirty` says that tracked files differ from the commit.
+    """
+    return {
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": shlex.join([sys.executable, *sys.argv]),
+        "arguments": sys.argv[1:],
+        "overrides": _overrides(),
+        "folder": str(Path.cwd()),
+        "git": git_state(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": socket.gethostname(),
+        "cpu": {"model": _cpu_model(), "count": os.cpu_count(), "usable": len(os.sched_getaffinity(0))}
+        if hasattr(os, "sched_getaffinity")
+        else {"model": _cpu_model(), "count": os.cpu_count()},
+        "threads": _threads(),
+        "gpus": _gpus(),
+        "packages": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def write_run(run_dir: str | Path, config: Any) -> dict[str, Any]:
+    """Write config.yaml (resolved) and run.json into the run folder, and changes.patch if the checkout is dirty.
+
+    A run that is resumed keeps what it was before, newest first, in run.json under "earlier".
+
+    Args:
+        run_dir: made if need be.
+        config: the composed config: a DictConfig, a dataclass or a dict.
+
+    Returns:
+        What run.json holds.
+
+    Raises:
+        UserError: the folder may not be written, or the disk is full.
+    """
+    folder = Path(run_dir)
+    facts = run_metadata() | {"earlier": _earlier(folder / "run.json")}
+    node = config if OmegaConf.is_config(config) else OmegaConf.create(config)
+    _write(folder / "config.yaml", OmegaConf.to_yaml(node, resolve=True))
+    _write(folder / "run.json", json.dumps(facts, indent=2) + "\n")
+    if facts["git"] and facts["git"]["dirty"]:
+        _write(folder / "changes.patch", _git("diff", "HEAD") or "")
+    return facts
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit, branch and whether tracked files were changed; None if fst does not run from its own git checkout."""
+    top = _git("rev-parse", "--show-toplevel")
+    if top is None or Path(top.strip()).resolve() != CHECKOUT:
+        return None
+    return {
+        "commit": (_git("rev-parse", "HEAD") or "").strip(),
+        "branch": (_git("branch", "--show-current") or "").strip(),
+        "dirty": bool((_git("status", "--porcelain", "--untracked-files=no") or "").strip()),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        command = ["git", "-C", str(CHECKOUT), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20, errors="replace").stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _overrides() -> list[str]:
+    """Hydra's overrides of this very job: in a sweep the command line is that of all jobs."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _gpus() -> list[dict[str, Any]]:
+    import torch
+
+    found = (torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count()))
+    return [{"name": gpu.name, "bytes": gpu.total_memory} for gpu in found]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _earlier(path: Path) -> list[dict[str, Any]]:
+    try:
+        last = json.loads(path.read_text(encoding="utf-8"))
+        return [{key: value for key, value in last.items() if key != "earlier"}, *last.get("earlier", [])]
+    except (OSError, ValueError, AttributeError):
+        return []
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")

@@ -1,0 +1,124 @@
+"""Images, tables and style files into whichever logger a run has.
+
+A picture becomes uint8 here and nowhere else: wandb.Image shows a float image in [0, 1] as black.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import wandb
+from PIL import Image
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from fst import images
+from fst.files import replacing
+from fst.stylefile import StyleInfo
+
+
+def pixels(image: torch.Tensor | np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 3) of a float tensor (3, H, W) or (1, 3, H, W) in [0, 1] (clipped), or of such an array itself.
+
+    Raises:
+        TypeError: an array that is not uint8 (H, W, 3).
+    """
+    if isinstance(image, torch.Tensor):
+        return images.to_pixels(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise TypeError(f"an image array is uint8 (H, W, 3), not {image.dtype} {image.shape}")
+    return image
+
+
+@rank_zero_only
+def log_image(
+    logger: Logger | None,
+    key: str,
+    image: torch.Tensor | np.ndarray,
+    caption: str | None = None,
+    step: int | None = None,
+) -> None:
+    """Log a picture under `key` at a global step: to W&B and TensorBoard; a CSV file holds none.
+
+    Args:
+        logger: the run's, or None: nothing happens.
+        key: as "preview/bridge".
+        image: as `pixels` takes it.
+        caption: shown under it in W&B.
+        step: the trainer's global step.
+    """
+    log_images(logger, {key: image}, step, caption)
+
+
+@rank_zero_only
+def log_images(
+    logger: Logger | None,
+    pictures: dict[str, torch.Tensor | np.ndarray],
+    step: int | None = None,
+    caption: str | None = None,
+) -> None:
+    """As `log_image` for several keys at once: in W&B one row of the history."""
+    if isinstance(logger, WandbLogger):
+        logger.log_metrics({key: _wandb_image(image, caption) for key, image in pictures.items()}, step)
+    elif isinstance(logger, TensorBoardLogger):
+        for key, image in pictures.items():
+            logger.experiment.add_image(key, pixels(image), step, dataformats="HWC")
+
+
+@rank_zero_only
+def log_table(
+    logger: Logger | None,
+    key: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    step: int | None = None,
+) -> None:
+    """Log a table: a W&B table, a Markdown text in TensorBoard, KEY.csv beside a CSV logger's metrics.
+
+    Cells are numbers, strings, or pictures as `pixels` takes them; pictures appear in W&B only.
+    """
+    if isinstance(logger, WandbLogger):
+        data = [[_wandb_image(cell) if _is_image(cell) else cell for cell in row] for row in rows]
+        logger.log_metrics({key: wandb.Table(columns=list(columns), data=data)}, step)
+        return
+    plain = [["" if _is_image(cell) else cell for cell in row] for row in rows]
+    if isinstance(logger, TensorBoardLogger):
+        lines = [columns, ["---"] * len(columns), *plain]
+        text = "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+        logger.experiment.add_text(key, text, step)
+    elif isinstance(logger, CSVLogger):
+        with (
+            replacing(Path(logger.log_dir) / f"{key.replace('/', '_')}.csv") as beside,
+            beside.open("w", newline="", encoding="utf-8") as file,
+        ):
+            csv.writer(file).writerows([columns, *plain])
+
+
+@rank_zero_only
+def log_style_file(logger: Logger | None, path: str | Path, info: StyleInfo) -> None:
+    """Log a style file to W&B as an artifact of type "style", with what it says of itself as metadata.
+
+    The artifact is named after the style and the run, as "gogh-1a2b3c4d", so that its aliases `latest` and `step-N`
+    (where `info.training` has "steps") speak of one run. Each call stages a copy of the file in the run folder: meant
+    for a run's end and its milestones rather than for every checkpoint. Other loggers take no files.
+    """
+    if not isinstance(logger, WandbLogger):
+        return
+    artifact = wandb.Artifact(f"{info.name}-{logger.experiment.id}", type="style", metadata=dataclasses.asdict(info))
+    artifact.add_file(str(path), skip_cache=True)
+    steps = info.training.get("steps")
+    logger.experiment.log_artifact(artifact, aliases=["latest", *([f"step-{steps}"] if steps is not None else [])])
+
+
+def _wandb_image(image: torch.Tensor | np.ndarray, caption: str | None = None) -> wandb.Image:
+    return wandb.Image(Image.fromarray(pixels(image)), caption=caption)
+
+
+def _is_image(cell: Any) -> bool:
+    return isinstance(cell, torch.Tensor | np.ndarray) and cell.ndim >= 3
