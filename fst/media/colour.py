@@ -1,0 +1,79 @@
+"""Colours of a film: its tags, and the way from its pixels to RGB and back with its own matrix and range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+
+UNSPECIFIED = 2
+LIMITED, FULL = 1, 2  # AVColorRange: luma 16..235, or 0..255
+
+# libswscale's fast path from YUV to RGB darkens by one level and repeats chroma samples; these flags cost 3 ms a
+# frame of 1280x720 and leave luma exact.
+_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+# H.273 matrix coefficients -> libswscale's. ICtCp, YCgCo and the like are not among them.
+_MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+
+
+@dataclass(frozen=True)
+class Colour:
+    """The four tags of ITU-T H.273 as FFmpeg numbers them; the defaults are what sRGB pixels become in a new film."""
+
+    primaries: int = 1
+    transfer: int = 13
+    matrix: int = 1
+    range: int = LIMITED
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Colour:
+        """The tags of a decoded frame; those of a new film if it is not YUV (GIF, PNG, grey)."""
+        name = frame.format.name
+        if not name.startswith(("yuv", "nv", "p0", "p2", "p4", "uyvy", "y2", "xv")):
+            return cls()
+        full = frame.color_range == FULL or name.startswith("yuvj")
+        return cls(frame.color_primaries, frame.color_trc, frame.colorspace, FULL if full else LIMITED)
+
+    def coefficients(self, width: int, height: int) -> Colorspace:
+        """The matrix to convert with; an untagged film is taken as players take it: BT.709 if HD, else BT.601."""
+        high = width >= 1280 or height > 576
+        return _MATRICES.get(self.matrix, Colorspace.ITU709 if high else Colorspace.ITU601)
+
+
+class Converter:
+    """Decoded frames -> uint8 (H, W, 3) RGB, and RGB -> frames in an encoder's pixel format. One a thread."""
+
+    def __init__(self) -> None:
+        self._scaler = VideoReformatter()
+
+    def to_rgb(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
+        """Pixels of a frame at `width` x `height` (a film may change its size on the way)."""
+        colour = Colour.of(frame)
+        matrix = colour.coefficients(frame.width, frame.height)
+        rgb = self._scaler.reformat(
+            frame, width, height, "rgb24", src_colorspace=matrix, src_color_range=colour.range, interpolation=_EXACT
+        )
+        return np.ascontiguousarray(rgb.to_ndarray())
+
+    def from_rgb(self, pixels: np.ndarray, colour: Colour, pixel_format: str) -> av.VideoFrame:
+        """A frame of RGB pixels in `pixel_format`, by the matrix and range of `colour`."""
+        height, width = pixels.shape[:2]
+        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        return self._scaler.reformat(
+            frame,
+            format=pixel_format,
+            dst_colorspace=colour.coefficients(width, height),
+            dst_color_range=colour.range,
+            interpolation=_EXACT,
+        )

@@ -1,0 +1,104 @@
+"""A moving picture being written: frames are handed over, and a thread of its own encodes them beside the target."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+
+from fst.errors import UserError
+from fst.files import replacing
+
+_AHEAD = 4  # items waiting to be encoded: enough to smooth out key frames, few enough to keep 4K frames in memory
+_END = object()
+_ABANDON = object()
+
+
+class _Abandoned(Exception):
+    """Raised in the encoding thread when the caller failed."""
+
+
+class Sink:
+    """Base of the writers of video, GIF and WebP: a context manager whose file appears at its end, whole.
+
+    The encoding thread is also what makes Ctrl-C safe: KeyboardInterrupt is raised in the main thread alone, so it
+    never falls between encoding a frame and writing it. On Ctrl-C the file is completed with the frames so far and
+    kept; on any other exception, and when no frame was written, nothing is left.
+
+    Attributes:
+        path: where the file will be.
+        frames: how many frames were taken so far.
+
+    Raises:
+        UserError: from `write` or at the end: the disk is full, or the encoder refuses this size.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.frames = 0
+        self._queue: queue.Queue[Any] = queue.Queue(_AHEAD)
+        self._error: Exception | None = None
+        self._file = replacing(self.path)
+
+    def _encode(self, beside: Path, items: Iterator[Any]) -> None:
+        """Write every item to `beside`; runs in the thread."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        beside = self._file.__enter__()
+        self._thread = threading.Thread(target=self._run, args=(beside,), name=f"write {self.path.name}", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        keep = self.frames > 0 and (kind is None or issubclass(kind, KeyboardInterrupt))
+        try:
+            self._put(_END if keep else _ABANDON)
+            self._thread.join()
+            if self._error is not None:
+                raise self._error
+        except BaseException as failure:
+            self._discard()
+            if kind is None or keep:
+                raise failure from None
+            return  # the caller's own exception goes on
+        if keep:
+            self._file.__exit__(None, None, None)
+        else:
+            self._discard()
+
+    def _discard(self) -> None:
+        with contextlib.suppress(_Abandoned):
+            self._file.__exit__(_Abandoned, _Abandoned(), None)
+
+    def _put(self, item: object) -> None:
+        while self._error is None:
+            try:
+                return self._queue.put(item, timeout=0.2)
+            except queue.Full:
+                continue  # look again whether the thread is still alive
+        raise self._error
+
+    def _items(self) -> Iterator[Any]:
+        for item in iter(self._queue.get, _END):
+            if item is _ABANDON:
+                raise _Abandoned
+            yield item
+
+    def _run(self, beside: Path) -> None:
+        try:
+            self._encode(beside, self._items())
+        except _Abandoned:
+            return
+        except (OSError, av.FFmpegError) as error:
+            self._error = UserError(f"cannot write {self.path}: {error.strerror or error}")
+        except Exception as error:
+            self._error = error

@@ -1,0 +1,72 @@
+"""The sound of a film: its packets copied as they are, or re-encoded where the container or its players need it."""
+
+from __future__ import annotations
+
+import av
+from av.audio.stream import AudioStream
+
+# What browsers and phones play from each container. FFmpeg would put more into MP4 (Vorbis, PCM, AMR) than they play.
+_COPIED = {
+    ".mp4": {"aac", "mp3", "opus", "flac", "alac", "ac3", "eac3"},
+    ".m4v": {"aac", "mp3", "alac", "ac3", "eac3"},
+    ".mov": {"aac", "mp3", "alac", "ac3", "eac3", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be"},
+    ".webm": {"opus", "vorbis"},
+}
+_ENCODER = {".webm": "libopus"}
+_AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}
+
+
+class Track:
+    """One audio stream of the source in the container being written.
+
+    Args:
+        container: the output; no packet was written to it yet.
+        source: a stream of an open input.
+        suffix: the output's suffix, ".mp4" for example.
+    """
+
+    def __init__(self, container: av.container.OutputContainer, source: AudioStream, suffix: str) -> None:
+        self._container = container
+        codec = source.codec_context.codec.canonical_name
+        self.copied = codec in _COPIED.get(suffix, {codec})
+        if self.copied:
+            try:
+                self._stream = container.add_stream_from_template(source)
+            except ValueError:  # a codec without a place in this container
+                self.copied = False
+        if not self.copied:
+            self._stream = _encoder(container, source, suffix)
+        self._stream.metadata.update({key: source.metadata[key] for key in ("language",) if key in source.metadata})
+        self._last: int | None = None
+
+    def write(self, packet: av.Packet) -> None:
+        """Take a packet of the source; damaged ones, and those that go back in time, are passed over."""
+        if packet.dts is None or (self._last is not None and packet.dts <= self._last):
+            return
+        self._last = packet.dts
+        if self.copied:
+            packet.stream = self._stream
+            self._container.mux_one(packet)
+            return
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            return
+        for frame in frames:
+            self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds."""
+        if not self.copied and self._last is not None:
+            self._container.mux(self._stream.encode(None))
+
+
+def _encoder(container: av.container.OutputContainer, source: AudioStream, suffix: str) -> AudioStream:
+    name = _ENCODER.get(suffix, "aac")
+    rate = source.codec_context.sample_rate
+    if name == "libopus" or rate not in _AAC_RATES:
+        rate = 48000
+    stream = container.add_stream(name, rate=rate)
+    stream.codec_context.layout = source.codec_context.layout
+    stream.codec_context.bit_rate = 96_000 * max(1, source.codec_context.layout.nb_channels)
+    return stream
