@@ -47,7 +47,11 @@ def build_logger(
     if config.name == "none":
         return None
     if config.name == "wandb":
-        return _wandb(config, run_dir, config.run_name or name, settings, resume)
+        try:
+            return _wandb(config, run_dir, config.run_name or name, settings, resume)
+        except UserError:
+            _stage_as_before()
+            raise
     if config.name == "tensorboard":
         logger: Logger = TensorBoardLogger(run_dir, name="tensorboard", version="", default_hp_metric=False)
         _say(f"TensorBoard: look with  tensorboard --logdir {shlex.quote(_short(run_dir))}")
@@ -72,9 +76,7 @@ def finish(logger: Logger | None, *, failed: bool = False) -> None:
     if isinstance(logger, WandbLogger):
         if wandb.run is not None:
             wandb.finish(exit_code=int(failed))
-        for key, value in _environment.items():
-            os.environ.pop(key, None) if value is None else os.environ.__setitem__(key, value)
-        _environment.clear()
+        _stage_as_before()
     else:
         logger.finalize("failed" if failed else "success")
 
@@ -102,8 +104,8 @@ def _wandb(config: LoggerConfig, run_dir: Path, name: str, settings: dict[str, A
     }
     try:
         run = wandb.init(mode=mode, **about)
-    except wandb.errors.Error as error:
-        why = str(error).splitlines()[0]
+    except (wandb.errors.Error, ValueError) as error:  # ValueError: pydantic's, of a tag that is too long, say
+        why = error.errors()[0]["msg"] if hasattr(error, "errors") else str(error).splitlines()[0]
         if mode != "online" or config.mode != AUTO:
             raise UserError(f"W&B does not take the run: {why}; logger=csv does without W&B") from None
         mode, run = "offline", wandb.init(mode="offline", **about)
@@ -131,6 +133,14 @@ def _stage_inside(run_dir: Path) -> None:
     for key, place in {"WANDB_DATA_DIR": folder, "WANDB_CACHE_DIR": folder / "cache"}.items():
         _environment.setdefault(key, os.environ.get(key))
         os.environ[key] = str(place)
+
+
+def _stage_as_before() -> None:
+    for key, value in _environment.items():
+        os.environ.pop(key, None)
+        if value is not None:
+            os.environ[key] = value
+    _environment.clear()
 
 
 def _earlier_run(run_dir: Path) -> str | None:
