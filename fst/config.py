@@ -25,7 +25,17 @@ EXPERIMENTS = ROOT / "experiments"
 
 # Values of these keys are file names, taken as the shell passes them: no user has to know Hydra's override grammar.
 FILE_KEYS = frozenset(
-    "content data.root loss.weights method.init output rerun resume source style.image webcam.device".split()
+    (
+        "content",
+        "data.root",
+        "loss.weights",
+        "method.init",
+        "output",
+        "resume",
+        "source",
+        "style.image",
+        "webcam.device",
+    )
 )
 FILE_KEYS_OF_INFER = FILE_KEYS | {"style"}
 

@@ -31,3 +31,21 @@ def overview(usage: str, groups: list[str], settings: str) -> str:
                 f"  {name}"
             ]
     return "\n".join([*parts, "", settings.strip()])
+
+
+def training() -> str:
+    """The help screen of train.py."""
+    return overview(
+        """Train a style.
+
+  python train.py style=gogh loss.style_weight=1e5          one run, tracked in W&B
+  python train.py -m style=gogh,hokusai loss.style_weight=1e4,1e5      a sweep
+  python train.py resume=last                               go on where the last run stopped""",
+        ["style", "method", "network", "loss", "data", "trainer", "logger", "experiments"],
+        """Settings worth knowing (all: python train.py --cfg job):
+  style.image=FILE        a painting of one's own, with style=custom
+  style.size=512          its long edge in pixels: larger strokes when larger
+  loss.style_weight=1e5   1e4 keeps more of the photo, 1e6 shows more of the paint
+  trainer.max_steps=40000 trainer.precision=auto compile=auto seed=0
+  content=PHOTO           painted when the run ends""",
+    )

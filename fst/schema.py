@@ -114,10 +114,9 @@ class TrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     content: str | None = None
-    resume: str | None = None  # last, or a checkpoint
+    resume: str | None = None  # last, a run folder, or its checkpoint
     compile: Any = AUTO  # auto, true or false
     seed: int = 0
-    run_dir: str = MISSING
 
 
 @dataclass

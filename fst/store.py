@@ -1,8 +1,9 @@
-"""The local store, FST_HOME: named files found there, or downloaded from a pinned address, checked, put in place whole."""
+"""The local store, FST_HOME: named files found there, or downloaded from a pinned address and checked."""
 
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -20,11 +21,14 @@ TIMEOUT_SECONDS = 20
 
 @dataclass(frozen=True)
 class Remote:
-    """Where a file comes from. `sha256` is the whole digest or its first 8 or more hex digits; `size` is in bytes."""
+    """Where a file comes from. `sha256` is the whole digest or its first 8 or more hex digits; `size` is in bytes.
+
+    Either is None where nobody has published it.
+    """
 
     address: str
-    sha256: str
-    size: int
+    sha256: str | None
+    size: int | None
 
 
 def home() -> Path:
@@ -55,7 +59,7 @@ def fetch(name: str, remote: Remote, *, otherwise: str) -> Path:
     target = home() / name
     with replacing(target) as beside:
         digest = _download(remote, beside, title=target.name, otherwise=otherwise)
-        if not digest.startswith(remote.sha256):
+        if remote.sha256 is not None and not digest.startswith(remote.sha256):
             raise UserError(
                 f"{remote.address} is not the file fst knows (sha256 {digest[:16]}…, expected {remote.sha256[:16]}…): "
                 f"it was changed or damaged on the way; try again, or {otherwise}"
@@ -79,10 +83,11 @@ def _download(remote: Remote, target: Path, *, title: str, otherwise: str) -> st
                 out.write(chunk)
                 digest.update(chunk)
                 progress.advance(task, len(chunk))
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", None) or error
+        size = f" ({readable_size(remote.size)})" if remote.size else ""
         raise UserError(
-            f"{title} ({readable_size(remote.size)}) is not in {target.parent} and could not be downloaded from "
+            f"{title}{size} is not in {target.parent} and could not be downloaded from "
             f"{remote.address}: {reason}; connect to a network, put the file there, or {otherwise}"
         ) from None
     return digest.hexdigest()

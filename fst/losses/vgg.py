@@ -7,48 +7,17 @@ each feature is scaled by exactly 1/128, to order one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from fst.errors import UserError, near
+from fst.layers import block_and_index, check_layers, convolution_number, layer_names
 
-CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)
 OXFORD_MEAN = (123.68, 116.779, 103.939)  # RGB, of the levels 0..255
 OXFORD_SCALE = 128.0
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-def layer_names(architecture: str = "vgg16") -> list[str]:
-    """Every ReLU of an architecture in order: relu1_1, relu1_2, relu2_1, ... relu5_3 (VGG-16)."""
-    return [
-        f"relu{block}_{index}"
-        for block, count in enumerate(CONVOLUTIONS[architecture], start=1)
-        for index in range(1, count + 1)
-    ]
-
-
-def check_layers(layers: Iterable[str], architecture: str = "vgg16") -> None:
-    """Raise UserError for a name that is no ReLU of the architecture."""
-    known = layer_names(architecture)
-    for layer in layers:
-        if layer not in known:
-            raise UserError(f"unknown layer '{layer}'{near(layer, known)}")
-
-
-def smallest_side(layers: Iterable[str]) -> int:
-    """The least image side, in pixels, at which every one of the layers still has a 1×1 feature map."""
-    return max(2 ** (int(layer[4]) - 1) for layer in layers)
-
-
-def convolution_index(layer: str, architecture: str = "vgg16") -> int:
-    """torchvision's number of a layer's convolution: relu1_1 -> 0 ("features.0"), relu3_3 -> 14."""
-    block, index = (int(part) for part in re.findall(r"\d+", layer))
-    return sum(2 * count + 1 for count in CONVOLUTIONS[architecture][: block - 1]) + 2 * (index - 1)
 
 
 class VGGFeatures(nn.Module):
@@ -62,7 +31,7 @@ class VGGFeatures(nn.Module):
         pooling: "max", or "avg" as Gatys et al. prefer; average pooling is scaled so that activations keep their size.
 
     Raises:
-        UserError: an unknown layer, or weights that do not reach the deepest one.
+        UserError: an unknown layer.
     """
 
     def __init__(
@@ -95,10 +64,13 @@ class VGGFeatures(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Features of RGB (N, 3, H, W) in [0, 1] by layer name, computed no deeper than the deepest layer asked for."""
+        """Features of RGB (N, 3, H, W) in [0, 1] by layer name, computed no deeper than the deepest layer asked for.
+
+        They come in the precision of the weights, which `convolutions.to(torch.bfloat16)` may change.
+        """
         wanted = set(layers)
         found: dict[str, Tensor] = {}
-        x = (image - self.mean) / self.std
+        x = ((image - self.mean) / self.std).to(self.convolutions[0].weight.dtype)
         for name, convolution in zip(self.names, self.convolutions, strict=True):
             if name.endswith("_1") and name != "relu1_1":
                 x = self._pool(x)
@@ -118,10 +90,10 @@ class VGGFeatures(nn.Module):
 
 
 def _convolution(layer: str, architecture: str, weights: dict[str, Tensor]) -> nn.Conv2d:
-    block, index = int(layer[4]), int(layer[6:])
+    block, index = block_and_index(layer)
     inputs = WIDTHS[block - 1] if index > 1 else (3, *WIDTHS)[block - 1]
     convolution = nn.Conv2d(inputs, WIDTHS[block - 1], 3, padding=1)
-    number = convolution_index(layer, architecture)
+    number = convolution_number(layer, architecture)
     convolution.weight.data = weights[f"features.{number}.weight"].float().clone()
     convolution.bias.data = weights[f"features.{number}.bias"].float().clone()
     return convolution

@@ -1,0 +1,186 @@
+"""The criterion: content, style and total variation on VGG features (Johnson et al. 2016, section 3.2).
+
+With features F of shape (C, H, W):
+
+    content  mean over all elements of (F - F of the photo)², summed over the content layers
+    style    mean over the C×C entries of (G - G of the painting)², G = F Fᵀ / (C·H·W), summed over layers and scales
+    tv       mean squared difference of horizontal neighbours plus that of vertical ones, image in [0, 1]
+
+Gram matrices and means are computed in fp32 whatever the precision of the features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fst.errors import UserError
+from fst.layers import smallest_side
+from fst.losses.vgg import VGGFeatures
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Gram matrices F Fᵀ / (C·H·W): (N, C, H, W) -> (N, C, C), fp32."""
+    count, channels, height, width = features.shape
+    # Channels last this is a view: no copy of the largest tensors of a training step.
+    pixels = features.float().permute(0, 2, 3, 1).reshape(count, height * width, channels)
+    return pixels.transpose(1, 2) @ pixels / (channels * height * width)
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Mean squared difference of neighbours of (N, 3, H, W), horizontal plus vertical."""
+    across = (image[..., :, 1:] - image[..., :, :-1]).float().square().mean()
+    down = (image[..., 1:, :] - image[..., :-1, :]).float().square().mean()
+    return across + down
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """The terms of one evaluation as scalars, before their weights, and the weights they are summed with."""
+
+    content: Tensor
+    style: Tensor
+    tv: Tensor
+    content_weight: float
+    style_weight: float
+    tv_weight: float
+    style_by_layer: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Tensor:
+        return self.content_weight * self.content + self.style_weight * self.style + self.tv_weight * self.tv
+
+    def named(self) -> dict[str, Tensor]:
+        """Every term under its metric name, without and with its weight."""
+        return {
+            "loss": self.total,
+            "content_loss": self.content,
+            "style_loss": self.style,
+            "tv_loss": self.tv,
+            "content_loss_weighted": self.content_weight * self.content,
+            "style_loss_weighted": self.style_weight * self.style,
+            "tv_loss_weighted": self.tv_weight * self.tv,
+        }
+
+
+class PerceptualLoss(nn.Module):
+    """Content of a photo, style of a painting, on one frozen feature extractor.
+
+    Args:
+        features: reaches every layer named below.
+        content_layers, style_layers: ReLUs by name.
+        style_layer_weights: one a style layer; None for 1 each.
+        style_scales: the style terms are summed over these fractions of the image's size, targets at the matching
+            size: half size gives a layer twice the reach (Snelgrove 2017).
+        content_weight, style_weight, tv_weight: not negative.
+    """
+
+    def __init__(
+        self,
+        features: VGGFeatures,
+        *,
+        content_layers: Sequence[str] = ("relu2_2",),
+        style_layers: Sequence[str] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
+        style_layer_weights: Sequence[float] | None = None,
+        style_scales: Sequence[float] = (1.0,),
+        content_weight: float = 1.0,
+        style_weight: float = 1e5,
+        tv_weight: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.content_layers = tuple(content_layers)
+        self.style_layers = tuple(style_layers)
+        self.style_layer_weights = tuple(style_layer_weights or [1.0] * len(style_layers))
+        self.style_scales = tuple(style_scales)
+        self.content_weight = content_weight
+        self.style_weight = style_weight
+        self.tv_weight = tv_weight
+        for index, _, layer in self._style_terms():
+            self.register_buffer(_target(index, layer), torch.empty(0), persistent=False)
+
+    @torch.no_grad()
+    def set_style(self, paintings: Sequence[Tensor], weights: Sequence[float] | None = None) -> None:
+        """Take the Gram matrices of one painting, or the weighted mean of several's, as the style to reach.
+
+        Args:
+            paintings: each (1, 3, H, W) in [0, 1]; sizes may differ.
+            weights: one a painting, normalised to sum 1; None for equal ones.
+
+        Raises:
+            UserError: a painting smaller than the deepest layer needs.
+        """
+        shares = torch.tensor(weights or [1.0] * len(paintings))
+        shares = shares / shares.sum()
+        for index, scale in enumerate(self.style_scales):
+            grams = [self._grams(painting, scale) for painting in paintings]
+            for layer in self.style_layers:
+                mixed = sum(share * gram[layer] for share, gram in zip(shares.tolist(), grams, strict=True))
+                setattr(self, _target(index, layer), mixed)
+
+    @torch.no_grad()
+    def content_target(self, photo: Tensor) -> dict[str, Tensor]:
+        """The photo's features at the content layers, computed no deeper than those and without gradient."""
+        if self.content_weight == 0:
+            return {}
+        with torch.autocast(photo.device.type, enabled=False):
+            return self.features(photo.float(), self.content_layers)
+
+    def forward(self, image: Tensor, content: dict[str, Tensor]) -> LossTerms:
+        """Compare RGB (N, 3, H, W) in about [0, 1] with a `content_target` and the style."""
+        with torch.autocast(image.device.type, enabled=False):
+            image = image.float()
+            wanted = [*content, *(self.style_layers if self.style_weight else ())]
+            found = self.features(image, wanted) if wanted else {}
+            zero = image.new_zeros(())
+            distances = [F.mse_loss(found[layer].float(), content[layer].float()) for layer in content]
+            by_layer = self._style_distances(image, found) if self.style_weight else {}
+            return LossTerms(
+                content=sum(distances, zero),
+                style=sum(by_layer.values(), zero),
+                tv=total_variation(image) if self.tv_weight else zero,
+                content_weight=self.content_weight,
+                style_weight=self.style_weight,
+                tv_weight=self.tv_weight,
+                style_by_layer=by_layer,
+            )
+
+    def _style_distances(self, image: Tensor, found: dict[str, Tensor]) -> dict[str, Tensor]:
+        distances = {}
+        for index, scale in enumerate(self.style_scales):
+            if scale != 1.0:
+                found = self.features(_scaled(image, scale), self.style_layers)
+            for layer, weight in zip(self.style_layers, self.style_layer_weights, strict=True):
+                gram = gram_matrix(found[layer])
+                target = getattr(self, _target(index, layer)).expand_as(gram)
+                name = layer if scale == 1.0 else f"{layer}@{scale:g}"
+                distances[name] = weight * F.mse_loss(gram, target)
+        return distances
+
+    def _grams(self, painting: Tensor, scale: float) -> dict[str, Tensor]:
+        scaled = _scaled(painting, scale)
+        needed = smallest_side(self.style_layers)
+        if min(scaled.shape[-2:]) < needed:
+            height, width = painting.shape[-2:]
+            raise UserError(
+                f"the painting, {width}×{height}, is too small for {self.style_layers[-1]}; raise style.size"
+            )
+        found = self.features(scaled, self.style_layers)
+        return {layer: gram_matrix(found[layer]) for layer in self.style_layers}
+
+    def _style_terms(self) -> list[tuple[int, float, str]]:
+        return [(index, scale, layer) for index, scale in enumerate(self.style_scales) for layer in self.style_layers]
+
+
+def _target(index: int, layer: str) -> str:
+    return f"style_target_{index}_{layer}"
+
+
+def _scaled(image: Tensor, scale: float) -> Tensor:
+    if scale == 1.0:
+        return image
+    return F.interpolate(image, scale_factor=scale, mode="bilinear", antialias=True, align_corners=False)

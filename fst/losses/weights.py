@@ -1,0 +1,117 @@
+"""Where a VGG's weights come from: the store, torchvision's pinned files, or a file of one's own."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from fst import store
+from fst.errors import UserError, near
+from fst.layers import convolution_number, layer_names
+
+MODELS = "https://download.pytorch.org/models/"
+# torchvision's names, files and digests: torchvision.models.VGG16_Weights and VGG19_Weights.
+PINNED = {
+    ("vgg16", "IMAGENET1K_FEATURES"): ("vgg16_features-amdegroot-88682ab5.pth", "88682ab5", 527_802_510),
+    ("vgg16", "IMAGENET1K_V1"): ("vgg16-397923af.pth", "397923af", 553_433_881),
+    ("vgg19", "IMAGENET1K_V1"): ("vgg19-dcbb9e9d.pth", "dcbb9e9d", 574_673_361),
+}
+OXFORD = "IMAGENET1K_FEATURES"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Tensors under torchvision's names, the input normalisation they were trained with, and their file."""
+
+    tensors: dict[str, Tensor]
+    normalisation: str
+    path: Path
+
+
+def load_weights(source: str, layers: Iterable[str], *, architecture: str = "vgg16") -> Weights:
+    """The weights for the given layers.
+
+    Args:
+        source: "IMAGENET1K_FEATURES" (Oxford's, as Johnson et al. used), "IMAGENET1K_V1" (torchvision's own training),
+            or a .safetensors or .pth file with torchvision's names, taken to expect Oxford's normalisation.
+        layers: the ReLUs needed.
+        architecture: "vgg16" or "vgg19".
+
+    Raises:
+        UserError: no such file, a file that does not reach the deepest layer, or no network to download one.
+    """
+    names = layer_names(architecture)
+    deepest = max(layers, key=names.index)
+    path = _locate(source, architecture, deepest)
+    tensors = _read(path)
+    reached = _reach(tensors, architecture)
+    if reached is None:
+        raise UserError(f"weights file {path} holds no {architecture}: tensors are named like features.0.weight there")
+    if names.index(reached) < names.index(deepest):
+        raise UserError(f"weights file {path} reaches {reached}, but the loss asks for {deepest}: {_advice(reached)}")
+    return Weights(tensors, "imagenet" if source == "IMAGENET1K_V1" else "oxford", path)
+
+
+def _locate(source: str, architecture: str, deepest: str) -> Path:
+    known = [name for arch, name in PINNED if arch == architecture]
+    if source not in known:
+        path = Path(source).expanduser()
+        if source == OXFORD or not (path.suffix or path.exists()):
+            raise UserError(f"{architecture} has no weights called '{source}'{near(source, known)}, or give a file")
+        if not path.is_file():
+            raise UserError(f"weights file {path} does not exist")
+        return path
+    partial = _partial_files(architecture) if source == OXFORD else {}
+    names = layer_names(architecture)
+    enough = [path for path, reached in partial.items() if names.index(reached) >= names.index(deepest)]
+    if enough:
+        return enough[0]
+    file, sha256, size = PINNED[architecture, source]
+    otherwise = "set loss.weights=FILE to use a file of yours"
+    if partial:
+        path, reached = max(partial.items(), key=lambda item: names.index(item[1]))
+        otherwise = (
+            f"stay within {path.name}, which is there and reaches {reached} ({deepest} asked): {_advice(reached)}"
+        )
+    return store.fetch(f"weights/{file}", store.Remote(MODELS + file, sha256, size), otherwise=otherwise)
+
+
+def _partial_files(architecture: str) -> dict[Path, str]:
+    """The store's safetensors files of an architecture (Oxford weights), with the deepest layer each reaches."""
+    folder = store.home() / "weights"
+    files = sorted(folder.glob(f"{architecture}_*.safetensors"))
+    reached = {file: _reach(_read(file), architecture) for file in files}
+    return {file: layer for file, layer in reached.items() if layer is not None}
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, ValueError, safetensors.SafetensorError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"weights file {path} is damaged or no weights file: {reason}") from None
+
+
+def _reach(tensors: dict[str, Tensor], architecture: str) -> str | None:
+    """The deepest layer up to which no convolution is missing."""
+    deepest = None
+    for layer in layer_names(architecture):
+        if f"features.{convolution_number(layer, architecture)}.weight" not in tensors:
+            break
+        deepest = layer
+    return deepest
+
+
+def _advice(reached: str) -> str:
+    if reached == "relu3_3":
+        return "use loss=vgg16_relu3"
+    return f"set loss.style_layers and loss.content_layers to layers up to {reached}"

@@ -1,0 +1,88 @@
+"""From a composed config to the parts of a run: criterion, network, module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from fst import images
+from fst.losses.perceptual import PerceptualLoss
+from fst.losses.vgg import VGGFeatures
+from fst.losses.weights import load_weights
+from fst.methods.feedforward import FeedForwardStyleTransfer
+from fst.networks import build as build_network
+from fst.stylefile import StyleInfo
+
+if TYPE_CHECKING:
+    from fst.data.module import PhotoData
+
+
+def criterion(config: DictConfig, painting: np.ndarray, *, precision: str = "32-true") -> PerceptualLoss:
+    """The perceptual loss of a config with its painting set, channels last, features in the run's precision.
+
+    Args:
+        config: a training config.
+        painting: uint8 (H, W, 3).
+        precision: Lightning's name for it.
+
+    Raises:
+        UserError: no weights to be had.
+    """
+    loss = config.loss
+    layers = [*loss.content_layers, *loss.style_layers]
+    weights = load_weights(loss.weights, layers, architecture=loss.architecture)
+    features = VGGFeatures(
+        layers,
+        weights.tensors,
+        architecture=loss.architecture,
+        normalisation=weights.normalisation,
+        pooling=loss.pooling,
+    )
+    found = PerceptualLoss(
+        features.to(memory_format=torch.channels_last),
+        content_layers=loss.content_layers,
+        style_layers=loss.style_layers,
+        style_layer_weights=loss.style_layer_weights,
+        style_scales=loss.style_scales,
+        content_weight=loss.content_weight,
+        style_weight=loss.style_weight,
+        tv_weight=loss.tv_weight,
+    )
+    found.set_style([images.to_tensor(painting)])
+    if precision == "bf16-mixed":
+        features.convolutions.to(torch.bfloat16)  # after the targets, which stay exact
+    return found
+
+
+def feedforward(config: DictConfig, criterion: PerceptualLoss, data: PhotoData) -> FeedForwardStyleTransfer:
+    """The feed-forward method of a config, with the photos to preview."""
+    settings = {str(key): value for key, value in config.network.items() if key != "name"}
+    module = FeedForwardStyleTransfer(
+        build_network(config.network.name, **settings).to(memory_format=torch.channels_last),
+        criterion,
+        config.method,
+        steps=config.trainer.max_steps,
+        info=style_info(config, settings, data.name),
+        style_warmup_steps=config.loss.style_warmup_steps,
+    )
+    named = [(Path(name).stem, images.to_tensor(images.read(name))[0]) for name in config.logger.preview_images]
+    module.preview_photos = named or data.preview_photos(config.logger.preview_count)
+    return module
+
+
+def style_info(config: DictConfig, settings: dict[str, Any], data: str) -> StyleInfo:
+    """What a style file of this run says, but for steps and losses."""
+    about = {key: config.style[key] for key in ("title", "artist", "year", "licence", "size")}
+    training = {
+        "loss": OmegaConf.to_container(config.loss, resolve=True),
+        "data": {**OmegaConf.to_container(config.data, resolve=True), "name": data},
+        "method": OmegaConf.to_container(config.method, resolve=True),
+        "seed": config.seed,
+    }
+    return StyleInfo(
+        name=config.style.name, network=config.network.name, settings=settings, style=about, training=training
+    )

@@ -1,0 +1,150 @@
+"""A network learns a style: Johnson, Alahi, Fei-Fei 2016, section 3."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from fst.errors import UserError
+from fst.losses.perceptual import LossTerms, PerceptualLoss
+from fst.schema import FeedForwardConfig
+from fst.stylefile import StyleInfo
+from fst.tracking import Preview, log_table
+
+USUAL_CAUSES = (
+    "the usual causes: method.learning_rate or loss.style_weight too high, 16-mixed precision, damaged weights"
+)
+
+
+class FeedForwardStyleTransfer(pl.LightningModule):
+    """Train a transform network so that its pictures have a photo's content and a painting's style.
+
+    Args:
+        network: maps RGB (N, 3, H, W) in [0, 1] to the same.
+        criterion: with the painting already set.
+        config: learning rate, schedule, clipping.
+        steps: of the whole run, for the schedule.
+        info: what the style file will say.
+        style_warmup_steps: the style weight grows linearly from 0 over so many steps.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        criterion: PerceptualLoss,
+        config: FeedForwardConfig,
+        *,
+        steps: int,
+        info: StyleInfo,
+        style_warmup_steps: int = 0,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.criterion = criterion
+        self.config = config
+        self.steps = steps
+        self.info = info
+        self.style_warmup_steps = style_warmup_steps
+        self.preview_photos: list[tuple[str, Tensor]] = []
+        self.strict_loading = False  # the loss network is not in a checkpoint: it never changes
+        self._objective = self.objective
+        self._photo_losses: list[dict[str, float]] = []
+        self._untouched_style: dict[int, float] = {}
+
+    def forward(self, photos: Tensor) -> Tensor:
+        return self.network(photos)
+
+    def objective(self, photos: Tensor) -> LossTerms:
+        """The loss terms of a batch of photos, painted by the network as it is."""
+        painted = self.network(photos)
+        return self.criterion(painted, self.criterion.content_target(photos))
+
+    def compile_objective(self) -> None:
+        """Compile network and loss as one graph; the first step takes a minute or two longer, later ones less."""
+        self._objective = torch.compile(self.objective)
+
+    def training_step(self, photos: Tensor, index: int) -> Tensor:
+        terms = self._objective(photos)
+        if self.style_warmup_steps:
+            factor = min(1.0, (self.global_step + 1) / self.style_warmup_steps)
+            terms = dataclasses.replace(terms, style_weight=terms.style_weight * factor)
+        if not torch.isfinite(terms.total):
+            raise UserError(f"at step {self.global_step} the {_not_finite(terms)} is not finite; {USUAL_CAUSES}")
+        self.log_dict({f"train/{name}": value.detach() for name, value in terms.named().items()})
+        by_layer = {f"train/style_loss/{name}": value.detach() for name, value in terms.style_by_layer.items()}
+        self.log_dict(by_layer)
+        return terms.total
+
+    def validation_step(self, photos: Tensor, index: int) -> None:
+        for photo in photos:
+            terms = self.objective(photo[None])
+            losses = {name: value.item() for name, value in terms.named().items()}
+            losses["style_ratio"] = losses["style_loss"] / self._style_of_untouched(photo[None])
+            self._photo_losses.append(losses)
+
+    def on_validation_epoch_end(self) -> None:
+        rows, self._photo_losses = self._photo_losses, []
+        if not rows:
+            return
+        columns = list(rows[0])
+        means = {f"val/{name}": sum(row[name] for row in rows) / len(rows) for name in columns}
+        self.log_dict(means, sync_dist=True)
+        if self.trainer.is_global_zero and not self.trainer.sanity_checking:
+            table = [[index, *row.values()] for index, row in enumerate(rows)]
+            log_table(self.logger, "val/photos", ["photo", *columns], table, step=self.global_step)
+
+    def configure_optimizers(self) -> Any:
+        fused = self.device.type == "cuda"
+        optimizer = torch.optim.Adam(self.network.parameters(), self.config.learning_rate, fused=fused)
+        if self.config.schedule == "constant":
+            return optimizer
+        if self.config.schedule == "cosine":
+            scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
+        else:
+            scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.config.learning_rate, self.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        weights = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name: value for name, value in weights.items() if name.startswith("network.")}
+        checkpoint["fst_style"] = dataclasses.asdict(self.style_info())
+        checkpoint["random_state"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        torch.set_rng_state(checkpoint["random_state"])
+
+    def style_info(self) -> StyleInfo:
+        """What a style file written now says: the run's description and its losses so far."""
+        measured = {
+            name: float(value) for name, value in self.trainer.callback_metrics.items() if name.startswith("val/")
+        }
+        training = {**self.info.training, "steps": self.global_step, **({"losses": measured} if measured else {})}
+        return dataclasses.replace(self.info, training=training)
+
+    @torch.no_grad()
+    def previews(self) -> list[Preview]:
+        """The preview photos painted by the network as it is."""
+        training = self.network.training
+        self.network.eval()
+        painted = [
+            Preview(name, photo, self.network(photo[None].to(self.device))[0].float().cpu())
+            for name, photo in self.preview_photos
+        ]
+        self.network.train(training)
+        return painted
+
+    def _style_of_untouched(self, photo: Tensor) -> float:
+        """The style loss of the photo itself: what a network that changes nothing would have."""
+        index = len(self._photo_losses)
+        if index not in self._untouched_style:
+            self._untouched_style[index] = self.criterion(photo, {}).style.item()
+        return max(self._untouched_style[index], 1e-12)
+
+
+def _not_finite(terms: LossTerms) -> str:
+    parts = {"content loss": terms.content, "style loss": terms.style, "total variation": terms.tv}
+    return next((name for name, value in parts.items() if not torch.isfinite(value)), "weighted sum of the losses")

@@ -1,0 +1,158 @@
+"""A run from config to result: build the parts, fit with tracking, say where things are."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shlex
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
+
+from fst import data as photo_data
+from fst import images
+from fst.errors import UserError
+from fst.methods import assemble, fast
+from fst.methods.checkpoints import Checkpoints
+from fst.methods.feedforward import FeedForwardStyleTransfer
+from fst.paintings import painting
+from fst.tracking import build_logger, callbacks, finish, log_image, write_run
+
+
+def feedforward(config: DictConfig, run_dir: Path) -> None:
+    """Train a network on a style, export the style file and paint a photo with it.
+
+    Raises:
+        UserError: whatever the user can put right.
+        SystemExit: 130 or 143 when a signal ended the run, after saving.
+    """
+    _prepare()
+    pl.seed_everything(config.seed, verbose=False)
+    accelerator = _accelerator(config.trainer.accelerator)
+    precision = fast.choose_precision(config.trainer.precision, accelerator)
+    style = painting(config.style)
+    criterion = assemble.criterion(config, style, precision=precision)
+    data = photo_data.build(OmegaConf.to_object(config.data), seed=config.seed)
+    data.prepare_data()
+    module = assemble.feedforward(config, criterion, data)
+    compiled = fast.choose_compile(config.compile, config.trainer.max_steps)
+    if compiled:
+        module.compile_objective()
+    settings = resolved(config, data=data.name, precision=precision, compile=compiled)
+    checkpoints = Checkpoints(run_dir, config.trainer.checkpoint_every)
+    with tracked(config, run_dir, settings, run_name(config)) as logger:
+        log_image(logger, "style", style, caption=config.style.title, step=0)
+        trainer = _trainer(config, precision, logger, checkpoints, run_dir)
+        trainer.fit(module, data, ckpt_path=checkpoints.path if config.resume else None)
+    _end(config, module, checkpoints, run_dir)
+
+
+@contextlib.contextmanager
+def tracked(config: DictConfig, run_dir: Path, settings: dict, name: str) -> Iterator[Logger | None]:
+    """The run's files and logger; closed at the end, as failed when an error passes through."""
+    write_run(run_dir, settings)
+    logger = build_logger(
+        OmegaConf.to_object(config.logger), run_dir, name=name, settings=settings, resume=config.resume is not None
+    )
+    try:
+        yield logger
+    except BaseException:
+        finish(logger, failed=True)
+        raise
+    finish(logger)
+
+
+def resolved(config: DictConfig, **choices: object) -> dict:
+    """The config as plain values, with what each `auto` became under "resolved"."""
+    plain = OmegaConf.to_container(config, resolve=True)
+    return {**plain, "resolved": choices}
+
+
+def run_name(config: DictConfig) -> str:
+    """As "gogh johnson style=100000 content=1"."""
+    loss = config.loss
+    return f"{config.style.name} {config.network.name} style={loss.style_weight:g} content={loss.content_weight:g}"
+
+
+def _prepare() -> None:
+    """Fast memory, and Lightning's hints for developers out of a user's sight."""
+    fast.keep_memory()
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", module="torch")
+
+
+def _accelerator(requested: str) -> str:
+    """cpu, cuda or mps: what the run will use."""
+    if requested == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if requested in ("gpu", "cuda"):
+        if not torch.cuda.is_available():
+            raise UserError("trainer=gpu, but torch finds no GPU; use trainer=auto or trainer=cpu")
+        return "cuda"
+    return requested
+
+
+def _trainer(
+    config: DictConfig, precision: str, logger: Logger | None, checkpoints: Checkpoints, run_dir: Path
+) -> pl.Trainer:
+    trainer = config.trainer
+    on_cpu = _accelerator(trainer.accelerator) == "cpu"
+    return pl.Trainer(
+        accelerator=trainer.accelerator,
+        devices=1 if on_cpu and trainer.devices == "auto" else trainer.devices,
+        num_nodes=trainer.num_nodes,
+        strategy=trainer.strategy,
+        precision=precision,
+        max_steps=trainer.max_steps,
+        max_epochs=-1,
+        check_val_every_n_epoch=None,
+        val_check_interval=trainer.val_every,
+        num_sanity_val_steps=0,
+        log_every_n_steps=trainer.log_every,
+        gradient_clip_val=config.method.gradient_clip,
+        deterministic=trainer.deterministic,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        logger=logger or False,
+        callbacks=[*callbacks(OmegaConf.to_object(config.logger), run_dir), checkpoints],
+        default_root_dir=run_dir,
+    )
+
+
+@rank_zero_only
+def _end(config: DictConfig, module: FeedForwardStyleTransfer, checkpoints: Checkpoints, run_dir: Path) -> None:
+    """Paint the photo asked for (or a held-out one) and say where things are; exit by the signal that came."""
+    shown = _shown(run_dir)
+    if checkpoints.stopped is not None:
+        print(f"stopped at step {module.global_step}; go on with:\n  python train.py resume={shlex.quote(shown)}")
+        raise SystemExit(128 + checkpoints.stopped)
+    style_file = _shown(checkpoints.style_path)
+    print(f"style file  {style_file}")
+    if config.content:
+        picture = _paint(config, module, run_dir)
+        print(f"picture     {_shown(picture)}")
+    print(f"run folder  {shown}   (previews/ has the pictures, step by step)")
+    print(f"next        python infer.py source=PHOTO style={shlex.quote(style_file)}")
+
+
+def _paint(config: DictConfig, module: FeedForwardStyleTransfer, run_dir: Path) -> Path:
+    photo = images.read(config.content)
+    network = module.network.eval()
+    with torch.inference_mode():
+        painted = network(images.to_tensor(photo).to(module.device))
+    return images.write(run_dir / f"{Path(config.content).stem}-{config.style.name}.jpg", images.to_pixels(painted))
+
+
+def _shown(path: Path) -> str:
+    """A path as one types it from here."""
+    path = path.resolve()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
