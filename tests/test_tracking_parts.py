@@ -1,0 +1,272 @@
+"""The parts of tracking alone: when previews are due, online or offline, speed, the progress line, what a run was."""
+
+import io
+import json
+import socket
+import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+import torch
+import wandb
+from omegaconf import OmegaConf
+from pytorch_lightning import Callback, LightningModule, Trainer
+from rich.console import Console
+from torch.utils.data import DataLoader, IterableDataset
+
+from fst import tracking
+from fst.errors import UserError
+from fst.schema import LoggerConfig
+from fst.tracking import metadata, wandb_mode
+from fst.tracking.measures import images_in
+from fst.tracking.previews import is_due
+
+
+def test_previews_are_dense_early_and_sparse_later():
+    due = [step for step in range(4001) if is_due(step)]
+    assert due == [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 3000, 4000]
+
+
+def test_images_in_a_batch():
+    photos = torch.zeros(4, 3, 8, 8)
+    assert images_in(photos) == images_in((photos, torch.zeros(4))) == images_in({"n": 1, "photo": [photos]}) == 4
+    assert images_in(torch.zeros(4)) == images_in(None) == images_in([]) == 0
+
+
+# Online or offline
+
+
+class Stub(BaseHTTPRequestHandler):
+    """A W&B server that knows one key, if it knows any."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.dumps({"data": {"viewer": {"id": "1", "username": "u", "entity": "u", "flags": "{}"}}}).encode()
+        self.send_response(200 if self.server.accepts else 401)
+        self.end_headers()
+        self.wfile.write(body if self.server.accepts else b"{}")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    stub = HTTPServer(("127.0.0.1", 0), Stub)
+    stub.accepts = True
+    threading.Thread(target=stub.serve_forever, daemon=True).start()
+    for name in ("WANDB_MODE", "http_proxy", "HTTP_PROXY", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{stub.server_port}")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    wandb.teardown()
+    yield stub
+    stub.shutdown()
+    wandb.teardown()
+
+
+def test_a_key_that_the_server_takes_makes_it_online(server, monkeypatch):
+    assert wandb_mode.decide("auto")[0] == "offline"
+    assert "key" in wandb_mode.decide("auto")[1]
+    with pytest.raises(UserError, match="no W&B key"):
+        wandb_mode.decide("online")
+    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    wandb.teardown()
+    assert wandb_mode.decide("auto") == wandb_mode.decide("online") == ("online", "")
+    assert wandb_mode.decide("offline") == ("offline", "")
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert wandb_mode.decide("auto") == ("disabled", "")
+
+
+def test_a_key_that_the_server_refuses_is_offline(server, monkeypatch):
+    server.accepts = False
+    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    wandb.teardown()
+    mode, why = wandb_mode.decide("auto")
+    assert mode == "offline"
+    assert "does not take the key" in why
+
+
+def test_a_silent_network_costs_two_seconds(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def silence(*_, **__):
+        time.sleep(3)
+        raise OSError
+
+    monkeypatch.setattr(socket, "create_connection", silence)
+    began = time.perf_counter()
+    assert not wandb_mode.reachable("http://example.test", seconds=0.3)
+    assert time.perf_counter() - began < 1.5
+
+
+def test_a_proxy_is_asked_instead_of_the_server(monkeypatch, server):
+    monkeypatch.setenv("http_proxy", f"127.0.0.1:{server.server_port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert wandb_mode.reachable("http://example.test:81")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert not wandb_mode.reachable("http://127.0.0.1:9")
+
+
+# Speed
+
+
+class SlowPhotos(IterableDataset):
+    def __iter__(self):
+        while True:
+            time.sleep(0.01)
+            yield torch.zeros(3, 4, 4)
+
+
+class SlowModule(LightningModule):
+    """A step takes 20 ms; so does its batch of two photos, in this process."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+        self.seen = []
+
+    def training_step(self, batch, index):
+        time.sleep(0.02)
+        loss = (self.weight**2).sum()
+        self.log_dict({"train/loss": loss, "train/content_loss": loss / 4, "train/style_loss": 3 * loss / 4})
+        return loss
+
+    def validation_step(self, batch, index):
+        time.sleep(0.3)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+class Slow(Callback):
+    def on_train_batch_end(self, *_):
+        time.sleep(0.05)
+
+
+def fit(module, callbacks, loader, *, steps, checkpoint=None, every=4):
+    trainer = Trainer(
+        logger=False,
+        callbacks=callbacks,
+        max_steps=steps,
+        log_every_n_steps=every,
+        val_check_interval=4,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        limit_val_batches=1,
+        accelerator="cpu",
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=any(isinstance(callback, tracking.ProgressLine) for callback in callbacks),
+    )
+    trainer.fit(module, loader, DataLoader([torch.zeros(3, 4, 4)]), ckpt_path=checkpoint)
+    return trainer
+
+
+def test_throughput_leaves_out_validation_and_callbacks():
+    loader = DataLoader(SlowPhotos(), batch_size=2)
+    trainer = fit(SlowModule(), [tracking.Throughput(), Slow()], loader, steps=16)
+    metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
+    assert 0.04 < metrics["train/step_seconds"] < 0.08  # 0.09 with the callback, 0.17 with validation
+    assert metrics["train/images_per_second"] == pytest.approx(2 / metrics["train/step_seconds"], rel=1e-3)
+    assert metrics["train/data_wait"] == pytest.approx(0.5, abs=0.15)
+
+
+def test_iterations_without_images_have_step_seconds_alone():
+    trainer = fit(SlowModule(), [tracking.Throughput()], DataLoader(torch.zeros(50, 1)), steps=8)
+    assert "train/images_per_second" not in trainer.callback_metrics
+    assert 0.02 < float(trainer.callback_metrics["train/step_seconds"]) < 0.05
+
+
+# The progress line
+
+
+def test_plain_progress_lines():
+    out = io.StringIO()
+    line = tracking.ProgressLine(Console(file=out), plain_seconds=0.6)
+    loader = DataLoader(SlowPhotos(), batch_size=2)
+    began = time.perf_counter()
+    fit(SlowModule(), [tracking.Throughput(), line], loader, steps=30)
+    lines = out.getvalue().splitlines()
+    assert 3 <= len(lines) <= 2 + (time.perf_counter() - began) / 0.6
+    assert lines[0].startswith("step 1/30  loss 1")
+    assert "images/s" in lines[-2]
+    assert "left" in lines[-2]
+    assert lines[-1].startswith("step 30/30  ")
+    assert "content 0." in lines[-1]
+    assert "style 0." in lines[-1]
+    assert "left" not in lines[-1]
+
+
+def test_live_bar_ends_full_and_starts_where_a_resumed_run_is(tmp_path):
+    loader = DataLoader(torch.zeros(50, 1))
+    trainer = fit(SlowModule(), [], loader, steps=8)
+    trainer.save_checkpoint(tmp_path / "at8.ckpt")
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, force_interactive=True, width=100, color_system=None)
+    fit(SlowModule(), [tracking.ProgressLine(console)], loader, steps=12, checkpoint=tmp_path / "at8.ckpt")
+    shown = out.getvalue()
+    assert "8/12 first step" in shown
+    assert " 7/12" not in shown
+    assert "12/12 " in shown.splitlines()[-2]
+
+
+def test_an_exception_gives_the_terminal_back():
+    class Fails(SlowModule):
+        def training_step(self, batch, index):
+            raise UserError("no")
+
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, force_interactive=True, width=100)
+    with pytest.raises(UserError):
+        fit(Fails(), [tracking.ProgressLine(console)], DataLoader(torch.zeros(50, 1)), steps=12)
+    assert "\x1b[?25h" in out.getvalue()  # the cursor is shown again
+
+
+# What a run was
+
+
+def test_write_run_resolves_the_config_and_remembers_earlier_starts(tmp_path):
+    config = OmegaConf.create({"a": 2, "b": "${a}", "logger": OmegaConf.structured(LoggerConfig(name="csv"))})
+    tracking.write_run(tmp_path, config)
+    first = json.loads((tmp_path / "run.json").read_text())
+    tracking.write_run(tmp_path, {"a": 3})
+    second = json.loads((tmp_path / "run.json").read_text())
+    assert OmegaConf.load(tmp_path / "config.yaml") == {"a": 3}
+    assert first["earlier"] == []
+    assert second["earlier"] == [{key: value for key, value in first.items() if key != "earlier"}]
+    assert first["packages"]["torch"] == torch.__version__.partition("+")[0]
+    tracking.write_run(tmp_path / "other", config)
+    written = (tmp_path / "other" / "config.yaml").read_text()
+    assert "b: 2\n" in written
+    assert "project: fst\n" in written
+
+
+def test_git_state_of_a_checkout_and_of_a_package_inside_another(tmp_path, monkeypatch):
+    def git(*arguments):
+        identity = ("-c", "user.name=n", "-c", "user.email=e@example.org")
+        return subprocess.run(
+            ["git", "-C", tmp_path, *identity, *arguments], check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    monkeypatch.setattr(metadata, "CHECKOUT", tmp_path.resolve())
+    assert metadata.git_state() is None
+    git("init", "-b", "trunk")
+    (tmp_path / "file").write_text("one\n")
+    git("add", "file")
+    git("commit", "-m", "first")
+    assert metadata.git_state() == {"commit": git("rev-parse", "HEAD"), "branch": "trunk", "dirty": False}
+    (tmp_path / "file").write_text("two\n")
+    assert metadata.git_state()["dirty"]
+    tracking.write_run(tmp_path / "run", {})
+    assert "+two\n" in (tmp_path / "run" / "changes.patch").read_text()
+    inside = tmp_path / "venv"
+    inside.mkdir()
+    monkeypatch.setattr(metadata, "CHECKOUT", inside.resolve())
+    assert metadata.git_state() is None
