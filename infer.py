@@ -56,7 +56,8 @@ def run(config: InferConfig) -> None:
     if config.export is not None:
         from fst.stylize.export import export
 
-        print(export(config.export, names, config.output, network=config.network, overwrite=config.overwrite))
+        how = {"network": config.network, "photo": config.source, "overwrite": config.overwrite}
+        print(export(config.export, config.style, config.output, **how))
         return
     if config.source is None:
         raise UserError("source= is missing: a photo, folder, video or webcam, as source=photo.jpg; see --help")

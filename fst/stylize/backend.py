@@ -29,7 +29,7 @@ class Backend(Protocol):
         """Many frames, in order, as many a second as possible."""
 
 
-def load(name: str, style: Style) -> Backend:
+def load(name: str, style: Style, *, live: bool = False) -> Backend:
     """The backend of that name ("auto": the fastest that this machine has) with a style's network.
 
     Raises:
@@ -43,7 +43,7 @@ def load(name: str, style: Style) -> Backend:
         require("openvino", "backend=openvino")
         from fst.stylize.openvino import OpenVinoBackend
 
-        return OpenVinoBackend(style)
+        return OpenVinoBackend(style, live=live)
     if name == "onnx":
         require("onnxruntime", "backend=onnx")
         from fst.stylize.onnx import OnnxBackend

@@ -85,7 +85,8 @@ class Stylizer:
         look.check(size, strength, colors)
         tile = tiles.pixels(None if live else tile)
         found = styles.find(style, network)
-        return cls(found, backends.load(backend, found), size=size, strength=strength, colors=colors, tile=tile)
+        ready = backends.load(backend, found, live=live)
+        return cls(found, ready, size=size, strength=strength, colors=colors, tile=tile)
 
     def __call__(self, image: np.ndarray | Image.Image) -> np.ndarray | Image.Image:
         """Paint one image.

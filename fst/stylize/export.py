@@ -1,0 +1,89 @@
+"""`python infer.py export=onnx`: a style as a file for other programs, checked before it is put in place."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from fst import images
+from fst.errors import UserError, near
+from fst.files import replacing
+from fst.stylize import styles
+from fst.stylize.backend import require
+
+FORMATS = ("onnx",)
+AGREEMENT = 1e-3  # of outputs in [0, 1]: a quarter of one of 255 levels
+TRIAL_SIZE = (243, 322)  # not a multiple of anything, and not the traced size
+
+
+def export(
+    kind: str, style: str, output: str | None, *, network: str | None, photo: str | None, overwrite: bool
+) -> str:
+    """Write a style's network to a file, compare it with torch on a photo, and say what was found.
+
+    The file's input "image" and output "painted" are RGB (1, 3, height, width) in [0, 1], of any size.
+
+    Args:
+        kind: "onnx".
+        style: as `Stylizer.load`'s.
+        output: the file; None: NAME.onnx in the current folder.
+        network: which of a bundled style's networks.
+        photo: the photo on which it is compared; None: a made picture.
+        overwrite: replace a file that exists.
+
+    Raises:
+        UserError: an unknown format, a missing package, a file that exists, or outputs that do not agree.
+    """
+    if kind not in FORMATS:
+        raise UserError(f"unknown export '{kind}'{near(kind, list(FORMATS))}")
+    for package in ("onnx", "onnxruntime"):
+        require(package, "export=onnx")
+    found = styles.find(style, network)
+    target = Path(output).expanduser() if output is not None else Path(f"{found.name}.onnx")
+    if target.suffix != ".onnx":
+        raise UserError(f"output={target} should end in .onnx")
+    if target.exists() and not overwrite:
+        raise UserError(f"{target} exists already: add overwrite=true, or name another output=")
+    pixels = images.read(photo) if photo is not None else _made_picture()
+    built = found.network()
+    with replacing(target) as beside:
+        _write(built, beside, found)
+        difference = _difference(built, beside, pixels)
+        if not difference <= AGREEMENT:
+            raise UserError(f"the exported network differs from torch by {difference:.2g}: {target} was not written")
+    height, width = pixels.shape[:2]
+    return f"{target} (ONNX Runtime and torch differ by at most {difference:.1e} of 1 on {width}x{height})"
+
+
+def _write(network, path: Path, style: styles.Style) -> None:
+    import onnx
+
+    from fst.stylize.graph import write_image
+
+    write_image(network, path)
+    model = onnx.load(path)
+    onnx.checker.check_model(model)
+    onnx.helper.set_model_props(model, {"fst": json.dumps(dataclasses.asdict(style.info))})
+    onnx.save(model, path)
+
+
+def _difference(network, path: Path, pixels: np.ndarray) -> float:
+    import torch
+
+    from fst.stylize.onnx import session
+
+    image = images.to_tensor(pixels)
+    with torch.inference_mode():
+        expected = network(image).clamp(0, 1).numpy()
+    return float(np.abs(session(path).run(None, {"image": image.numpy()})[0] - expected).max())
+
+
+def _made_picture() -> np.ndarray:
+    height, width = TRIAL_SIZE
+    y, x = np.mgrid[:height, :width]
+    waves = [np.sin(x / 9 + phase) + np.cos(y / (7 + phase)) for phase in range(3)]
+    noise = np.random.default_rng(0).normal(0, 0.2, (height, width, 3))
+    return ((np.stack(waves, axis=-1) + noise + 2) * 63).clip(0, 255).astype(np.uint8)

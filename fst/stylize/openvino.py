@@ -1,0 +1,151 @@
+"""The OpenVINO backend, the default on CPUs: uint8 frames in and out, everything between inside one compiled graph.
+
+The graph is made from the torch network once and kept (`fst.stylize.cache`); after that torch is not imported again.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+
+from fst.stylize.backend import pad
+from fst.stylize.cache import made_once
+from fst.stylize.styles import Style
+
+IN_FLIGHT = 2  # frames of a stream being painted at once, each on its share of the cores
+SHAPES_KEPT = 4  # compiled graphs of a fixed shape; the one least recently used goes first
+GRAPH, FACTS = "network.xml", "facts.json"
+TRIAL_SIDE, TRIAL_ROUNDS = 256, 4
+
+
+class OpenVinoBackend:
+    """A style's network as OpenVINO graphs: one for any shape, and faster ones for shapes that come again.
+
+    Args:
+        style: the style.
+        live: frames are a camera's: their shape is compiled at once.
+    """
+
+    name = "openvino"
+
+    def __init__(self, style: Style, *, live: bool = False) -> None:
+        self.core = ov.Core()
+        processor = self.core.get_property("CPU", "FULL_DEVICE_NAME")
+        version = f"{ov.__version__} {processor} {self.core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')}"
+        folder = made_once(style, "openvino", version, lambda folder: _make(self.core, style, folder))
+        self.core.set_property({"CACHE_DIR": str(folder)})
+        self.graph = folder / GRAPH
+        self.facts = json.loads((folder / FACTS).read_text())
+        self.live = live
+        self.last_shape: tuple[int, ...] | None = None
+        self.compiled: OrderedDict[tuple, ov.CompiledModel] = OrderedDict()
+        self.lock = threading.Lock()  # an infer request paints one frame at a time
+
+    def paint(self, frame: np.ndarray) -> np.ndarray:
+        padded = self._padded(frame)
+        with self.lock:
+            # Compiling takes longer than painting a small photo: only a shape that comes twice is worth it.
+            fixed = self.live or padded.shape == self.last_shape
+            self.last_shape = padded.shape
+            request = self._compile(padded.shape if fixed else None, "LATENCY").create_infer_request()
+            request.infer([padded[None]], share_inputs=True)
+            return _result(request, frame)
+
+    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Two frames at once, each on half of the cores: fewer hand-overs between cores than two in turn on all."""
+        idle: list[ov.InferRequest] = []
+        busy: deque[tuple[ov.InferRequest, np.ndarray, ov.Tensor]] = deque()
+        shape = None
+        for frame in frames:
+            padded = self._padded(frame)
+            if padded.shape != shape:
+                while busy:
+                    yield _wait(busy, idle)
+                shape = padded.shape
+                compiled = self._compile(shape, "THROUGHPUT")
+                idle = [compiled.create_infer_request() for _ in range(IN_FLIGHT)]
+            if not idle:
+                yield _wait(busy, idle)
+            request, tensor = idle.pop(), ov.Tensor(padded[None], shared_memory=True)
+            request.set_input_tensor(tensor)
+            request.start_async()
+            busy.append((request, frame, tensor))  # the tensor is only borrowed: it must outlive the request
+        while busy:
+            yield _wait(busy, idle)
+
+    def _padded(self, frame: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(pad(frame, self.facts["multiple"], self.facts["smallest"]))
+
+    def _compile(self, shape: tuple[int, ...] | None, hint: str) -> ov.CompiledModel:
+        key = (shape, hint)
+        if key not in self.compiled:
+            settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": self.facts["precision"]}
+            if hint == "THROUGHPUT":
+                settings["NUM_STREAMS"] = str(IN_FLIGHT)
+            self.compiled[key] = _compiled(self.core, self.graph, shape, settings)
+        self.compiled.move_to_end(key)
+        while len(self.compiled) > SHAPES_KEPT:
+            self.compiled.popitem(last=False)
+        return self.compiled[key]
+
+
+def _compiled(core: ov.Core, graph: Path, shape: tuple[int, ...] | None, settings: dict[str, str]) -> ov.CompiledModel:
+    model = core.read_model(graph)
+    height, width = shape[:2] if shape else (-1, -1)
+    model.reshape([1, height, width, 3])
+    return core.compile_model(model, "CPU", settings)
+
+
+def _wait(busy: deque, idle: list[ov.InferRequest]) -> np.ndarray:
+    request, frame, _ = busy.popleft()
+    request.wait()
+    idle.append(request)
+    return _result(request, frame)
+
+
+def _result(request: ov.InferRequest, frame: np.ndarray) -> np.ndarray:
+    height, width = frame.shape[:2]
+    return request.get_output_tensor().data[0, :height, :width].copy()  # the next request writes there again
+
+
+def _make(core: ov.Core, style: Style, folder: Path) -> None:
+    """Write a style's graph, and what must be known of it, to a folder."""
+    from fst.stylize.graph import write_frames
+
+    network = style.network()
+    exchange = folder / "network.onnx"
+    write_frames(network, exchange)
+    ov.save_model(core.read_model(exchange), folder / GRAPH, compress_to_fp16=False)
+    exchange.unlink()
+    facts = {
+        "multiple": network.multiple,
+        "smallest": network.smallest,
+        "precision": _fastest_precision(core, folder / GRAPH),
+    }
+    (folder / FACTS).write_text(json.dumps(facts))
+
+
+def _fastest_precision(core: ov.Core, graph: Path) -> str:
+    """bf16 or f32, by the clock: some processors have bf16 instructions that are slower than their f32 ones."""
+    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return "f32"
+    frame = np.zeros((1, TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8)
+    trials = {}
+    for precision in ("bf16", "f32"):
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+        trials[precision] = _compiled(core, graph, frame.shape[1:], settings).create_infer_request()
+        trials[precision].infer([frame])
+    seconds = dict.fromkeys(trials, float("inf"))
+    for _ in range(TRIAL_ROUNDS):
+        for precision, request in trials.items():
+            started = time.perf_counter()
+            request.infer([frame])
+            seconds[precision] = min(seconds[precision], time.perf_counter() - started)
+    return min(seconds, key=seconds.get)
