@@ -102,9 +102,7 @@ def write(
     return target
 
 
-def encode(
-    pixels: np.ndarray, suffix: str, *, metadata: Metadata | None = None, quality: int = 95
-) -> bytes:
+def encode(pixels: np.ndarray, suffix: str, *, metadata: Metadata | None = None, quality: int = 95) -> bytes:
     """Encode uint8 (H, W, 3) RGB as the format of `suffix` (".jpg", ".png", ...).
 
     Raises:
@@ -143,14 +141,21 @@ def files(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(found)
 
 
-def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resample uint8 (H, W, 3) to `size` = (height, width); antialiased when smaller, bicubic when larger."""
+def resize(
+    pixels: np.ndarray, size: tuple[int, int], *, box: tuple[float, float, float, float] | None = None
+) -> np.ndarray:
+    """Resample uint8 (H, W, 3) to `size` = (height, width); antialiased when smaller, bicubic when larger.
+
+    With `box` = (top, left, height, width) in pixels, fractions allowed, only that part of the image.
+    """
     height, width = size
-    if pixels.shape[:2] == (height, width):
+    top, left, tall, wide = box or (0, 0, *pixels.shape[:2])
+    if (top, left, tall, wide) == (0, 0, height, width) == (0, 0, *pixels.shape[:2]):
         return pixels
-    smaller = height * width < pixels.shape[0] * pixels.shape[1]
-    method = Image.Resampling.LANCZOS if smaller else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(pixels).resize((width, height), method))
+    method = Image.Resampling.LANCZOS if height * width < tall * wide else Image.Resampling.BICUBIC
+    # Rounding can put the box's far edge a hair outside the image, which Pillow refuses.
+    edges = (left, top, min(left + wide, pixels.shape[1]), min(top + tall, pixels.shape[0]))
+    return np.asarray(Image.fromarray(pixels).resize((width, height), method, box=edges))
 
 
 def fit_long_edge(height: int, width: int, edge: int) -> tuple[int, int]:

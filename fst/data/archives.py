@@ -1,0 +1,148 @@
+"""Photo archives: downloaded once, unpacked safely beside their place, and renamed into it whole."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from fst import images, store
+from fst.errors import UserError
+from fst.store import Remote
+
+WITHOUT = "train without photos: data=procedural"
+HEADROOM_BYTES = 1_000_000_000  # left free for the run itself
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A zip or tar of photos. `depth` is how many last parts of a member's path are kept: 2 keeps <wnid>/<file>."""
+
+    folder: str  # its place in the store
+    file: str
+    remote: Remote
+    depth: int
+
+    @property
+    def place(self) -> Path:
+        return store.home() / self.folder
+
+    def missing(self) -> str:
+        """What is wanted, from where, how large, and which setting does it or does without, in one line."""
+        size = store.readable_size(self.remote.size or 0)
+        return (
+            f"{self.place} does not exist: data.download=true fetches {self.remote.address} ({size}) "
+            f"into it, data.root=DIR names another place, or {WITHOUT}"
+        )
+
+    def obtain(self) -> Path:
+        """The unpacked folder, downloaded and unpacked first if it is not there.
+
+        Raises:
+            UserError: no network, a wrong digest, too little disk, or an archive that is damaged or unsafe.
+        """
+        if not self.place.is_dir():
+            name = f"{PurePosixPath(self.folder).parent}/{self.file}"
+            self._check_disk(downloaded=store.find(name) is not None)
+            archive = store.fetch(name, self.remote, otherwise=WITHOUT)
+            unpack(archive, self.place, depth=self.depth)
+            archive.unlink()
+        return self.place
+
+    def _check_disk(self, *, downloaded: bool) -> None:
+        store.home().mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(store.home()).free
+        needed = (self.remote.size or 0) * (1 if downloaded else 2) + HEADROOM_BYTES  # photos hardly compress
+        if free < needed:
+            raise UserError(
+                f"{store.home()} has {store.readable_size(free)} free, but {self.file} and its photos need "
+                f"{store.readable_size(needed)}; set FST_HOME to a larger disk, or {WITHOUT}"
+            )
+
+
+COCO_TRAIN = Archive(
+    "coco/train2017",
+    "train2017.zip",
+    Remote(
+        "http://images.cocodataset.org/zips/train2017.zip",
+        "69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929",
+        19_336_861_798,
+    ),
+    depth=1,
+)
+COCO_VAL = Archive(
+    "coco/val2017",
+    "val2017.zip",
+    Remote(
+        "http://images.cocodataset.org/zips/val2017.zip",
+        "4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05",
+        815_585_330,
+    ),
+    depth=1,
+)
+# fast.ai publishes no digest of this one: HTTPS says whose it is, and gzip's checksum whether it arrived whole.
+IMAGENET_SAMPLE = Archive(
+    "imagenet-sample/train",
+    "imagenet-sample-train.tar.gz",
+    Remote("https://files.fast.ai/data/imagenet-sample-train.tar.gz", None, 2_100_000_000),
+    depth=2,
+)
+
+
+def unpack(archive: Path, folder: Path, *, depth: int) -> Path:
+    """Unpack the images of a zip or tar archive so that `folder` appears whole or not at all.
+
+    Only regular files with an image's suffix are written, under the last `depth` parts of their path; everything
+    else (labels, links, devices) is passed over.
+
+    Raises:
+        UserError: a member's path leads out of the folder, the archive is damaged, or it holds no image.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+            inside = Path(beside, folder.name)
+            if not _write_images(archive, inside, depth):
+                raise UserError(f"{archive} holds no images; remove it and try again, or {WITHOUT}")
+            inside.rename(folder)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, shutil.ReadError) as error:
+        raise UserError(f"{archive} is damaged ({error}); remove it and try again, or {WITHOUT}") from None
+    except OSError as error:
+        raise UserError(f"cannot unpack {archive} to {folder}: {error.strerror or error}") from None
+    return folder
+
+
+def _write_images(archive: Path, folder: Path, depth: int) -> int:
+    count = 0
+    for name, content in _members(archive):
+        path = PurePosixPath(name.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+            raise UserError(f"{archive} is refused: its member '{name}' would be written outside {folder.parent}")
+        if content is None or not images.is_image(path.name):
+            continue
+        target = folder.joinpath(*path.parts[-depth:])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with content, target.open("wb") as out:
+            shutil.copyfileobj(content, out)
+        count += 1
+    return count
+
+
+def _members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
+    """Every member's name and, for a regular file, its content; a progress bar counts them."""
+    from rich.progress import track
+
+    title = f"unpacking {archive.name}"
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as opened:
+            for member in track(opened.infolist(), description=title, transient=True):
+                yield member.filename, None if member.is_dir() else opened.open(member)
+    else:
+        with tarfile.open(archive, "r|*") as opened:
+            for entry in track(opened, description=title, transient=True):
+                yield entry.name, opened.extractfile(entry) if entry.isreg() else None

@@ -1,0 +1,43 @@
+"""The painting of a style config, as the loss sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from omegaconf import MISSING
+
+from fst import images, store
+from fst.errors import UserError
+from fst.schema import StyleConfig
+
+LEAST_EDGE = 16  # pixels: below, a painting is a few blots of colour
+
+
+def painting(style: StyleConfig) -> np.ndarray:
+    """The painting as uint8 (H, W, 3) RGB with its long edge at `style.size` pixels, aspect kept.
+
+    It is read from `style.image`, else from the store, downloaded and checked first if it is not there.
+
+    Raises:
+        UserError: a size below 16, no image named, a missing or damaged file, or no network to fetch it.
+    """
+    if style.size < LEAST_EDGE:
+        raise UserError(f"style.size is {style.size} pixels, but a painting needs at least {LEAST_EDGE}")
+    pixels = images.read(_file(style))
+    return images.resize(pixels, images.fit_long_edge(*pixels.shape[:2], style.size))
+
+
+def _file(style: StyleConfig) -> Path:
+    if style.image not in (None, MISSING):
+        return Path(style.image).expanduser()
+    if style.file is None:
+        raise UserError(f"style={style.name} needs a picture: style.image=PATH")
+    name = f"styles/{style.file}"
+    found = store.find(name)
+    if found is not None:
+        return found
+    if style.address is None:
+        raise UserError(f"style={style.name}: {store.home() / name} does not exist; name a picture: style.image=PATH")
+    remote = store.Remote(style.address, style.sha256, style.bytes)
+    return store.fetch(name, remote, otherwise="name a picture of your own: style=custom style.image=PATH")
