@@ -3,110 +3,105 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fst import schema
-from fst.errors import UserError, near
-from fst.schema_infer import InferConfig
-
-ROOT = Path(__file__).resolve().parent.parent
-CONF = ROOT / "conf"
-EXPERIMENTS = ROOT / "experiments"
-
-# Values of these keys are file names, taken as the shell passes them: no user has to know Hydra's override grammar.
-FILE_KEYS = frozenset(
-    (
-        "content",
-        "data.root",
-        "loss.weights",
-        "method.init",
-        "output",
-        "resume",
-        "source",
-        "style.image",
-        "webcam.device",
-    )
-)
-FILE_KEYS_OF_INFER = FILE_KEYS | {"style"}
+from fst import commandline, groups, schema
+from fst.checks import check
+from fst.errors import UserError, near, one_line_errors
+from fst.resume import earlier_overrides
+from fst.wording import wrong_value
 
 
 def compose(name: str, arguments: list[str]) -> DictConfig:
-    """The config of a program ("train" or "infer") after the command line's `key=value` arguments, typed.
+    """The config of a program ("train") after the command line's `key=value` arguments, typed.
 
     Raises:
         UserError: an unknown key or choice, or a value of the wrong type: one line with the near ones.
     """
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-
-    register()
-    overrides = quoted(arguments, FILE_KEYS_OF_INFER if name == "infer" else FILE_KEYS)
-    with mistakes(name), initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        return hydra_compose(config_name=name, overrides=overrides)
+    return _composed(name, commandline.arranged(arguments)[1])
 
 
 def run_hydra(task: Callable[[DictConfig], Any], name: str, arguments: list[str]) -> None:
     """Hand the command line to Hydra: one job, or many with `-m`. `task` receives each job's composed config.
 
+    Every job's config is composed and checked before the first one starts or makes a folder. With `resume=` the
+    overrides of the earlier run come first.
+
     Raises:
-        UserError: as `compose`, and whatever the task raises.
+        UserError: as `compose`, an invalid value, and in a multirun whatever the task raises.
+        SystemExit: 1 when the task of a single run raises UserError, after printing it.
     """
     import hydra
 
+    options, given = commandline.arranged(arguments)
+    overrides = [*earlier_overrides(arguments), *given]
     register()
-    sys.argv = [sys.argv[0], *quoted(arguments, FILE_KEYS)]
+    if options in ([], ["--multirun"]):
+        for job in jobs(name, overrides):
+            check(_composed(name, job))
+    sys.argv = [sys.argv[0], *options, *overrides]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as exceptions instead of being printed by Hydra
+
+    @functools.wraps(task)
+    def alone(config: DictConfig) -> None:
+        with one_line_errors():  # Hydra would print a line of its own before an exception
+            task(config)
+
     with mistakes(name):
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(task)()
+        decorated = hydra.main(version_base="1.3", config_path=str(groups.CONF), config_name=name)
+        decorated(task if "--multirun" in options else alone)()
+
+
+def jobs(name: str, overrides: list[str]) -> list[list[str]]:
+    """Overrides of as many jobs as it takes to see each value of a multirun once; one job outside a multirun.
+
+    Values that only a sweeper knows (intervals, globs) are left out.
+
+    Raises:
+        UserError: an override that Hydra cannot read.
+    """
+    with mistakes(name):
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    values = []
+    for override in parsed:
+        if not override.is_sweep_override():
+            values.append([override.input_line])
+        elif override.is_discrete_sweep():
+            with contextlib.suppress(HydraException):  # a glob
+                values.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
+    count = max((len(found) for found in values), default=1)
+    return [[found[min(index, len(found) - 1)] for found in values] for index in range(count)]
 
 
 def register() -> None:
     """Put the schemas, and the experiments' configs, where Hydra finds them."""
     store = ConfigStore.instance()
     store.store(name="train_schema", node=schema.TrainConfig)
-    store.store(name="infer_schema", node=InferConfig)
     for group, nodes in schema.GROUP_SCHEMAS.items():
         for name, node in nodes.items():
             store.store(group=group, name=f"{name}_schema", node=node)
-    for file in sorted(EXPERIMENTS.glob("*/config.yaml")):
-        store.store(group="experiments", name=file.parent.name, node=OmegaConf.load(file), package="_global_")
+    for name, file in groups.files("experiments").items():
+        store.store(group="experiments", name=name, node=OmegaConf.load(file), package="_global_")
 
 
-def quoted(arguments: list[str], keys: frozenset[str]) -> list[str]:
-    """Quote the values of file-name keys for Hydra's grammar, so that each arrives as the shell passed it.
+def _composed(name: str, overrides: list[str]) -> DictConfig:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
 
-    In a multirun a value with a comma is a list of files to sweep over, unless a file of that very name exists.
-
-    Raises:
-        UserError: an argument that begins with +.
-    """
-    for argument in arguments:
-        if argument.startswith("+") and not argument.startswith("+hydra"):
-            raise UserError(f"'{argument}': every setting exists already, write it without the +")
-    multirun = bool({"-m", "--multirun"} & set(arguments))
-    return [_quoted(argument, keys, multirun) for argument in arguments]
-
-
-def _quoted(argument: str, keys: frozenset[str], multirun: bool) -> str:
-    key, equals, value = argument.partition("=")
-    if not equals or key.lstrip("+") not in keys or value in ("", "null", "???"):
-        return argument
-    if multirun and "," in value and not Path(value).exists():
-        return argument
-    # OmegaConf would read ${...} as an interpolation; Hydra unescapes quotes, and backslashes before them.
-    literal = re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", value)
-    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), literal)
-    return f"{key}='{escaped}'"
+    register()
+    with mistakes(name), initialize_config_dir(version_base="1.3", config_dir=str(groups.CONF)):
+        return hydra_compose(config_name=name, overrides=overrides)
 
 
 @contextlib.contextmanager
@@ -117,7 +112,8 @@ def mistakes(name: str) -> Iterator[None]:
     except MissingConfigException as error:
         raise UserError(_missing_choice(error)) from None
     except OverrideParseException as error:
-        raise UserError(f"cannot read '{error.override}' (brackets or quotes unbalanced?); write key=value") from None
+        hint = "brackets or quotes unbalanced? put text with special characters in quotes"
+        raise UserError(f"cannot read '{error.override}' as key=value ({hint})") from None
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_one_line(error, name)) from None
 
@@ -129,32 +125,30 @@ def _missing_choice(error: MissingConfigException) -> str:
 
 
 def _one_line(error: Exception, name: str) -> str:
-    text = str(error)
+    text, cause = str(error), str(error.__cause__ or "")
+    if found := re.match(r"Ambiguous value for argument '(.*)'", text):
+        return f"'{found[1]}' has several values: add -m to run each, or write a list in brackets, as key=[a,b]"
     unknown = re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct|Key '([^']+)' not in '", text)
-    cause = error.__cause__
-    wrong_type = cause is not None and "Value" in str(cause)
-    if unknown and not wrong_type:
-        key = re.search(r"override ([\w.@/+]+)=|Could not override '([^']+)'", text)
-        word = next(filter(None, key.groups())) if key else next(filter(None, unknown.groups()))
-        word = word.lstrip("+~")
+    if unknown and (not cause or "not in" in cause):
+        given = re.search(r"override ([\w.@/+]+)=|Could not override '([^']+)'", text)
+        word = next(filter(None, given.groups())) if given else next(filter(None, unknown.groups()))
         return f"there is no setting '{word}'{near_keys(word, name)}"
-    if cause is not None:
-        full_key = re.search(r"full_key: (\S+)", str(cause))
-        where = f"{full_key[1]}: " if full_key else ""
-        return where + str(cause).splitlines()[0]
+    full_key = re.search(r"full_key: (\S+)", f"{cause}\n{text}")
+    if full_key:
+        return wrong_value(full_key[1], cause or text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(line for line in lines if not line.startswith("See https"))
 
 
 def near_keys(word: str, name: str) -> str:
     """The settings that resemble a mistyped one, by whole path or by last part."""
-    known = keys(compose(name, []))
-    close = near(word, known)
-    if close.startswith(","):
-        return close
+    known = [*keys(_composed(name, [])), *groups.groups()]
     last = word.rpartition(".")[2]
     same = [key for key in known if key.rpartition(".")[2] == last]
-    return near(same[0], same) if same else f"; `python {name}.py --help` lists the settings"
+    if same:
+        return near(same[0], same)
+    close = near(word, known)
+    return close if close.startswith(",") else f"; `python {name}.py --cfg job` lists the settings"
 
 
 def keys(config: DictConfig, prefix: str = "") -> list[str]:
