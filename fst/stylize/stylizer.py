@@ -98,7 +98,7 @@ class Stylizer:
             return Image.fromarray(self(np.asarray(image.convert("RGB"))))
         _check_frame(image)
         frame = look.working(image, self.size)
-        painter = self._tile_painter() if tiles.wanted(frame, self._tile) else self._backend
+        painter = self._tile_painter() if tiles.wanted(frame, self._tile, self.info.network) else self._backend
         return look.finish(image, painter.paint(frame), self.strength, self.colors)
 
     def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -108,7 +108,7 @@ class Stylizer:
         if first is None:
             return
         frames = itertools.chain([first], frames)
-        if tiles.wanted(look.working(first, self.size), self._tile):
+        if tiles.wanted(look.working(first, self.size), self._tile, self.info.network):
             yield from map(self, frames)
             return
         sources: deque[np.ndarray] = deque()

@@ -20,7 +20,9 @@ from fst.stylize.styles import Style
 if TYPE_CHECKING:
     from fst.stylize.layers import Rows
 
-AUTO_PIXELS = 6_000_000  # above this, tile=auto paints in pieces
+# Above this, tile=auto paints in pieces: painted whole, a frame so large takes OpenVINO some 2 GB.
+AUTO_PIXELS = {"realtime": 16_000_000}
+AUTO_PIXELS_ELSE = 4_000_000
 STRIP_PIXELS = 512 * 512  # the piece's size for tile=auto
 
 
@@ -35,15 +37,17 @@ def pixels(tile: int | str | None) -> int | str | None:
     raise UserError(f"tile={tile} is neither auto, nor null, nor a number of pixels from 64 up")
 
 
-def wanted(frame: np.ndarray, tile: int | str | None) -> bool:
-    """Whether a frame is large enough to be painted in pieces."""
+def wanted(frame: np.ndarray, tile: int | str | None, network: str) -> bool:
+    """Whether a frame is large enough for that network to be painted in pieces."""
     if tile is None:
         return False
-    return frame.shape[0] * frame.shape[1] > (AUTO_PIXELS if tile == "auto" else tile * tile)
+    whole = AUTO_PIXELS.get(network, AUTO_PIXELS_ELSE) if tile == "auto" else tile * tile
+    return frame.shape[0] * frame.shape[1] > whole
 
 
 class TiledPainter:
-    """Paints uint8 (H, W, 3) RGB frames in pieces; memory grows with the frame by some 50 bytes a pixel.
+    """Paints uint8 (H, W, 3) RGB frames in pieces; beyond a fixed part, memory grows by some 30 (realtime) to 90 (johnson)
+    bytes a pixel.
 
     Raises:
         UserError: a network that cannot run in pieces.
