@@ -3,16 +3,14 @@
 import textwrap
 from pathlib import Path
 
-from fst.config import CONF, EXPERIMENTS
+from fst import groups
 
 WIDTH = 110
 
 
 def choices(group: str) -> dict[str, str]:
     """The choices of a config group, each with the comment on its file's first line."""
-    files = EXPERIMENTS.glob("*/config.yaml") if group == "experiments" else (CONF / group).glob("*.yaml")
-    names = {file.parent.name if group == "experiments" else file.stem: file for file in sorted(files)}
-    return {name: _first_comment(file) for name, file in names.items()}
+    return {name: _first_comment(file) for name, file in groups.files(group).items()}
 
 
 def _first_comment(file: Path) -> str:
@@ -21,10 +19,10 @@ def _first_comment(file: Path) -> str:
     return first[1:].strip() if first.startswith("#") else ""
 
 
-def overview(usage: str, groups: list[str], settings: str) -> str:
+def overview(usage: str, shown: list[str], settings: str) -> str:
     """A help screen: usage, then each group's choices with a line on each, then the settings worth knowing."""
     parts = [usage.strip(), ""]
-    for group in groups:
+    for group in shown:
         parts.append(f"{group}=")
         for name, text in choices(group).items():
             parts += textwrap.wrap(text, WIDTH, initial_indent=f"  {name:<16} ", subsequent_indent=" " * 19) or [
