@@ -1,34 +1,64 @@
 """Values that no type can rule out, refused before anything is loaded."""
 
-from omegaconf import DictConfig
+import math
+from pathlib import Path
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from fst.errors import UserError, near
-from fst.layers import check_layers, smallest_side
+from fst.layers import check_layers, check_weights, layer_names, smallest_side
 
 DATA = ["auto", "coco", "folder", "imagenet_sample", "procedural"]
 PRECISIONS = ["auto", "32-true", "bf16-mixed", "16-mixed"]
 SCHEDULES = ["constant", "cosine", "onecycle"]
-WEIGHT_NAMES = ["IMAGENET1K_FEATURES", "IMAGENET1K_V1"]
+ACCELERATORS = ["auto", "cpu", "gpu", "cuda", "mps"]
+STRATEGIES = ["auto", "ddp", "ddp_spawn"]
 
 
 def check(config: DictConfig) -> None:
     """Raise UserError for the first value of a training config that makes no sense."""
     _check_loss(config)
     _check_data(config)
-    trainer, method = config.trainer, config.method
-    for key in ("max_steps", "val_every", "checkpoint_every", "log_every", "num_nodes"):
-        _at_least(f"trainer.{key}", trainer[key], 1)
-    _one_of("trainer.precision", trainer.precision, PRECISIONS)
+    _check_trainer(config.trainer)
+    _check_pictures(config)
+    method = config.method
     _one_of("logger.mode", config.logger.mode, ["auto", "online", "offline", "disabled"])
+    _at_least("logger.preview_count", config.logger.preview_count, 0)
     _one_of("compile", str(config.compile).lower(), ["auto", "true", "false"])
+    if not 0 <= config.seed < 2**32:
+        raise UserError(f"seed is {config.seed}, but it must lie between 0 and 4294967295")
     if "schedule" in method:
         _one_of("method.schedule", method.schedule, SCHEDULES)
-    _above_zero("method.learning_rate", method.learning_rate)
+    for key in ("learning_rate", "gradient_clip"):
+        if method.get(key) is not None:
+            _above_zero(f"method.{key}", method[key])
     for key in ("width", "depth", "channels"):
         if config.network is not None and key in config.network:
             _at_least(f"network.{key}", config.network[key], 1)
     if config.network is not None:
         _one_of("network.norm", config.network.norm, ["instance", "batch"])
+
+
+def _check_pictures(config: DictConfig) -> None:
+    """Missing ones are told now, not when the run ends and paints `content`."""
+    if OmegaConf.is_missing(config.style, "image"):
+        raise UserError("style=custom needs a picture: style.image=FILE")
+    pictures = {"style.image": config.style.image, "content": config.content}
+    pictures |= {f"logger.preview_images[{n}]": photo for n, photo in enumerate(config.logger.preview_images)}
+    for key, picture in pictures.items():
+        if picture is not None and not Path(picture).expanduser().is_file():
+            raise UserError(f"{key}: there is no file {picture}")
+
+
+def _check_trainer(trainer: DictConfig) -> None:
+    for key in ("max_steps", "val_every", "checkpoint_every", "log_every", "num_nodes"):
+        _at_least(f"trainer.{key}", trainer[key], 1)
+    _one_of("trainer.accelerator", trainer.accelerator, ACCELERATORS)
+    _one_of("trainer.strategy", trainer.strategy, STRATEGIES)
+    _one_of("trainer.precision", trainer.precision, PRECISIONS)
+    devices = trainer.devices
+    if devices not in ("auto", -1) and not _is_count(devices) and not (isinstance(devices, ListConfig) and devices):
+        raise UserError(f"trainer.devices is '{devices}'; write auto, a number of devices, or a list of them as [0,1]")
 
 
 def _check_loss(config: DictConfig) -> None:
@@ -39,8 +69,14 @@ def _check_loss(config: DictConfig) -> None:
         raise UserError("loss.content_weight and loss.style_weight are both 0: nothing would be learnt")
     _one_of("loss.pooling", loss.pooling, ["max", "avg"])
     check_layers([*loss.content_layers, *loss.style_layers], loss.architecture)
+    check_weights(loss.weights, loss.architecture)
+    for key in ("content_layers", "style_layers", "style_scales"):
+        if len(set(loss[key])) < len(loss[key]):
+            raise UserError(f"loss.{key}={loss[key]} names one of them twice")
     if not loss.content_layers or not loss.style_layers:
         raise UserError("loss.content_layers and loss.style_layers need at least one layer each, as [relu2_2]")
+    for weight in loss.style_layer_weights or []:
+        _at_least("loss.style_layer_weights", weight, 0)
     if loss.style_layer_weights is not None and len(loss.style_layer_weights) != len(loss.style_layers):
         raise UserError(
             f"loss.style_layer_weights has {len(loss.style_layer_weights)} numbers for "
@@ -56,31 +92,39 @@ def _check_data(config: DictConfig) -> None:
     _one_of("data", data.name, DATA)
     if data.name == "folder" and data.root is None:
         raise UserError("data=folder needs the folder of photos: data.root=DIR")
+    if data.root is not None and not data.download and not Path(data.root).expanduser().is_dir():
+        raise UserError(f"data.root: there is no folder {data.root}")
     _at_least("data.batch_size", data.batch_size, 1)
     _at_least("data.val_images", data.val_images, 1)
     if data.workers is not None:
         _at_least("data.workers", data.workers, 0)
-    if len(data.scale) != 2 or not 1 <= data.scale[0] <= data.scale[1]:
+    if len(data.scale) != 2 or not 1 <= data.scale[0] <= data.scale[1] < math.inf:
         raise UserError("data.scale is a range of short sides in crops, as [1.0, 1.5]: least first, at least 1")
     _check_size("data.size", data.size, config.loss)
 
 
 def _check_size(key: str, size: int, loss: DictConfig) -> None:
     layers = [*loss.content_layers, *loss.style_layers]
-    needed = round(smallest_side(layers) / min(loss.style_scales))
+    needed = math.ceil(max(smallest_side(loss.style_layers) / min(loss.style_scales), smallest_side(layers)))
     if size < needed:
-        deepest = max(layers)
+        deepest = max(layers, key=layer_names(loss.architecture).index)
         raise UserError(f"{key} is {size} pixels, but {deepest} needs at least {needed}")
 
 
 def _at_least(key: str, value: float, least: float) -> None:
-    if not value >= least:
-        raise UserError(f"{key} is {value:g}, but it must be at least {least:g}")
+    if not least <= value < math.inf:
+        raise UserError(
+            f"{key} is {value:g}, but it must be {'finite' if value == math.inf else f'at least {least:g}'}"
+        )
 
 
 def _above_zero(key: str, value: float) -> None:
-    if not value > 0:
-        raise UserError(f"{key} is {value:g}, but it must be above 0")
+    if not 0 < value < math.inf:
+        raise UserError(f"{key} is {value:g}, but it must be {'finite' if value == math.inf else 'above 0'}")
+
+
+def _is_count(value: object) -> bool:
+    return str(value).isdigit() and int(str(value)) > 0
 
 
 def _one_of(key: str, value: str, known: list[str]) -> None:

@@ -1,11 +1,14 @@
-"""The layers of VGG-16 and VGG-19 (Simonyan and Zisserman 2014) by name, as plain arithmetic: no torch needed."""
+"""The layers and the weights of VGG-16 and VGG-19 (Simonyan and Zisserman 2014) by name: no torch needed."""
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from fst.errors import UserError, near
 
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # in each of the five blocks
+# torchvision's names for the weights it publishes: VGG16_Weights and VGG19_Weights.
+WEIGHTS = {"vgg16": ("IMAGENET1K_FEATURES", "IMAGENET1K_V1"), "vgg19": ("IMAGENET1K_V1",)}
 
 
 def layer_names(architecture: str = "vgg16") -> list[str]:
@@ -25,6 +28,16 @@ def check_layers(layers: Iterable[str], architecture: str = "vgg16") -> None:
     for layer in layers:
         if layer not in known:
             raise UserError(f"unknown layer '{layer}' of {architecture}{near(layer, known)}")
+
+
+def check_weights(source: str, architecture: str = "vgg16") -> None:
+    """Raise UserError for a source of weights that is neither one of the architecture's names nor a file."""
+    known = WEIGHTS[architecture]
+    if source in known or Path(source).expanduser().is_file():
+        return
+    if Path(source).suffix or "/" in source:
+        raise UserError(f"weights file {source} does not exist")
+    raise UserError(f"{architecture} has no weights called '{source}'{near(source, list(known))}, or give a file")
 
 
 def block_and_index(layer: str) -> tuple[int, int]:

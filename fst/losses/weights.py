@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fst import store
-from fst.errors import UserError, near
-from fst.layers import convolution_number, layer_names
+from fst.errors import UserError
+from fst.layers import check_weights, convolution_number, layer_names
 
 MODELS = "https://download.pytorch.org/models/"
 # torchvision's names, files and digests: torchvision.models.VGG16_Weights and VGG19_Weights.
@@ -60,14 +60,9 @@ def load_weights(source: str, layers: Iterable[str], *, architecture: str = "vgg
 
 
 def _locate(source: str, architecture: str, deepest: str) -> Path:
-    known = [name for arch, name in PINNED if arch == architecture]
-    if source not in known:
-        path = Path(source).expanduser()
-        if source == OXFORD or not (path.suffix or path.exists()):
-            raise UserError(f"{architecture} has no weights called '{source}'{near(source, known)}, or give a file")
-        if not path.is_file():
-            raise UserError(f"weights file {path} does not exist")
-        return path
+    check_weights(source, architecture)
+    if (architecture, source) not in PINNED:
+        return Path(source).expanduser()
     partial = _partial_files(architecture) if source == OXFORD else {}
     names = layer_names(architecture)
     enough = [path for path, reached in partial.items() if names.index(reached) >= names.index(deepest)]
