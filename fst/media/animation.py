@@ -155,6 +155,7 @@ class AnimationWriter(Sink):
             if waiting is not None:
                 duration = self._milliseconds(frame.pts) - self._milliseconds(waiting.pts)
                 if duration < self._shortest:
+                    waiting = waiting._replace(duration=frame.pts - waiting.pts + (frame.duration or 0))
                     continue
                 yield self._image(waiting, duration)
             waiting = frame

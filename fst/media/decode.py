@@ -69,6 +69,7 @@ class VideoReader:
         self._converter = Converter()
         self._size: tuple[int, int] | None = None
         self._next = 0
+        self._seen = 0
 
     def _video_stream(self) -> VideoStream:
         for stream in self._container.streams.video:
@@ -92,16 +93,28 @@ class VideoReader:
         Raises:
             UserError: no frame could be decoded.
         """
-        none = True
+        waiting: Frame | None = None  # for the next one, which ends it: files tell durations in order of decoding
         for packet in self._packets():
             if packet.stream_index != self._stream.index:
                 yield packet
                 continue
-            for frame in self._decoded(packet):
-                none = False
-                yield self._upright(frame)
-        if none:
+            for decoded in self._decoded(packet):
+                frame = self._upright(decoded)
+                if waiting is not None:
+                    yield waiting._replace(duration=max(1, frame.pts - waiting.pts))
+                waiting = frame
+        if waiting is not None:
+            yield waiting._replace(duration=self._remainder(waiting))
+        else:
             raise UserError(f"{self.name} holds no frame that can be decoded{f': {self.broken}' * bool(self.broken)}")
+
+    def _remainder(self, last: Frame) -> int | None:
+        """How long the last frame is shown: to the end of the stream, if all of it was there."""
+        stream = self._stream
+        if stream.duration and self._seen == stream.frames:
+            end = (stream.start_time or 0) + stream.duration - round(self._start / self.time_base)
+            return end - last.pts if end > last.pts else last.duration
+        return last.duration
 
     def _packets(self) -> Iterator[av.Packet]:
         try:
@@ -116,6 +129,7 @@ class VideoReader:
             self.broken = error.strerror or str(error)
 
     def _decoded(self, packet: av.Packet) -> list[av.VideoFrame]:
+        self._seen += packet.size > 0
         try:
             frames = packet.decode()
         except av.FFmpegError:
@@ -132,7 +146,9 @@ class VideoReader:
             aspect = self._stream.sample_aspect_ratio or None
             self.sample_aspect = 1 / aspect if aspect and transform[0] else aspect
         pixels = _turn(self._converter.to_rgb(frame, *self._size), *transform)
-        pts = next((stamp for stamp in (frame.pts, frame.dts) if stamp is not None), self._next)
+        # AVI has no presentation times: what FFmpeg makes up goes back and forth where there are B-frames.
+        stamps = (frame.dts, frame.pts) if self._container.format.name == "avi" else (frame.pts, frame.dts)
+        pts = next((stamp for stamp in stamps if stamp is not None), self._next)
         duration = frame.duration or None
         self._next = pts + (duration or round(1 / self.rate / self.time_base))
         return Frame(pixels, pts, duration)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -38,7 +39,7 @@ _OPTIONS = {
     "libx264": {"preset": "veryfast"},
     "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "7", "row-mt": "1"},
-    "libsvtav1": {"preset": "10"},
+    "libsvtav1": {"preset": "9"},
     "libaom-av1": {"usage": "realtime", "cpu-used": "8"},
 }
 QUALITY = 75
@@ -127,6 +128,9 @@ class VideoWriter(Sink):
         self._pads = ((0, 0),) * 3 if odd_fits else ((0, height % 2), (0, width % 2), (0, 0))
         self._next = 0
         self._earliest = -(2**62)
+        self._durations: dict[int, int] = {}  # of the frames in the encoder, by pts
+        self._delay: int | None = None  # from decoding to showing, in the time base
+        self._end = 0
         self._converter = Converter()
 
     def write(self, frame: np.ndarray, pts: int | None = None, duration: int | None = None) -> None:
@@ -149,7 +153,11 @@ class VideoWriter(Sink):
         self._put(packet)
 
     def _encode(self, beside: Path, items: Iterator) -> None:
-        options = {"movflags": "+faststart"} if self._suffix in (".mp4", ".m4v", ".mov") else {}
+        # A movie's own clock counts milliseconds unless told, to which a late first frame would be rounded.
+        scale = self._time_base.denominator
+        scale = min(scale * -(-10_000 // scale), 2**31 - 1)
+        moov = {"movflags": "+faststart", "movie_timescale": str(scale)}
+        options = moov if self._suffix in (".mp4", ".m4v", ".mov") else {}
         with av.open(str(beside), "w", container_options=options) as container:
             container.metadata.update(self._metadata)
             stream = self._open(container)
@@ -158,10 +166,20 @@ class VideoWriter(Sink):
                 if isinstance(item, av.Packet):
                     tracks[item.stream_index].write(item)
                 else:
-                    container.mux(stream.encode(self._frame(*item)))
-            container.mux(stream.encode(None))
+                    self._mux(container, stream.encode(self._frame(*item)))
+            self._mux(container, stream.encode(None), final=True)
             for track in tracks.values():
                 track.finish()
+
+    def _mux(self, container: av.container.OutputContainer, packets: list[av.Packet], *, final: bool = False) -> None:
+        for packet in packets:
+            if self._delay is None:
+                self._delay = packet.pts - packet.dts
+            packet.duration = self._durations.pop(packet.pts)  # encoders forget it
+            if final and packet is packets[-1]:
+                # MP4 adds up durations in order of decoding, where the last frame shown need not be the last.
+                packet.duration = max(1, self._end - packet.dts - self._delay)
+            container.mux_one(packet)
 
     def _open(self, container: av.container.OutputContainer) -> VideoStream:
         options = dict(_OPTIONS.get(self._encoder, {}))
@@ -182,9 +200,13 @@ class VideoWriter(Sink):
         context.colorspace, context.color_range = self._colour.matrix, self._colour.range
         if self._sample_aspect:
             context.sample_aspect_ratio = self._sample_aspect
+        if self._encoder == "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # errors only; it has no other switch for its chatter
         if self._encoder == "libx265" and self._suffix != ".mkv":
             context.codec_tag = "hvc1"  # what Apple's players ask for
         try:
+            if self._encoder == "libsvtav1" and min(self._size) < 32:
+                raise av.ArgumentError(22, "SVT-AV1 hangs on some of these sizes")
             context.open()
         except av.FFmpegError:
             height, width = self._size
@@ -194,8 +216,9 @@ class VideoWriter(Sink):
     def _frame(self, pixels: np.ndarray, pts: int, duration: int) -> av.VideoFrame:
         if any(pad[1] for pad in self._pads):
             pixels = np.pad(pixels, self._pads, mode="edge")
+        self._durations[pts], self._end = duration, pts + duration
         frame = self._converter.from_rgb(np.ascontiguousarray(pixels), self._colour, "yuv420p")
-        frame.pts, frame.duration, frame.time_base = pts, duration, self._time_base
+        frame.pts, frame.time_base = pts, self._time_base
         return frame
 
 

@@ -14,6 +14,7 @@ _COPIED = {
 }
 _ENCODER = {".webm": "libopus"}
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 
 
 class Track:
@@ -66,7 +67,8 @@ def _encoder(container: av.container.OutputContainer, source: AudioStream, suffi
     rate = source.codec_context.sample_rate
     if name == "libopus" or rate not in _AAC_RATES:
         rate = 48000
-    stream = container.add_stream(name, rate=rate)
-    stream.codec_context.layout = source.codec_context.layout
-    stream.codec_context.bit_rate = 96_000 * max(1, source.codec_context.layout.nb_channels)
+    # By the count alone: AVI and WAV do not say which channel is which, and the encoders want to know.
+    channels = source.codec_context.layout.nb_channels
+    stream = container.add_stream(name, rate=rate, layout=_LAYOUTS.get(channels, "stereo"))
+    stream.codec_context.bit_rate = 96_000 * channels
     return stream

@@ -48,7 +48,7 @@ def paint_video(
     """Paint a video, GIF or animated WebP, or a stream address; returns the file written.
 
     Frame count, timestamps (variable frame rate too), sound, colour tags and pixel aspect stay as they are; rotation
-    is applied. On Ctrl-C the file is completed with the frames and sound so far and kept, and KeyboardInterrupt goes on.
+    is applied. On Ctrl-C the file is completed with the frames and sound so far and kept; KeyboardInterrupt goes on.
 
     Args:
         source: a file, or an address (rtsp://, http://, ...), which is read until it ends or Ctrl-C is pressed.
@@ -86,10 +86,10 @@ def paint_video(
             if target.exists() and writer.frames:
                 _say(console, f"stopped: {target} holds the first {writer.frames} frames")
             raise
-    if reader.damaged:
-        _say(console, f"{source}: {reader.damaged} damaged frames")
     if reader.broken:
         _say(console, f"{reader.name} breaks off after {writer.frames} frames: {reader.broken}")
+    elif reader.damaged:
+        _say(console, f"{reader.name}: {reader.damaged} frames are damaged")
     return target
 
 
@@ -144,10 +144,11 @@ def _ahead(items: Iterable[Any], *, drop: bool) -> Iterator[Any]:
     stopped = threading.Event()
 
     def offer(item: object) -> None:
+        patient = not (drop and isinstance(item, Frame))
         while not stopped.is_set():
             with contextlib.suppress(queue.Full):
-                return ready.put(item, timeout=0.2)
-            if drop and isinstance(item, Frame):
+                return ready.put(item, block=patient, timeout=0.2)
+            if not patient:
                 return None
         return None
 

@@ -1,0 +1,384 @@
+"""paint_video: what comes out, decoded by OpenCV or compared packet for packet, against what went in."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import signal
+import subprocess
+import sys
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clips import BARS, Identity, bars, click, film, packets, pixels, scene, times
+
+from fst.errors import UserError
+from fst.media.encode import VideoWriter
+from fst.media.video import paint_video
+
+FRAMES = [scene(index) for index in range(24)]
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def paint(source: Path, output: str | None = None, **settings) -> Path:
+    return paint_video(str(source), Path(output) if output else None, Identity(), **settings)
+
+
+def distance(left: np.ndarray, right: np.ndarray) -> float:
+    return float(np.abs(left.astype(int) - right.astype(int)).mean())
+
+
+def bar_levels(picture: np.ndarray) -> np.ndarray:
+    """(8, 3): the median colour of each bar, away from its edges."""
+    height, width = picture.shape[:2]
+    middles = picture[8 : height - 8].reshape(height - 16, 8, width // 8, 3)[:, :, 8:-8]
+    return np.median(middles, axis=(0, 2))
+
+
+@pytest.mark.parametrize("name", ["chaplin.mp4", "carphone_pristine.mp4"])
+def test_a_real_film_keeps_frames_times_sound_and_pixels(store, name):
+    source = store / "video" / name
+    result = paint(source)
+    assert result == Path(f"{source.stem}-same.mp4")
+    before, after = pixels(source), pixels(result)
+    assert len(before) == len(after)
+    assert times(source) == times(result)
+    assert max(distance(*pair) for pair in zip(before, after, strict=True)) < 4
+    with av.open(str(source)) as film_in, av.open(str(result)) as film_out:
+        assert film_out.duration == film_in.duration
+        assert film_out.streams.video[0].sample_aspect_ratio == film_in.streams.video[0].sample_aspect_ratio
+        tracks = len(film_in.streams.audio)
+        assert len(film_out.streams.audio) == tracks
+    assert all(packets(source, track) == packets(result, track) for track in range(tracks))
+
+
+def test_the_file_plays_in_browsers():
+    """H.264 High or below, 8-bit 4:2:0, and the index before the data."""
+    result = paint(film(Path("a.mp4"), FRAMES, pixel_format="yuv444p"))
+    with av.open(str(result)) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.name, context.pix_fmt, context.profile) == ("h264", "yuv420p", "High")
+    data = result.read_bytes()
+    assert 0 < data.find(b"moov") < data.find(b"mdat")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "name"),
+    [(".mp4", "h265", "hevc"), (".mkv", "vp9", "vp9"), (".webm", None, "vp9"), (".mp4", "av1", "libdav1d")],
+)
+def test_other_codecs_and_containers(suffix, codec, name, capfd):
+    source = film(Path("a.mp4"), FRAMES[:6])
+    result = paint(source, "b" + suffix, codec=codec)
+    with av.open(str(result)) as container:
+        assert container.streams.video[0].codec_context.name == name
+        shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(shown) == 6
+    assert distance(shown[3], FRAMES[3]) < 4
+    assert times(result) == times(source)
+    assert "info" not in capfd.readouterr().err.lower()  # x265 and SVT-AV1 talk if one lets them
+
+
+def test_quality_is_size_and_likeness():
+    rng = np.random.default_rng(0)
+    source = film(Path("a.mkv"), list(rng.integers(0, 256, (6, 48, 64, 3), np.uint8)), codec="ffv1")
+    results = [paint(source, f"{quality}.mp4", quality=quality) for quality in (20, 75, 100)]
+    sizes = [result.stat().st_size for result in results]
+    errors = [distance(pixels(result)[2], pixels(source)[2]) for result in results]
+    assert sizes == sorted(sizes)
+    assert errors == sorted(errors, reverse=True)
+    assert errors[0] > 1.5 * errors[2]
+
+
+def test_variable_frame_rate_is_carried_exactly():
+    stamps = [3, 4, 10, 33, 34, 103, 253, 254, 403, 1003]
+    source = film(Path("a.mp4"), FRAMES[:10], pts=stamps, time_base=Fraction(1, 1001))
+    assert times(source) == [Fraction(stamp, 1001) for stamp in stamps]
+    assert times(paint(source)) == times(source)
+
+
+def test_the_last_frame_lasts_as_long_as_it_did():
+    with VideoWriter(Path("a.mp4"), width=64, height=48, time_base=Fraction(1, 1000), codec="h265") as writer:
+        for pts, duration in ((0, 100), (100, 20), (120, 200), (320, 680)):
+            writer.write(FRAMES[0], pts, duration)
+    for result in (Path("a.mp4"), paint(Path("a.mp4"))):
+        with av.open(str(result)) as container:
+            assert container.duration == 1_000_000
+
+
+@pytest.mark.parametrize("rotation", [90, 180, -90])
+def test_a_rotated_film_stands_upright_without_metadata(rotation):
+    source = film(Path("a.mp4"), FRAMES[:3], rotation=rotation)
+    result = paint(source)
+    # OpenCV turns the source by its metadata; the result must not need that.
+    assert distance(pixels(source)[1], pixels(result)[1]) < 3
+    with av.open(str(result)) as container:
+        frame = next(container.decode(video=0))
+        assert frame.rotation == 0
+        assert (frame.width, frame.height) == ((64, 48) if rotation == 180 else (48, 64))
+
+
+def test_odd_sizes_grow_by_at_most_one_pixel():
+    source = film(Path("a.mp4"), [scene(index, 63, 47) for index in range(3)], pixel_format="yuv444p")
+    picture, painted = pixels(source)[1], pixels(paint(source))[1]
+    assert (picture.shape, painted.shape) == ((47, 63, 3), (48, 64, 3))
+    assert distance(picture, painted[:47, :63]) < 4
+    assert distance(painted[46], painted[47]) < 4
+    assert pixels(paint(source, "b.webm"))[1].shape == (47, 63, 3)  # VP9 has odd sizes
+
+
+@pytest.mark.parametrize(
+    "tags", [(1, 1, 1, 1), (1, 1, 1, 2), (6, 6, 6, 1), (5, 6, 5, 2), (9, 16, 9, 1)], ids=lambda tags: str(tags)
+)
+def test_colour_tags_and_colours_stay(tags):
+    """By ITU-R BT.601, 709 and 2020: the luma of each bar, in either range, is what the formula says."""
+    source = film(Path("a.mp4"), [bars()] * 3, tags=tags, options={"crf": "1"})
+    result = paint(source, quality=100)
+    with av.open(str(result)) as container:
+        context = container.streams.video[0].codec_context
+        found = (context.color_primaries, context.color_trc, context.colorspace, context.color_range)
+        luma = next(container.decode(video=0)).to_ndarray()[8:56, :256].reshape(48, 8, 32)[:, :, 8:-8]
+    assert found == tags
+    red, blue = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}.get(tags[2], (0.299, 0.114))
+    grey = BARS / 255 @ np.array([red, 1 - red - blue, blue])
+    expected = 255 * grey if tags[3] == 2 else 16 + 219 * grey
+    assert np.abs(np.median(luma, axis=(0, 2)) - expected).max() <= 1.5
+
+
+def test_ten_bit_becomes_eight():
+    quiet = {"x265-params": "log-level=none"}
+    source = film(Path("a.mkv"), [bars()] * 3, codec="libx265", pixel_format="yuv420p10le", options=quiet)
+    assert np.abs(bar_levels(pixels(paint(source))[1]) - bar_levels(pixels(source)[1])).max() <= 4
+
+
+def test_an_unpainted_stylizer_sees_the_right_colours():
+    """Full-range Motion JPEG: what reaches the network is the RGB that went in."""
+    seen = []
+
+    class Spy(Identity):
+        def stream(self, frames):
+            for frame in frames:
+                seen.append(frame)
+                yield frame
+
+    source = film(Path("a.avi"), [bars()] * 2, codec="mjpeg", pixel_format="yuvj420p")
+    paint_video(str(source), None, Spy())
+    assert seen[0].dtype == np.uint8
+    assert np.abs(bar_levels(seen[0]) - BARS).max() <= 6
+
+
+def test_all_tracks_are_copied_bit_for_bit():
+    source = film(Path("a.mp4"), FRAMES, tones=3)
+    result = paint(source)
+    assert [packets(result, track) for track in range(3)] == [packets(source, track) for track in range(3)]
+
+
+def test_opus_goes_into_mp4_as_it_is():
+    source = film(Path("a.mkv"), FRAMES, tones=1, sound="libopus")
+    assert [data for _, data in packets(paint(source))] == [data for _, data in packets(source)]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "sound", "output"),
+    [("a.avi", "mpeg4", "pcm_s16le", None), ("a.mp4", "libx264", "aac", "b.webm")],
+)
+def test_sound_the_container_cannot_hold_is_encoded_anew_in_sync(name, codec, sound, output):
+    source = film(Path(name), FRAMES, codec=codec, sound=sound, tones=1)
+    result = paint(source, output)
+    assert len(pixels(result)) == len(FRAMES)
+    assert click(result) - float(times(result)[0]) == pytest.approx(0.5, abs=0.006)
+
+
+def test_real_vorbis_becomes_aac(store):
+    source = store / "video/big_buck_bunny_432_433.webm"
+    result = paint(source)
+    with av.open(str(result)) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+    assert times(result) == times(source)
+
+
+def test_a_transport_stream_begins_at_zero_with_its_sound_in_place():
+    source = film(Path("a.ts"), FRAMES, tones=1)
+    result = paint(source)
+    assert times(source)[0] > 0.05
+    start = times(result)[0]
+    assert start < 0.05
+    steps = [float(shown - start) for shown in times(result)]
+    assert steps == pytest.approx([float(shown - times(source)[0]) for shown in times(source)], abs=1e-4)
+    assert click(result) - float(start) == pytest.approx(click(source) - float(times(source)[0]), abs=0.002)
+
+
+def test_one_frame():
+    result = paint(film(Path("a.mp4"), FRAMES[:1]))
+    assert len(pixels(result)) == 1
+
+
+def damaged(source: Path, target: Path) -> Path:
+    """A copy with the data of one frame in the middle overwritten."""
+    with av.open(str(source)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    place, size = places[len(places) // 2]
+    data = bytearray(source.read_bytes())
+    data[place : place + size] = bytes(size)
+    target.write_bytes(data)
+    return target
+
+
+def test_a_corrupt_frame_costs_that_frame_alone(capsys):
+    source = film(Path("a.mp4"), [scene(index, 160, 120) for index in range(40)], tones=1, options={"bf": "0"})
+    result = paint(damaged(source, Path("b.mp4")))
+    missing = set(times(source)) - set(times(result))
+    assert len(missing) <= 1
+    assert len(times(result)) >= 39
+    assert packets(result) == packets(source)
+    assert "1 frames are damaged" in capsys.readouterr().err
+
+
+def test_a_truncated_film_gives_what_is_there():
+    noise = list(np.random.default_rng(0).integers(0, 256, (24, 48, 64, 3), np.uint8))
+    data = paint(film(Path("a.mp4"), noise)).read_bytes()
+    Path("b.mp4").write_bytes(data[: len(data) * 2 // 3])
+    result = paint(Path("b.mp4"))
+    assert 1 < len(pixels(result)) < len(FRAMES)
+
+
+def test_the_source_of_each_mistake_is_named(tmp_path):
+    film(Path("a.mp4"), FRAMES[:3])
+    Path("text.mp4").write_text("not a film " * 100)
+    Path("empty.mp4").touch()
+    Path("cut.mp4").write_bytes(Path("a.mp4").read_bytes()[:-400])
+    Path("there.mp4").write_text("kept")
+    with av.open("sound.m4a", "w") as container:
+        track = container.add_stream("aac", rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 48000
+        container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    before = sorted(path.name for path in tmp_path.iterdir())
+    mistakes = [
+        (("none.mp4", None), {}, "does not exist"),
+        (("text.mp4", None), {}, "not a video"),
+        (("empty.mp4", None), {}, "not a video"),
+        (("cut.mp4", None), {}, "breaks off"),
+        (("sound.m4a", None), {}, "sound only"),
+        (("a.mp4", "there.mp4"), {}, "overwrite=true"),
+        (("a.mp4", "a.mp4"), {"overwrite": True}, "source itself"),
+        (("a.mp4", "b.avi"), {}, "'.avi'"),
+        (("a.mp4", "b.mp4"), {"codec": "h266"}, "did you mean 'h26"),
+        (("a.mp4", "b.webm"), {"codec": "h264"}, "vp9, av1"),
+        (("a.mp4", "b.mp4"), {"quality": 101}, "0 (small) to 100"),
+        (("a.mp4", "b.gif"), {"codec": "h264"}, "no meaning"),
+        (("http://me:secret@127.0.0.1:9/a.mp4", None), {}, "http://127.0.0.1:9/a.mp4"),
+    ]
+    for (source, output), settings, message in mistakes:
+        with pytest.raises(UserError) as caught:
+            paint(source, output, **settings)
+        assert message in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert "secret" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert Path("there.mp4").read_text() == "kept"
+
+
+def test_a_film_without_a_decodable_frame():
+    source = film(Path("a.mp4"), FRAMES[:1])
+    with pytest.raises(UserError, match="no frame that can be decoded"):
+        paint(damaged(source, Path("b.mp4")))
+    assert not list(Path().glob("*same*"))
+
+
+def test_overwrite_and_folders():
+    source = film(Path("a.mp4"), FRAMES[:3])
+    Path("b.mp4").write_text("old")
+    assert len(pixels(paint(source, "b.mp4", overwrite=True))) == 3
+    assert paint_video("a.mp4", Path("b.mp4").parent, Identity()) == Path("a-same.mp4")
+
+
+@pytest.mark.parametrize("output", ["b.mp4", "b.gif", "b.webp"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(output):
+    """A limit on the size of files stands in for the end of the disk."""
+    noise = list(np.random.default_rng(0).integers(0, 256, (12, 120, 160, 3), np.uint8))
+    film(Path("a.mkv"), noise)
+    script = f"""
+import resource, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from clips import Identity
+from fst.errors import one_line_errors
+from fst.media.video import paint_video
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+with one_line_errors():
+    paint_video("a.mkv", Path({output!r}), Identity())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"error: cannot write {output}: File too large"
+    assert [path.name for path in Path().iterdir()] == ["a.mkv"]
+
+
+def test_ctrl_c_leaves_a_film_that_plays_with_its_sound():
+    source = film(Path("a.mp4"), [scene(index) for index in range(200)], tones=1)
+    script = f"""
+import sys, time
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from clips import Identity
+from fst.errors import one_line_errors
+from fst.media.video import paint_video
+class Slow(Identity):
+    def stream(self, frames):
+        for index, frame in enumerate(frames):
+            if index == 30:
+                print("now", flush=True)
+            time.sleep(0.01)
+            yield frame
+with one_line_errors():
+    paint_video("a.mp4", None, Slow())
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    result = Path("a-same.mp4")
+    count = len(pixels(result))
+    assert 25 <= count < 200
+    assert f"stopped: a-same.mp4 holds the first {count} frames" in errors
+    assert "Traceback" not in errors
+    assert times(result) == times(source)[:count]
+    sound = packets(result)
+    assert sound == packets(source)[: len(sound)]
+    assert float(sound[-1][0]) == pytest.approx(count / 25, abs=0.05)
+    assert not list(Path().glob(".*"))
+
+
+def test_an_error_in_the_network_leaves_nothing():
+    film(Path("a.mp4"), FRAMES)
+    with pytest.raises(RuntimeError, match="network"):
+        paint_video("a.mp4", None, Identity(fail_at=10, error=RuntimeError("network")))
+    assert [path.name for path in Path().iterdir()] == ["a.mp4"]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("write")]
+
+
+def test_an_address_is_read_to_its_end(tmp_path):
+    film(Path("a.mp4"), FRAMES, tones=1)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            return
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        result = paint_video(f"http://127.0.0.1:{server.server_port}/a.mp4?token=1", None, Identity())
+        server.shutdown()
+    assert result == Path("a-same.mp4")
+    assert times(result) == times(Path("a.mp4"))
+    assert packets(result) == packets(Path("a.mp4"))

@@ -1,0 +1,199 @@
+"""The parts under paint_video: the writer used on its own, GIF and WebP, reading ahead, the choice of an encoder."""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clips import Identity, film, pixels, scene, times
+from PIL import Image
+
+from fst.errors import UserError
+from fst.media import encode, video
+from fst.media.animation import AnimationWriter, is_animated
+from fst.media.decode import Frame
+from fst.media.encode import VideoWriter
+from fst.media.video import paint_video
+
+FRAMES = [scene(index) for index in range(8)]
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def durations(path: Path) -> list[int]:
+    """Milliseconds of each frame, by Pillow."""
+    found = []
+    with Image.open(path) as image:
+        for index in range(image.n_frames):
+            image.seek(index)
+            image.load()
+            found.append(image.info.get("duration", 0))
+    return found
+
+
+def test_a_writer_counts_time_by_itself():
+    with VideoWriter(Path("a.mp4"), width=64, height=48, rate=29.97) as writer:
+        for frame in FRAMES:
+            writer.write(frame)
+    assert [float(shown) for shown in times(Path("a.mp4"))] == pytest.approx([n / 29.97 for n in range(8)], abs=1e-4)
+    assert np.abs(pixels(Path("a.mp4"))[5].astype(int) - FRAMES[5]).mean() < 3
+
+
+def test_time_that_stands_still_moves_on_by_a_tick():
+    with VideoWriter(Path("a.mp4"), width=64, height=48, time_base=Fraction(1, 1000)) as writer:
+        for pts in (0, 40, 40, 30, 120):
+            writer.write(FRAMES[0], pts)
+    assert [shown * 1000 for shown in times(Path("a.mp4"))] == [0, 40, 41, 42, 120]
+
+
+def test_a_writer_without_frames_leaves_nothing():
+    with VideoWriter(Path("a.mp4"), width=64, height=48):
+        pass
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize(("error", "kept"), [(KeyboardInterrupt, True), (ValueError, False)])
+def test_a_writer_keeps_its_frames_on_ctrl_c_alone(error, kept):
+    Path("a.mp4").write_text("old")
+    with pytest.raises(error), VideoWriter(Path("a.mp4"), width=64, height=48) as writer:
+        for frame in FRAMES:
+            writer.write(frame)
+        raise error
+    assert len(list(Path().iterdir())) == 1
+    if kept:
+        assert len(pixels(Path("a.mp4"))) == 8
+    else:
+        assert Path("a.mp4").read_text() == "old"
+
+
+def test_a_size_no_encoder_takes_is_one_line():
+    with pytest.raises(UserError, match="libx265 cannot encode 2x2"):  # noqa: SIM117
+        with VideoWriter(Path("a.mp4"), width=2, height=2, codec="hevc") as writer:
+            writer.write(FRAMES[0][:2, :2])
+    assert not list(Path().iterdir())
+
+
+def test_without_x264_another_encoder_is_taken(monkeypatch):
+    monkeypatch.setattr(av, "codecs_available", {"mpeg4"})
+    assert encode.choose(".mp4") == "mpeg4"
+    with pytest.raises(UserError, match="built without an encoder for h264"):
+        encode.choose(".mp4", "h264")
+    with VideoWriter(Path("a.mp4"), width=64, height=48, quality=90) as writer:
+        for frame in FRAMES:
+            writer.write(frame)
+    assert np.abs(pixels(Path("a.mp4"))[5].astype(int) - FRAMES[5]).mean() < 5
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_animation_in_animation_out(suffix):
+    shown = [100, 50, 250, 70]
+    source = Path("a" + suffix)
+    pictures = [Image.fromarray(frame) for frame in FRAMES[:4]]
+    pictures[0].save(source, save_all=True, append_images=pictures[1:], duration=shown, loop=3, lossless=True)
+    result = paint_video(str(source), None, Identity())
+    assert result == Path("a-same" + suffix)
+    assert is_animated(result)
+    assert durations(result) == shown
+    with Image.open(result) as image:
+        assert image.info["loop"] == 3
+        image.seek(2)
+        assert np.abs(np.array(image.convert("RGB")).astype(int) - FRAMES[2]).mean() < 3
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_film_to_animation_and_back(suffix):
+    source = film(Path("a.mp4"), FRAMES, time_base=Fraction(1, 20))
+    middle = paint_video(str(source), Path("b" + suffix), Identity())
+    assert durations(middle) == [50] * 8
+    back = paint_video(str(middle), Path("c.mp4"), Identity())
+    assert times(back) == times(source)
+    assert np.abs(pixels(back)[3].astype(int) - FRAMES[3]).mean() < 5
+
+
+def test_a_fast_film_becomes_a_gif_that_browsers_do_not_slow_down():
+    source = film(Path("a.mp4"), FRAMES, time_base=Fraction(1, 60))
+    shown = durations(paint_video(str(source), Path("b.gif"), Identity()))
+    assert min(shown) >= 20
+    assert sum(shown) == pytest.approx(8 / 60 * 1000, abs=10)
+
+
+def test_a_gif_without_durations_plays_in_a_film_as_browsers_show_it():
+    pictures = [Image.fromarray(frame) for frame in FRAMES[:3]]
+    pictures[0].save("a.gif", save_all=True, append_images=pictures[1:], duration=[0, 10, 60])
+    result = paint_video("a.gif", Path("b.mp4"), Identity())
+    assert times(result) == [0, Fraction(1, 10), Fraction(1, 5)]
+    assert durations(paint_video("a.gif", None, Identity())) == [0, 10, 60]
+
+
+def test_a_truncated_gif_gives_the_frames_before_the_break(capsys):
+    pictures = [Image.fromarray(frame) for frame in FRAMES]
+    pictures[0].save("a.gif", save_all=True, append_images=pictures[1:], duration=50)
+    Path("b.gif").write_bytes(Path("a.gif").read_bytes()[:-40])
+    assert durations(paint_video("b.gif", None, Identity())) == [50] * 7
+    assert "b.gif breaks off after 7 frames" in capsys.readouterr().err
+    Path("c.gif").write_bytes(b"GIF89a")
+    with pytest.raises(UserError, match=r"cannot open animation c\.gif"):
+        paint_video("c.gif", None, Identity())
+
+
+def test_ctrl_c_keeps_a_gif():
+    film(Path("a.mp4"), FRAMES)
+    with pytest.raises(KeyboardInterrupt):
+        paint_video("a.mp4", Path("b.gif"), Identity(fail_at=5, error=KeyboardInterrupt()))
+    assert len(durations(Path("b.gif"))) == 4
+
+
+def test_a_gif_has_no_quality():
+    with pytest.raises(UserError, match="quality= has no meaning"):
+        AnimationWriter(Path("a.gif"), quality=50)
+
+
+def test_decoding_painting_and_encoding_overlap():
+    """Three stages of 20 ms a frame take little more than 20 ms a frame together."""
+    items = [Frame(FRAMES[0], index, 1) for index in range(25)]
+
+    def slowly(values):
+        for value in values:
+            time.sleep(0.02)
+            yield value
+
+    class Slow(Identity):
+        def stream(self, frames):
+            yield from slowly(frames)
+
+    class Sink(video.AnimationWriter):
+        def _encode(self, beside, values):
+            for _ in slowly(values):
+                pass
+
+    start = time.perf_counter()
+    with Sink(Path("a.gif")) as sink:
+        for frame in video._painted(video._ahead(slowly(items), drop=False), Slow()):
+            sink.write(frame.pixels, frame.pts, frame.duration)
+    assert sink.frames == 25
+    assert time.perf_counter() - start < 0.7 * 25 * 3 * 0.02
+
+
+def test_a_live_source_loses_frames_rather_than_time():
+    def camera():
+        for index in range(60):
+            time.sleep(0.005)
+            yield Frame(FRAMES[0], index, 1)
+
+    def seen(drop: bool) -> list[int]:
+        stamps = []
+        for frame in video._ahead(camera(), drop=drop):
+            time.sleep(0.03)
+            stamps.append(frame.pts)
+        return stamps
+
+    stamps = seen(drop=True)
+    assert len(stamps) < 40
+    assert stamps == sorted(set(stamps))
