@@ -62,7 +62,14 @@ class Converter:
         colour = Colour.of(frame)
         matrix = colour.coefficients(frame.width, frame.height)
         rgb = self._scaler.reformat(
-            frame, width, height, "rgb24", src_colorspace=matrix, src_color_range=colour.range, interpolation=_EXACT
+            frame,
+            width,
+            height,
+            "rgb24",
+            src_colorspace=matrix,
+            src_color_range=colour.range,
+            interpolation=_EXACT,
+            threads=1,
         )
         return np.ascontiguousarray(rgb.to_ndarray())
 
@@ -76,4 +83,5 @@ class Converter:
             dst_colorspace=colour.coefficients(width, height),
             dst_color_range=colour.range,
             interpolation=_EXACT,
+            threads=1,
         )

@@ -204,13 +204,14 @@ class VideoWriter(Sink):
             os.environ.setdefault("SVT_LOG", "1")  # errors only; it has no other switch for its chatter
         if self._encoder == "libx265" and self._suffix != ".mkv":
             context.codec_tag = "hvc1"  # what Apple's players ask for
+        height, width = self._size
+        refusal = UserError(f"{self._encoder} cannot encode {width}x{height} pixels; choose another codec=")
+        if self._encoder == "libsvtav1" and min(self._size) < 32:  # it hangs on 640x8 and such
+            raise refusal
         try:
-            if self._encoder == "libsvtav1" and min(self._size) < 32:
-                raise av.ArgumentError(22, "SVT-AV1 hangs on some of these sizes")
             context.open()
         except av.FFmpegError:
-            height, width = self._size
-            raise UserError(f"{self._encoder} cannot encode {width}x{height} pixels; choose another codec=") from None
+            raise refusal from None
         return stream
 
     def _frame(self, pixels: np.ndarray, pts: int, duration: int) -> av.VideoFrame:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import av
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from fst.errors import UserError
@@ -236,7 +236,7 @@ class _Speed(ProgressColumn):
 @contextlib.contextmanager
 def _progress(console: Console, name: str, count: int | None) -> Iterator[Any]:
     """A bar on the terminal (none in a log file); gives the function that moves it on by one frame."""
-    columns = (TextColumn("{task.fields[name]}", markup=False), BarColumn(), TextColumn("{task.completed} frames"))
+    columns = (TextColumn("{task.fields[name]}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("frames"))
     with Progress(*columns, _Speed(), TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("", name=name, total=count)
         yield lambda: bar.advance(task)
