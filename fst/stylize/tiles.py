@@ -46,8 +46,7 @@ def wanted(frame: np.ndarray, tile: int | str | None, network: str) -> bool:
 
 
 class TiledPainter:
-    """Paints uint8 (H, W, 3) RGB frames in pieces; beyond a fixed part, memory grows by some 30 (realtime) to 90 (johnson)
-    bytes a pixel.
+    """Paints uint8 (H, W, 3) RGB frames in pieces; memory grows by some 30 (realtime) to 90 (johnson) bytes a pixel.
 
     Raises:
         UserError: a network that cannot run in pieces.

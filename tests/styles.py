@@ -1,0 +1,28 @@
+"""Style files for tests: the real networks, narrow, with random weights."""
+
+from pathlib import Path
+
+import torch
+
+from fst import stylefile
+from fst.networks import build
+
+SETTINGS = {
+    "johnson": {"width": 8, "depth": 2},
+    "realtime": {"width": 8, "channels": 16, "depth": 2},
+    "johnson_paper": {"width": 8, "depth": 1, "norm": "instance"},
+}
+
+
+def make_style(path: Path, network: str = "johnson", **info: object) -> Path:
+    """A style file of a random network whose norms are no identities, so that forgetting one shows."""
+    torch.manual_seed(0)
+    built = build(network, **SETTINGS[network])
+    with torch.no_grad():
+        for parameter in built.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {"title": "A Test", "artist": "N. N.", "year": 1889}
+    described = stylefile.StyleInfo(path.stem, network, SETTINGS[network], style=about, **info)
+    return stylefile.save(path, built, described)

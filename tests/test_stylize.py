@@ -1,0 +1,208 @@
+"""The Stylizer: what style= finds, what a look does to a frame, types and sizes that come back."""
+
+import dataclasses
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from styles import make_style
+
+from fst import stylefile
+from fst.errors import UserError
+from fst.stylize import Stylizer, look, styles
+
+
+@pytest.fixture(scope="module")
+def style(tmp_path_factory) -> Path:
+    return make_style(tmp_path_factory.mktemp("styles") / "poplars.safetensors")
+
+
+@pytest.fixture(scope="module")
+def stylizer(style) -> Stylizer:
+    return Stylizer.load(style, backend="torch")
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch) -> Path:
+    """A shelf of bundled styles: gogh as two networks, hokusai as one."""
+    make_style(tmp_path / "shelf/gogh.safetensors", "realtime")
+    network, info = stylefile.load(make_style(tmp_path / "shelf/gogh-johnson.safetensors"))
+    stylefile.save(tmp_path / "shelf/gogh-johnson.safetensors", network, dataclasses.replace(info, name="gogh"))
+    make_style(tmp_path / "shelf/hokusai.safetensors", "realtime")
+    monkeypatch.setattr(stylefile, "BUNDLED", tmp_path / "shelf")
+    return tmp_path / "shelf"
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def by_hand(style: Path, frame: np.ndarray) -> np.ndarray:
+    network, _ = stylefile.load(style)
+    with torch.inference_mode():
+        painted = network(torch.tensor(frame / 255.0, dtype=torch.float32).permute(2, 0, 1)[None])[0]
+    return (painted.clamp(0, 1) * 255).round().permute(1, 2, 0).numpy().astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 47), (3, 70), (1, 1), (17, 16)])
+def test_a_frame_comes_back_painted_at_its_size(style, stylizer, size):
+    frame = picture(*size)
+    painted = stylizer(frame)
+    assert painted.dtype == np.uint8 and painted.shape == frame.shape
+    assert np.abs(painted.astype(int) - by_hand(style, frame)).max() <= 1
+
+
+def test_a_pil_image_comes_back_as_one(stylizer):
+    frame = picture(40, 50)
+    painted = stylizer(Image.fromarray(frame))
+    assert isinstance(painted, Image.Image) and painted.size == (50, 40)
+    assert np.array_equal(np.asarray(painted), stylizer(frame))
+    assert stylizer(Image.fromarray(frame).convert("RGBA")).mode == "RGB"
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.float32), "photo.jpg"])
+def test_what_is_no_frame_is_refused(stylizer, wrong):
+    with pytest.raises(TypeError, match="uint8"):
+        stylizer(wrong)
+
+
+def test_a_frame_that_may_not_be_written_or_is_a_view_is_painted_and_left_alone(stylizer):
+    frame = picture(40, 50)
+    frame.flags.writeable = False
+    expected = stylizer(frame[:, ::-1].copy())
+    assert np.array_equal(stylizer(frame[:, ::-1]), expected)
+
+
+def test_a_stream_is_painted_in_order(stylizer):
+    frames = [picture(32, 40, seed) for seed in range(5)]
+    for painted, frame in zip(stylizer.stream(iter(frames)), frames, strict=True):
+        assert np.array_equal(painted, stylizer(frame))
+    assert list(stylizer.stream([])) == []
+
+
+def test_strength_blends_source_and_painting(style):
+    frame = picture(40, 48)
+    stylizer = Stylizer.load(style, backend="torch", strength=0)
+    assert np.array_equal(stylizer(frame), frame)
+    stylizer.strength = 1
+    painted = stylizer(frame).astype(float)
+    stylizer.strength = 0.25
+    assert np.abs(stylizer(frame) - (0.25 * painted + 0.75 * frame)).max() <= 0.51
+
+
+def test_colors_content_keeps_the_sources_chroma_and_the_paintings_luminance():
+    # In a narrow range nothing is clipped, so both can be recovered.
+    source, painted = (picture(40, 48, seed) // 4 + 96 for seed in (1, 2))
+    mixed = look.finish(source, painted, 1.0, "content").astype(float)
+
+    def luma(pixels):  # ITU-R BT.601
+        return pixels @ [0.299, 0.587, 0.114]
+
+    def chroma(pixels):
+        return np.stack([pixels[..., 0] - luma(pixels), pixels[..., 2] - luma(pixels)])
+
+    assert np.abs(luma(mixed) - luma(painted.astype(float))).max() < 2.5
+    assert np.abs(chroma(mixed) - chroma(source.astype(float))).max() < 2.5
+
+
+@pytest.mark.parametrize("size", [32, 200])
+def test_size_is_the_networks_long_edge_and_the_result_has_the_sources(style, size):
+    seen = []
+    stylizer = Stylizer.load(style, backend="torch", size=size)
+    paint = stylizer._backend.paint
+    stylizer._backend.paint = lambda frame: seen.append(frame.shape) or paint(frame)
+    assert stylizer(picture(60, 120)).shape == (60, 120, 3)
+    assert seen == [(size // 2, size, 3)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"strength": 1.5}, "0..1"),
+        ({"strength": float("nan")}, "0..1"),
+        ({"colors": "contents"}, "'content'"),
+        ({"size": 3}, "16"),
+        ({"tile": 10}, "64"),
+        ({"tile": "big"}, "auto"),
+        ({"backend": "opnvino"}, "'openvino'"),
+        ({"network": "realtime"}, "johnson"),
+    ],
+)
+def test_a_look_that_cannot_be_is_said_in_a_line(style, wrong, says):
+    with pytest.raises(UserError, match=says) as caught:
+        Stylizer.load(style, **wrong)
+    assert "\n" not in str(caught.value)
+
+
+def test_bundled_names_and_their_networks(shelf):
+    assert styles.find("gogh").info.network == "realtime"
+    assert styles.find("gogh", "johnson").name == "gogh-johnson"
+    assert styles.find("gogh-johnson", "realtime").name == "gogh"
+    with pytest.raises(UserError, match="did you mean 'hokusai'"):
+        styles.find("hokusay")
+    with pytest.raises(UserError, match="choose from realtime"):
+        styles.find("hokusai", "johnson")
+
+
+def test_style_lists_and_a_file_with_a_comma(shelf, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert styles.split("gogh,hokusai") == ["gogh", "hokusai"]
+    make_style(tmp_path / "a,b.safetensors")
+    assert styles.split("a,b.safetensors") == ["a,b.safetensors"]
+    with pytest.raises(UserError, match="empty style"):
+        styles.split("gogh,")
+
+
+def test_a_run_folder_gives_its_newest_style_file(tmp_path):
+    network, info = stylefile.load(make_style(tmp_path / "old/water.safetensors"))
+    stylefile.save(tmp_path / "old/style.safetensors", network, info)
+    found = styles.find(tmp_path / "old")
+    assert (found.path.name, found.name) == ("style.safetensors", "water")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no style file"):
+        styles.find(tmp_path / "empty")
+
+
+def test_a_checkpoint_paints_as_its_style_file(tmp_path, style):
+    network, info = stylefile.load(style)
+    state = {f"network.{key}": value for key, value in network.state_dict().items()} | {"loss.mean": torch.zeros(3)}
+    torch.save({"fst_style": dataclasses.asdict(info), "state_dict": state}, tmp_path / "last.ckpt")
+    frame = picture(40, 48)
+    stylizer = Stylizer.load(tmp_path / "last.ckpt", backend="torch")
+    assert stylizer.name == "poplars"
+    assert np.array_equal(stylizer(frame), Stylizer.load(style, backend="torch")(frame))
+
+
+class Opened:
+    """Writes a file when it is unpickled: what a hostile checkpoint could do."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_checkpoint_runs_no_code_and_strange_files_are_refused(tmp_path):
+    torch.save({"fst_style": Opened(tmp_path / "ran"), "state_dict": {}}, tmp_path / "bad.ckpt")
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    (tmp_path / "text.ckpt").write_text("hello")
+    (tmp_path / "text.safetensors").write_text("hello")
+    for name in ("bad.ckpt", "other.ckpt", "text.ckpt", "text.safetensors", "none.ckpt", "none.safetensors"):
+        with pytest.raises(UserError, match=name):
+            styles.find(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_wandb_artifact_without_a_key_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("FST_HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("WANDB_API_KEY", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(UserError, match="someone/fst/gogh:latest") as caught:
+        styles.find("wandb:someone/fst/gogh:latest")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,207 @@
+"""Backends against torch in fp32, what a second start imports, and the exported file in ONNX Runtime."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import openvino as ov
+import pytest
+import torch
+from styles import make_style
+from test_stylize import picture
+
+from fst import images, stylefile
+from fst.errors import UserError
+from fst.stylize import Stylizer, backend, export, styles
+from fst.stylize.openvino import OpenVinoBackend
+
+NETWORKS = ["johnson", "realtime", "johnson_paper"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def home(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FST_HOME", str(tmp_path_factory.mktemp("home")))
+        yield Path(os.environ["FST_HOME"])
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("styles")
+    return {network: make_style(folder / f"{network}.safetensors", network) for network in NETWORKS}
+
+
+def psnr(first: np.ndarray, second: np.ndarray) -> float:
+    return 10 * np.log10(255**2 / max(np.mean((first.astype(float) - second) ** 2), 1e-9))
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnx"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_backends_agree_with_torch(shelf, network, name):
+    reference = Stylizer.load(shelf[network], backend="torch")
+    stylizer = Stylizer.load(shelf[network], backend=name)
+    assert stylizer.backend == name
+    # Odd and tiny sizes, and one twice: OpenVINO compiles a shape that comes again.
+    for size in [(96, 128), (96, 128), (61, 47), (5, 90), (1, 1)]:
+        frame = picture(*size)
+        painted = stylizer(frame)
+        assert painted.shape == frame.shape and painted.dtype == np.uint8
+        assert psnr(painted, reference(frame)) >= 40
+    kept = stylizer(picture(40, 48))
+    copy = kept.copy()
+    stylizer(picture(40, 48, seed=1))  # a backend's own buffers are written again
+    assert np.array_equal(kept, copy) and kept.flags.c_contiguous
+
+
+@pytest.mark.parametrize("precision", ["bf16", "f32"])
+@pytest.mark.parametrize("network", ["johnson", "realtime"])
+def test_each_precision_agrees_on_real_photos(shelf, network, precision, request):
+    photos = request.getfixturevalue("store")  # named before this module sets its own FST_HOME
+    reference = Stylizer.load(shelf[network], backend="torch")
+    stylizer = Stylizer.load(shelf[network], backend="openvino")
+    if precision == "bf16" and "BF16" not in stylizer._backend.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this processor has no bf16")
+    stylizer._backend.facts["precision"] = precision
+    for path in sorted((photos / "content").glob("*.jpg")):
+        photo = images.resize(images.read(path), (183, 251))
+        assert psnr(stylizer(photo), reference(photo)) >= (40 if precision == "bf16" else 60)
+
+
+def test_a_stream_is_in_order_also_when_frames_change_size_midway(shelf):
+    stylizer = Stylizer.load(shelf["realtime"], backend="openvino")
+    sizes = [(48, 64)] * 5 + [(33, 40)] * 2 + [(48, 64)]
+    frames = [picture(*size, seed) for seed, size in enumerate(sizes)]
+    results = list(stylizer.stream(iter(frames)))
+    assert [result.shape for result in results] == [frame.shape for frame in frames]
+    for result, frame in zip(results, frames, strict=True):
+        assert psnr(result, stylizer(frame)) >= 40
+
+
+def test_a_stream_keeps_two_frames_in_flight(shelf):
+    stylizer = Stylizer.load(shelf["realtime"], backend="openvino")
+    asked = []
+
+    def frames():
+        for seed in range(6):
+            asked.append(seed)
+            yield picture(48, 64, seed)
+
+    painted = stylizer.stream(frames())
+    next(painted)
+    assert asked == [0, 1, 2]  # two were handed on before the first was waited for, no more
+
+
+def test_one_stylizer_may_be_called_from_several_threads(shelf):
+    stylizer = Stylizer.load(shelf["realtime"], backend="openvino", live=True)
+    frames = [picture(48, 64, seed) for seed in range(4)]
+    expected = [stylizer(frame) for frame in frames]
+    wrong = []
+
+    def work(index):
+        for _ in range(10):
+            if not np.array_equal(stylizer(frames[index]), expected[index]):
+                wrong.append(index)
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_few_compiled_shapes_are_kept(shelf, monkeypatch):
+    monkeypatch.setattr("fst.stylize.openvino.SHAPES_KEPT", 2)
+    stylizer = Stylizer.load(shelf["realtime"], backend="openvino", live=True)
+    for side in (20, 24, 28):
+        stylizer(picture(side, side))
+    assert len(stylizer._backend.compiled) == 2
+
+
+START = """
+import sys, time
+started = time.perf_counter()
+import numpy as np
+from fst.stylize import Stylizer
+painted = Stylizer.load(sys.argv[1], backend=sys.argv[2], live=True)(np.zeros((48, 64, 3), np.uint8))
+seconds = time.perf_counter() - started
+heavy = [name for name in ("torch", "pytorch_lightning", "hydra", "wandb", "torchvision") if name in sys.modules]
+import json
+print(json.dumps({"seconds": seconds, "heavy": heavy, "shape": painted.shape}))
+"""
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnx"])
+def test_a_style_opened_before_starts_without_torch(shelf, name):
+    Stylizer.load(shelf["realtime"], backend=name)
+    answers = []
+    for _ in range(2):  # the fastest of two: other programs may be busy
+        done = subprocess.run([sys.executable, "-c", START, shelf["realtime"], name], capture_output=True, text=True)
+        answers.append(json.loads(done.stdout))
+    assert answers[0]["heavy"] == [] and answers[0]["shape"] == [48, 64, 3]
+    assert min(answer["seconds"] for answer in answers) < 10  # about 1 s on an idle machine
+
+
+def test_new_weights_under_the_same_name_are_not_taken_for_the_old(shelf, tmp_path):
+    path = tmp_path / "style.safetensors"
+    frame = picture(48, 64)
+    painted = {}
+    for network in ("johnson", "realtime"):
+        path.write_bytes(shelf[network].read_bytes())
+        painted[network] = Stylizer.load(path, backend="openvino")(frame)
+        assert psnr(painted[network], Stylizer.load(path, backend="torch")(frame)) >= 40
+    assert psnr(painted["johnson"], painted["realtime"]) < 30
+
+
+def test_a_store_that_may_not_be_written_is_done_without(shelf, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("where a folder should be")
+    monkeypatch.setenv("FST_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    Stylizer.load(shelf["realtime"], backend="openvino")(picture(48, 64))
+    assert list(tmp_path.glob("fst-*/compiled/openvino-*/network.xml"))
+
+
+def test_precision_is_the_faster_by_the_clock(home, shelf):
+    stylizer = OpenVinoBackend(styles.find(shelf["johnson"]))
+    allowed = ["bf16", "f32"] if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else ["f32"]
+    assert stylizer.facts["precision"] in allowed
+
+
+def test_a_missing_package_is_one_line(shelf, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for name in ("openvino", "onnx"):
+        with pytest.raises(UserError, match="pip install"):
+            Stylizer.load(shelf["realtime"], backend=name)
+    assert backend._fastest() == "torch"
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_exported_file_paints_any_size_in_onnx_runtime(shelf, network, tmp_path):
+    target = tmp_path / "style.onnx"
+    said = export.export("onnx", str(shelf[network]), str(target), network=None, photo=None, overwrite=False)
+    assert said.startswith(str(target)) and "differ by at most" in said
+    session = onnxruntime.InferenceSession(target)
+    built, info = stylefile.load(shelf[network])
+    assert json.loads(session.get_modelmeta().custom_metadata_map["fst"])["network"] == info.network
+    for size in [(64, 96), (61, 85)]:
+        image = images.to_tensor(picture(*size))
+        [painted] = session.run(["painted"], {"image": image.numpy()})
+        with torch.inference_mode():
+            assert np.abs(painted - built(image).clamp(0, 1).numpy()).max() < 1e-4
+
+
+def test_an_export_is_refused_in_a_line(shelf, tmp_path):
+    (tmp_path / "there.onnx").write_text("mine")
+    for kind, output, says in [
+        ("onxx", None, "'onnx'"),
+        ("onnx", "a.pb", "should end in .onnx"),
+        ("onnx", str(tmp_path / "there.onnx"), "overwrite=true"),
+    ]:
+        with pytest.raises(UserError, match=says):
+            export.export(kind, str(shelf["realtime"]), output, network=None, photo=None, overwrite=False)
+    assert (tmp_path / "there.onnx").read_text() == "mine"
