@@ -83,6 +83,9 @@ def _download(remote: Remote, target: Path, *, title: str, otherwise: str) -> st
                 out.write(chunk)
                 digest.update(chunk)
                 progress.advance(task, len(chunk))
+            announced = response.headers.get("Content-Length")
+            if announced is not None and out.tell() < int(announced):
+                raise ConnectionError(f"it ended after {readable_size(out.tell())} of {readable_size(int(announced))}")
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", None) or error
         size = f" ({readable_size(remote.size)})" if remote.size else ""
@@ -96,7 +99,7 @@ def _download(remote: Remote, target: Path, *, title: str, otherwise: str) -> st
 def readable_size(size: int) -> str:
     """A number of bytes as people say it: 528 MB."""
     for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
+        if size < 999.5:
             return f"{size:.0f} {unit}"
         size = size / 1000
     return f"{size:.1f} GB"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,7 +23,7 @@ HEADROOM_BYTES = 1_000_000_000  # left free for the run itself
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip or tar of photos. `depth` is how many last parts of a member's path are kept: 2 keeps <wnid>/<file>."""
+    """A zip or tar.gz of photos. `depth` is how many last parts of a member's path are kept: 2 keeps <wnid>/<file>."""
 
     folder: str  # its place in the store
     file: str
@@ -95,7 +97,7 @@ IMAGENET_SAMPLE = Archive(
 
 
 def unpack(archive: Path, folder: Path, *, depth: int) -> Path:
-    """Unpack the images of a zip or tar archive so that `folder` appears whole or not at all.
+    """Unpack the images of a zip or tar.gz archive so that `folder` appears whole or not at all.
 
     Only regular files with an image's suffix are written, under the last `depth` parts of their path; everything
     else (labels, links, devices) is passed over.
@@ -110,7 +112,7 @@ def unpack(archive: Path, folder: Path, *, depth: int) -> Path:
             if not _write_images(archive, inside, depth):
                 raise UserError(f"{archive} holds no images; remove it and try again, or {WITHOUT}")
             inside.rename(folder)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, shutil.ReadError) as error:
+    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, tarfile.TarError, EOFError) as error:
         raise UserError(f"{archive} is damaged ({error}); remove it and try again, or {WITHOUT}") from None
     except OSError as error:
         raise UserError(f"cannot unpack {archive} to {folder}: {error.strerror or error}") from None
@@ -143,6 +145,8 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
             for member in track(opened.infolist(), description=title, transient=True):
                 yield member.filename, None if member.is_dir() else opened.open(member)
     else:
-        with tarfile.open(archive, "r|*") as opened:
+        with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as opened:
             for entry in track(opened, description=title, transient=True):
                 yield entry.name, opened.extractfile(entry) if entry.isreg() else None
+            while stream.read(1 << 20):  # to the very end, where gzip's checksum is
+                pass

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
-import signal
 import warnings
 from typing import Any
 
-import cv2
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from fst.data import sources
+from fst.data import workers as worker_processes
 from fst.data.order import EndlessBatches
 from fst.data.photos import Photos, TrainingPhotos, hold_out, split
 from fst.data.procedural import DrawnImages, held_out_drawings
 from fst.errors import UserError
 from fst.schema import DataConfig
 
-MOST_WORKERS = 8
 log = logging.getLogger(__name__)
 
 
@@ -62,7 +59,9 @@ class PhotoData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Endless batches, from the trainer's step on: a resumed run sees what it would have seen."""
-        workers = self.config.workers if self.config.workers is not None else _default_workers(self._local_processes)
+        workers = (
+            self.config.workers if self.config.workers is not None else worker_processes.count(self._local_processes)
+        )
         trainer = self.trainer
         return DataLoader(
             self._training_samples(),
@@ -73,8 +72,8 @@ class PhotoData(pl.LightningDataModule):
                 step=lambda: trainer.global_step if trainer else 0,
             ),
             num_workers=workers,
-            collate_fn=_collate,
-            worker_init_fn=_start_worker,
+            collate_fn=worker_processes.collate,
+            worker_init_fn=worker_processes.start,
             persistent_workers=workers > 0,
             pin_memory=self._on_cuda,
             generator=torch.Generator().manual_seed(self.seed),  # its own: the training's random state is untouched
@@ -147,24 +146,3 @@ class PhotoData(pl.LightningDataModule):
     @property
     def _on_cuda(self) -> bool:
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-
-
-def _default_workers(processes: int) -> int:
-    """Half of the cores that this process may use, shared by the training processes: the rest is for them."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MOST_WORKERS, max(1, cores // (2 * processes)))
-
-
-def _start_worker(worker: int) -> None:
-    """One thread a worker, in a process group of its own: Ctrl-C and a SIGTERM to the group reach the trainer alone,
-    which saves while the workers go on feeding it; they end when it says so, or is gone."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-    for number in (signal.SIGINT, signal.SIGTERM):  # not the trainer's handlers, which a fork inherits
-        signal.signal(number, signal.SIG_DFL)
-    if hasattr(os, "setpgid"):
-        os.setpgid(0, 0)
-
-
-def _collate(samples: list[Any]) -> Any:
-    return next((sample for sample in samples if isinstance(sample, UserError)), None) or default_collate(samples)

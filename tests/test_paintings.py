@@ -1,0 +1,65 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+
+from fst.errors import UserError
+from fst.paintings import painting
+from fst.schema import StyleConfig
+
+CONF = Path(__file__).resolve().parent.parent / "conf/style"
+STYLES = {file.stem: OmegaConf.load(file) for file in sorted(CONF.glob("*.yaml"))}
+
+
+def config(name: str, **settings) -> StyleConfig:
+    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(StyleConfig), STYLES[name], settings))
+
+
+def test_every_style_says_where_it_comes_from():
+    assert {"gogh", "hokusai", "picabia", "kandinsky", "turner", "munch", "custom"} <= set(STYLES)
+    for name, style in STYLES.items():
+        assert (CONF / f"{name}.yaml").read_text().startswith("# ") and style.name == name
+        if name != "custom":
+            assert style.title and style.artist and 1800 <= style.year < 1930 and style.licence == "public domain"
+            assert style.address.startswith("https://") and style.address.endswith(style.file)
+            assert len(style.sha256) == 64
+
+
+@pytest.mark.parametrize("name", [name for name in STYLES if name != "custom"])
+def test_paintings_in_the_store_are_the_pinned_ones(store, name):
+    path = store / "styles" / STYLES[name].file
+    if not path.exists():
+        pytest.skip(f"{path.name} is not in the store")
+    data = path.read_bytes()
+    assert hashlib.sha256(data).hexdigest() == STYLES[name].sha256 and len(data) == STYLES[name].bytes
+    pixels = painting(config(name, size=200))
+    assert max(pixels.shape[:2]) == 200 and pixels.std() > 20
+
+
+def test_a_picture_of_ones_own_keeps_its_aspect(tmp_path):
+    Image.new("RGB", (80, 40), (10, 200, 30)).save(tmp_path / "own.png")
+    for size, shape in ((40, (20, 40, 3)), (200, (100, 200, 3))):
+        pixels = painting(config("custom", image=str(tmp_path / "own.png"), size=size))
+        assert pixels.shape == shape and pixels.dtype == np.uint8
+        assert np.abs(pixels.reshape(-1, 3).mean(axis=0) - (10, 200, 30)).max() < 1
+
+
+def test_mistakes_end_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("FST_HOME", str(tmp_path))
+    for style, said in [
+        (StyleConfig(name="custom"), "style=custom needs a picture: style.image=PATH"),
+        (StyleConfig(name="custom", image="???"), "style.image=PATH"),
+        (StyleConfig(name="custom", image=str(tmp_path / "none.jpg")), "does not exist"),
+        (StyleConfig(name="gogh", size=8), "at least 16"),
+        (StyleConfig(name="mine", file="mine.jpg"), "mine.jpg does not exist"),
+        (
+            StyleConfig(name="munch", file="s.jpg", address="http://127.0.0.1:9/s.jpg", sha256="0" * 64),
+            r"127\.0\.0\.1:9.*style=custom style\.image=PATH",
+        ),
+    ]:
+        with pytest.raises(UserError, match=said) as caught:
+            painting(style)
+        assert "\n" not in str(caught.value)
