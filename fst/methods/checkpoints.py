@@ -32,7 +32,8 @@ class Checkpoints(pl.Callback):
         self._saved_step = -1
         self._handlers: dict[signal.Signals, object] = {}
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Here, after Lightning has put a handler of its own for SIGTERM, which would end the run with status 0.
         for number in (signal.SIGINT, signal.SIGTERM):
             self._handlers[number] = signal.signal(number, self._stop)
 
@@ -43,15 +44,16 @@ class Checkpoints(pl.Callback):
         self._restore_handlers()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: object) -> None:
-        if self.stopped is not None:
+        # A signal may reach the processes of a run at different steps; they have to stop after the same one.
+        if trainer.strategy.reduce_boolean_decision(self.stopped is not None, all=False):
             trainer.should_stop = True
-        if self.stopped is not None or trainer.global_step % self.every == 0:
+        if trainer.should_stop or trainer.global_step % self.every == 0:
             self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.save(trainer, pl_module)
         if trainer.is_global_zero and pl_module.logger is not None:
-            log_style_file(pl_module.logger, self.style_path, pl_module.style_info())
+            self.log_result(pl_module)
 
     def save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write checkpoint and style file for the step the run is at, unless that was done."""
@@ -67,8 +69,16 @@ class Checkpoints(pl.Callback):
             beside.unlink(missing_ok=True)
             raise UserError(f"cannot write checkpoint {self.path}: {error}".splitlines()[0]) from None
         if trainer.is_global_zero:
-            stylefile.save(self.style_path, pl_module.network, pl_module.style_info())
+            self.write_result(pl_module)
         self._saved_step = trainer.global_step
+
+    def write_result(self, pl_module: pl.LightningModule) -> None:
+        """Write what the run has made so far: a style file, unless a method makes something else."""
+        stylefile.save(self.style_path, pl_module.network, pl_module.style_info())
+
+    def log_result(self, pl_module: pl.LightningModule) -> None:
+        """Hand what the run has made to its logger, at the end."""
+        log_style_file(pl_module.logger, self.style_path, pl_module.style_info())
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stopped is not None:

@@ -1,0 +1,34 @@
+"""Fixtures that every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def store() -> Path:
+    """The real local store, for tests on real photos and weights."""
+    home = os.environ.get("FST_HOME")
+    if not home:
+        pytest.skip("needs real data: set FST_HOME to a store that holds it")
+    return Path(home)
+
+
+@pytest.fixture(scope="session")
+def tiny_vgg(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weight file with the shape of VGG-16 to relu3_3 and random numbers: all a run needs without a store."""
+    import torch
+    from safetensors.torch import save_file
+
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    inputs = 3
+    for number, outputs in ((0, 64), (2, 64), (5, 128), (7, 128), (10, 256), (12, 256), (14, 256)):
+        scale = (2 / (9 * inputs)) ** 0.5
+        tensors[f"features.{number}.weight"] = torch.randn(outputs, inputs, 3, 3, generator=generator) * scale
+        tensors[f"features.{number}.bias"] = torch.zeros(outputs)
+        inputs = outputs
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    save_file(tensors, path)
+    return path

@@ -1,0 +1,183 @@
+"""Runs of train.py from end to end, small: what they leave behind, how they stop, go on and fail."""
+
+import importlib.metadata
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from training import tiny_arguments
+
+from fst import config as configuration
+from fst import stylefile
+from fst.errors import UserError
+
+TRAIN = Path(__file__).resolve().parents[1] / "train.py"
+
+
+def run_here(run_dir: Path, arguments: list[str]) -> Path:
+    """A run in this process: composed and checked as train.py does it."""
+    from fst.checks import check
+    from fst.methods import runs
+
+    config = configuration.compose("train", arguments)
+    check(config)
+    runs.feedforward(config, run_dir)
+    return run_dir
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(TRAIN), *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for_step(run_dir: Path, step: int) -> None:
+    """Until the run's checkpoint is of that step or a later one."""
+    path = run_dir / "checkpoints" / "last.ckpt"
+    for _ in range(1200):
+        if path.exists() and torch.load(path, weights_only=False)["global_step"] >= step:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no checkpoint of step {step} in a minute")
+
+
+def weights(run_dir: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_vgg: Path) -> Path:
+    """A run that ended by itself."""
+    folder = tmp_path_factory.mktemp("finished")
+    return run_here(folder / "run", tiny_arguments(folder, tiny_vgg, logger="csv", trainer__log_every=1))
+
+
+def test_a_run_leaves_a_style_file_that_paints(finished: Path) -> None:
+    network, info = stylefile.load(finished / "style.safetensors")
+    assert info.name == "custom" and info.network == "realtime"
+    assert info.training["steps"] == 6 and info.training["data"]["name"] == "folder"
+    assert set(info.training["losses"]) >= {"val/style_loss", "val/content_loss", "val/style_ratio"}
+    photo = torch.rand(1, 3, 21, 34)
+    assert network(photo).shape == photo.shape
+
+
+def test_a_run_logs_every_term_without_and_with_its_weight(finished: Path) -> None:
+    rows = _csv(finished)
+    trained = [row for row in rows if row.get("train/loss")]
+    assert [int(row["step"]) for row in trained] == list(range(1, 7))
+    for row in trained:
+        content, style = float(row["train/content_loss"]), float(row["train/style_loss"])
+        assert float(row["train/style_loss_weighted"]) == pytest.approx(1e5 * style, rel=1e-4)
+        assert float(row["train/loss"]) == pytest.approx(content + 1e5 * style, rel=1e-4)
+        layers = [float(row[f"train/style_loss/{layer}"]) for layer in ("relu1_2", "relu2_2", "relu3_3")]
+        assert sum(layers) == pytest.approx(style, rel=1e-4)
+    assert float(trained[-1]["train/loss"]) < float(trained[0]["train/loss"])
+
+
+def test_validation_is_on_held_out_photos_with_a_ratio_to_the_untouched(finished: Path) -> None:
+    validated = [row for row in _csv(finished) if row.get("val/loss")]
+    assert len(validated) == 2
+    assert all(0 < float(row["val/style_ratio"]) < 10 for row in validated)
+
+
+def test_previews_land_as_pictures(finished: Path) -> None:
+    sheets = sorted((finished / "previews").glob("step-*.png"))
+    assert [sheet.stem for sheet in sheets] == ["step-000001", "step-000002", "step-000005", "step-000006"]
+    assert all(np.asarray(Image.open(sheet)).std() > 5 for sheet in sheets)
+
+
+def test_the_run_folder_says_what_ran(finished: Path) -> None:
+    about = json.loads((finished / "run.json").read_text())
+    assert about["packages"]["torch"] == importlib.metadata.version("torch")
+    assert "precision: 32-true" in (finished / "config.yaml").read_text()
+
+
+def test_stopped_killed_and_resumed_is_the_same_as_never_interrupted(tmp_path: Path, tiny_vgg: Path) -> None:
+    steps = 60
+    arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__checkpoint_every=2, method__schedule="onecycle")
+    arguments += [f"trainer.max_steps={steps}", f"trainer.val_every={steps}"]
+    whole = run_here(tmp_path / "whole", arguments)
+
+    run_dir = tmp_path / "runs" / "interrupted"
+    run = start(tmp_path, *arguments, f"hydra.run.dir={run_dir}")
+    wait_for_step(run_dir, 4)
+    run.send_signal(signal.SIGINT)
+    output = run.communicate(timeout=60)[0]
+    assert run.returncode == 130, output
+    assert "resume=" in output and "Traceback" not in output
+    assert stylefile.read_info(run_dir / "style.safetensors").training["steps"] >= 4
+
+    run = start(tmp_path, "resume=last")
+    wait_for_step(run_dir, 20)
+    run.kill()
+    run.communicate(timeout=60)
+    assert 20 <= torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=False)["global_step"] < steps
+
+    run = start(tmp_path, f"resume={run_dir}")
+    output = run.communicate(timeout=120)[0]
+    assert run.returncode == 0, output
+    expected, found = weights(whole), weights(run_dir)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_sigterm_saves_and_ends_with_its_status(tmp_path: Path, tiny_vgg: Path) -> None:
+    arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__checkpoint_every=1, trainer__max_steps=100_000)
+    run_dir = tmp_path / "run"
+    run = start(tmp_path, *arguments, f"hydra.run.dir={run_dir}", "data.workers=1")
+    wait_for_step(run_dir, 2)
+    run.terminate()
+    output = run.communicate(timeout=60)[0]
+    assert run.returncode == 143, output
+    assert re.search(r"stopped at step \d+", output) and "Traceback" not in output
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_step_term_and_causes(tmp_path: Path, tiny_vgg: Path) -> None:
+    arguments = tiny_arguments(tmp_path, tiny_vgg, method__learning_rate=1e30)
+    with pytest.raises(
+        UserError, match=r"at step \d+ the (content|style) loss is not finite; the usual causes: .*learning_rate"
+    ):
+        run_here(tmp_path / "run", arguments)
+
+
+def test_a_mistake_found_late_is_one_line_too(tmp_path: Path, tiny_vgg: Path) -> None:
+    arguments = tiny_arguments(tmp_path, tiny_vgg, style__image=tmp_path / "missing.jpg")
+    run = start(tmp_path, *arguments)
+    output = run.communicate(timeout=60)[0]
+    assert run.returncode == 1
+    assert output.splitlines() == [f"error: image {tmp_path / 'missing.jpg'} does not exist"]
+
+
+def test_style_warm_up_grows_linearly(tmp_path: Path, tiny_vgg: Path) -> None:
+    arguments = tiny_arguments(tmp_path, tiny_vgg, logger="csv", trainer__log_every=1, loss__style_warmup_steps=4)
+    rows = [row for row in _csv(run_here(tmp_path / "run", arguments)) if row.get("train/loss")]
+    factors = [float(row["train/style_loss_weighted"]) / float(row["train/style_loss"]) / 1e5 for row in rows]
+    assert factors == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1], rel=1e-4)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "onecycle"])
+def test_schedules_end_near_zero(tmp_path: Path, tiny_vgg: Path, schedule: str) -> None:
+    changes = {"logger": "csv", "trainer__log_every": 1, "trainer__max_steps": 12, "method__schedule": schedule}
+    rows = _csv(run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, **changes)))
+    rates = [float(row["train/learning_rate"]) for row in rows if row.get("train/learning_rate")]
+    assert max(rates) <= 1e-3 + 1e-9 and rates[-1] < 0.1 * max(rates)
+
+
+def _csv(run_dir: Path) -> list[dict[str, str]]:
+    import csv
+
+    file = next(run_dir.rglob("metrics.csv"))
+    with file.open() as lines:
+        return list(csv.DictReader(lines))

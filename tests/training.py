@@ -1,0 +1,41 @@
+"""What tests of training share: the smallest run that is still a run."""
+
+from pathlib import Path
+
+import numpy as np
+from photos import make_photos
+from PIL import Image
+
+
+def tiny_arguments(folder: Path, weights: Path, **changes: object) -> list[str]:
+    """Command-line arguments of a run of seconds: a 3-colour painting, 12 photos, the smallest network."""
+    photos = folder / "photos"
+    if not photos.exists():
+        make_photos(photos, 12)
+        levels = np.random.default_rng(5).integers(0, 3, (8, 10, 3)) * 127
+        Image.fromarray(levels.astype(np.uint8)).resize((80, 64)).save(folder / "painting.png")
+    settings = {
+        "style": "custom",
+        "style.image": folder / "painting.png",
+        "style.size": 64,
+        "loss": "vgg16_relu3",
+        "loss.weights": weights,
+        "network": "realtime",
+        "network.width": 4,
+        "network.channels": 8,
+        "network.depth": 1,
+        "data": "folder",
+        "data.root": photos,
+        "data.size": 32,
+        "data.batch_size": 2,
+        "data.workers": 0,
+        "data.val_images": 2,
+        "trainer": "cpu",
+        "trainer.precision": "32-true",
+        "trainer.max_steps": 6,
+        "trainer.val_every": 3,
+        "logger": "none",
+        "compile": "false",
+    }
+    dotted = {key.replace("__", "."): value for key, value in changes.items()}
+    return [f"{key}={value}" for key, value in {**settings, **dotted}.items()]
