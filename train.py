@@ -28,7 +28,13 @@ def train(config: DictConfig) -> None:
     # Torch and Lightning, which take seconds, are imported from here on: a mistake in the config has been answered.
     from fst.methods import runs
 
-    runs.feedforward(config, Path(HydraConfig.get().runtime.output_dir))
+    run_dir = Path(HydraConfig.get().runtime.output_dir)
+    if config.method.name == "gatys":
+        from fst.methods import runs_gatys
+
+        runs_gatys.gatys(config, run_dir)
+    else:
+        runs.feedforward(config, run_dir)
 
 
 if __name__ == "__main__":

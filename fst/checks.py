@@ -37,16 +37,69 @@ def check(config: DictConfig) -> None:
             _at_least(f"network.{key}", config.network[key], 1)
     if config.network is not None:
         _one_of("network.norm", config.network.norm, ["instance", "batch"])
+    if method.name == "gatys":
+        _check_gatys(config)
+
+
+def _check_gatys(config: DictConfig) -> None:
+    method, loss = config.method, config.loss
+    _one_of("method.optimizer", method.optimizer, ["lbfgs", "adam"])
+    _one_of("method.colors", method.colors, ["style", "content", "match"])
+    for key, least in {"iterations": 1, "history": 1, "size": 1, "coarsest": 1}.items():
+        if method[key] is not None:
+            _at_least(f"method.{key}", method[key], least)
+    if config.content is None:
+        if loss.content_weight > 0:
+            raise UserError("method=gatys paints one photo: content=PHOTO (a texture: loss.content_weight=0)")
+        for key, value in {"init": "content", "colors": "content", "colors ": "match"}.items():
+            if method[key.strip()] == value:
+                raise UserError(f"method.{key.strip()}={value} needs a photo: content=PHOTO, or choose another")
+        if method.content_mask is not None:
+            raise UserError("method.content_mask needs a photo: content=PHOTO")
+    if method.tile not in ("auto", None) and not (_is_count(method.tile) and int(method.tile) >= 32):
+        raise UserError(f"method.tile is {method.tile}, but it must be auto, null or a number of pixels from 32 up")
+    files = {f"method.styles[{n}]": file for n, file in enumerate(method.styles)}
+    files |= {f"method.style_masks[{n}]": file for n, file in enumerate(method.style_masks)}
+    files |= {"method.content_mask": method.content_mask}
+    if method.init not in ("content", "noise"):
+        files["method.init"] = method.init
+    for key, file in files.items():
+        if file is not None and not Path(file).expanduser().is_file():
+            raise UserError(f"{key}: there is no file {file}")
+    paintings = 1 + len(method.styles)
+    if method.style_shares is not None:
+        for share in method.style_shares:
+            _above_zero("method.style_shares", share)
+        if len(method.style_shares) != paintings:
+            raise UserError(f"method.style_shares has {len(method.style_shares)} numbers for {paintings} paintings")
+    if method.style_masks and method.content_mask is None:
+        raise UserError("method.style_masks needs the photo's: method.content_mask=FILE")
+    for kind in method.animation:
+        _one_of("method.animation", kind, ["gif", "mp4", "webp"])
+    _refuse_for_gatys(config)
+
+
+def _refuse_for_gatys(config: DictConfig) -> None:
+    """Settings that would be ignored without a word."""
+    if str(config.compile).lower() == "true":
+        raise UserError("compile=true is of no use to method=gatys: each size of the image would be compiled anew")
+    if config.loss.style_warmup_steps:
+        raise UserError("loss.style_warmup_steps is for training a network: leave it at 0 with method=gatys")
+    if config.trainer.precision == "16-mixed":
+        raise UserError("trainer.precision=16-mixed does not go with method=gatys: bf16-mixed does")
+    if config.trainer.strategy != "auto" or config.trainer.devices not in ("auto", 1, "1"):
+        raise UserError("method=gatys works on one device: trainer.strategy=auto trainer.devices=1")
 
 
 def _check_pictures(config: DictConfig) -> None:
     """Missing ones are told now, not when the run ends and paints `content`."""
     if OmegaConf.is_missing(config.style, "image"):
         raise UserError("style=custom needs a picture: style.image=FILE")
-    pictures = {"style.image": config.style.image, "content": config.content}
+    own = config.style.image and str(Path(config.style.image).expanduser())
+    pictures = {"style.image": own, "content": config.content}
     pictures |= {f"logger.preview_images[{n}]": photo for n, photo in enumerate(config.logger.preview_images)}
     for key, picture in pictures.items():
-        if picture is not None and not Path(picture).expanduser().is_file():
+        if picture is not None and not Path(picture).is_file():
             raise UserError(f"{key}: there is no file {picture}")
 
 

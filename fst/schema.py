@@ -103,6 +103,28 @@ class FeedForwardConfig:
 
 
 @dataclass
+class GatysConfig:
+    """An image is optimised. `content` is the photo; `network` and `data` are not used."""
+
+    name: str = "gatys"
+    optimizer: str = "lbfgs"  # lbfgs or adam
+    iterations: int = 600  # at all sizes together; trainer.max_steps can only shorten them
+    size: int | None = None  # long edge at which the image is optimised; None: the photo's, at most 1024
+    coarsest: int | None = 128  # long edge to begin at, growing by √2; None: `size` from the beginning
+    init: str = "content"  # content, noise or an image file
+    colors: str = "style"  # style, content (luminance alone is optimised) or match (paintings recoloured as the photo)
+    styles: list[str] = field(default_factory=list)  # files of further paintings
+    style_shares: list[float] | None = None  # one a painting, that of `style` first; None: equal
+    content_mask: str | None = None  # each colour in it takes its style from the same colour in style_masks
+    style_masks: list[str] = field(default_factory=list)  # one a painting; none: white is styled, the rest is not
+    tile: Any = AUTO  # large images in strips: auto, null or the edge of a square with a strip's pixels
+    learning_rate: float = 0.02  # Adam's; L-BFGS finds its own
+    history: int = 10  # steps that L-BFGS remembers, each as large as two images
+    animation: list[str] = field(default_factory=list)  # films of the optimisation: mp4, gif, webp
+    animation_steps: list[int] | None = None  # iterations to show; None: about 100, most of them early
+
+
+@dataclass
 class TrainConfig:
     """The whole of a training run."""
 
@@ -152,6 +174,6 @@ class RealtimeConfig:
 
 # Groups whose choices have different settings: each choice's file names its schema in its defaults list.
 GROUP_SCHEMAS: dict[str, dict[str, Any]] = {
-    "method": {"feedforward": FeedForwardConfig},
+    "method": {"feedforward": FeedForwardConfig, "gatys": GatysConfig},
     "network": {"johnson": JohnsonConfig, "johnson_paper": JohnsonPaperConfig, "realtime": RealtimeConfig},
 }

@@ -6,7 +6,8 @@ With features F of shape (C, H, W):
     style    mean over the C×C entries of (G - G of the painting)², G = F Fᵀ / (C·H·W), summed over layers and scales
     tv       mean squared difference of horizontal neighbours plus that of vertical ones, image in [0, 1]
 
-Gram matrices and means are computed in fp32 whatever the precision of the features.
+Gram matrices and means are computed in fp32 whatever the precision of the features. With regions (masks m over the
+image), each has a Gram matrix of its own, Σ m f fᵀ / (C·Σ m), and its distance counts by its share of the image.
 """
 
 from __future__ import annotations
@@ -29,6 +30,16 @@ def gram_matrix(features: Tensor) -> Tensor:
     # Channels last this is a view: no copy of the largest tensors of a training step.
     pixels = features.float().permute(0, 2, 3, 1).reshape(count, height * width, channels)
     return pixels.transpose(1, 2) @ pixels / (channels * height * width)
+
+
+def region_grams(features: Tensor, regions: Tensor) -> Tensor:
+    """A Gram matrix a region: features (1, C, H, W) and masks (R, 1, any, any) in [0, 1] -> (R, C, C), fp32."""
+    channels, size = features.shape[1], features.shape[-2:]
+    pixels = features.float().permute(0, 2, 3, 1).reshape(-1, channels)
+    grams = []
+    for mask in F.interpolate(regions, size, mode="area").flatten(1):
+        grams.append((pixels * mask[:, None]).T @ pixels / (channels * mask.sum().clamp(min=1e-6)))
+    return torch.stack(grams)
 
 
 def total_variation(image: Tensor) -> Tensor:
@@ -104,22 +115,33 @@ class PerceptualLoss(nn.Module):
             self.register_buffer(_target(index, layer), torch.empty(0), persistent=False)
 
     @torch.no_grad()
-    def set_style(self, paintings: Sequence[Tensor], weights: Sequence[float] | None = None) -> None:
+    def set_style(
+        self,
+        paintings: Sequence[Tensor],
+        weights: Sequence[float] | None = None,
+        regions: Sequence[Tensor] | None = None,
+    ) -> None:
         """Take the Gram matrices of one painting, or the weighted mean of several's, as the style to reach.
 
         Args:
             paintings: each (1, 3, H, W) in [0, 1]; sizes may differ.
             weights: one a painting, normalised to sum 1; None for equal ones.
+            regions: a painting's masks (R, 1, H, W) in [0, 1], for an image with as many regions; a region's style is
+                taken from the paintings that have it (mask not empty).
 
         Raises:
             UserError: a painting smaller than the deepest layer needs.
         """
-        shares = torch.tensor(weights or [1.0] * len(paintings))
-        shares = shares / shares.sum()
+        shares = torch.tensor(weights or [1.0] * len(paintings)).view(-1, 1, 1, 1).to(paintings[0].device)
+        if regions is not None:
+            present = torch.stack([masks.flatten(1).amax(1) > 0 for masks in regions])
+            shares = shares * present[:, :, None, None]
+        shares = shares / shares.sum(0)
         for index, scale in enumerate(self.style_scales):
-            grams = [self._grams(painting, scale) for painting in paintings]
+            masks = regions or [None] * len(paintings)
+            grams = [self._grams(painting, scale, mask) for painting, mask in zip(paintings, masks, strict=True)]
             for layer in self.style_layers:
-                mixed = sum(share * gram[layer] for share, gram in zip(shares.tolist(), grams, strict=True))
+                mixed = sum(share * gram[layer] for share, gram in zip(shares, grams, strict=True))
                 setattr(self, _target(index, layer), mixed)
 
     @torch.no_grad()
@@ -130,15 +152,22 @@ class PerceptualLoss(nn.Module):
         with torch.autocast(photo.device.type, enabled=False):
             return self.features(photo.float(), self.content_layers)
 
-    def forward(self, image: Tensor, content: dict[str, Tensor]) -> LossTerms:
-        """Compare RGB (N, 3, H, W) in about [0, 1] with a `content_target` and the style."""
+    def style_target(self, index: int, layer: str) -> Tensor:
+        """The Gram matrices to reach at a style layer and `style_scales[index]`: (1, C, C), or one a region."""
+        return getattr(self, _target(index, layer))
+
+    def forward(self, image: Tensor, content: dict[str, Tensor], regions: Tensor | None = None) -> LossTerms:
+        """Compare RGB (N, 3, H, W) in about [0, 1] with a `content_target` and the style.
+
+        With `regions`, masks (R, 1, H, W) in [0, 1], N is 1 and the style was set with as many regions.
+        """
         with torch.autocast(image.device.type, enabled=False):
             image = image.float()
             wanted = [*content, *(self.style_layers if self.style_weight else ())]
             found = self.features(image, wanted) if wanted else {}
             zero = image.new_zeros(())
             distances = [F.mse_loss(found[layer].float(), content[layer].float()) for layer in content]
-            by_layer = self._style_distances(image, found) if self.style_weight else {}
+            by_layer = self._style_distances(image, found, regions) if self.style_weight else {}
             return LossTerms(
                 content=sum(distances, zero),
                 style=sum(by_layer.values(), zero),
@@ -149,27 +178,28 @@ class PerceptualLoss(nn.Module):
                 style_by_layer=by_layer,
             )
 
-    def _style_distances(self, image: Tensor, found: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _style_distances(self, image: Tensor, found: dict[str, Tensor], regions: Tensor | None) -> dict[str, Tensor]:
         distances = {}
         for index, scale in enumerate(self.style_scales):
             if scale != 1.0:
-                found = self.features(_scaled(image, scale), self.style_layers)
+                found = self.features(scaled(image, scale), self.style_layers)
             for layer, weight in zip(self.style_layers, self.style_layer_weights, strict=True):
-                gram = gram_matrix(found[layer])
-                target = getattr(self, _target(index, layer)).expand_as(gram)
-                name = layer if scale == 1.0 else f"{layer}@{scale:g}"
-                distances[name] = weight * F.mse_loss(gram, target)
+                gram = gram_matrix(found[layer]) if regions is None else region_grams(found[layer], regions)
+                distance = style_distance(gram, self.style_target(index, layer), regions)
+                distances[term_name(layer, scale)] = weight * distance
         return distances
 
-    def _grams(self, painting: Tensor, scale: float) -> dict[str, Tensor]:
-        scaled = _scaled(painting, scale)
+    def _grams(self, painting: Tensor, scale: float, regions: Tensor | None) -> dict[str, Tensor]:
+        small = scaled(painting, scale)
         needed = smallest_side(self.style_layers)
-        if min(scaled.shape[-2:]) < needed:
+        if min(small.shape[-2:]) < needed:
             height, width = painting.shape[-2:]
             raise UserError(
                 f"the painting, {width}×{height}, is too small for {self.style_layers[-1]}; raise style.size"
             )
-        found = self.features(scaled, self.style_layers)
+        found = self.features(small, self.style_layers)
+        if regions is not None:
+            return {layer: region_grams(found[layer], regions) for layer in self.style_layers}
         return {layer: gram_matrix(found[layer]) for layer in self.style_layers}
 
     def _style_terms(self) -> list[tuple[int, float, str]]:
@@ -180,7 +210,20 @@ def _target(index: int, layer: str) -> str:
     return f"style_target_{index}_{layer}"
 
 
-def _scaled(image: Tensor, scale: float) -> Tensor:
+def style_distance(grams: Tensor, targets: Tensor, regions: Tensor | None = None) -> Tensor:
+    """The style term of one layer: the mean over the images, or the regions' sum by their shares of the image."""
+    if regions is None:
+        return F.mse_loss(grams, targets.expand_as(grams))
+    return ((grams - targets).square().mean((1, 2)) * regions.mean((1, 2, 3))).sum()
+
+
+def term_name(layer: str, scale: float) -> str:
+    """A style term's name: relu1_2, or relu1_2@0.5 at half size."""
+    return layer if scale == 1.0 else f"{layer}@{scale:g}"
+
+
+def scaled(image: Tensor, scale: float) -> Tensor:
+    """(N, 3, H, W) at a fraction of its size, antialiased."""
     if scale == 1.0:
         return image
     return F.interpolate(image, scale_factor=scale, mode="bilinear", antialias=True, align_corners=False)

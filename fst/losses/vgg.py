@@ -48,6 +48,7 @@ class VGGFeatures(nn.Module):
         check_layers(wanted, architecture)
         names = layer_names(architecture)
         self.depth = 1 + max(names.index(layer) for layer in wanted)
+        self.architecture = architecture
         self.names = names[: self.depth]
         self.pooling = pooling
         oxford = normalisation == "oxford"

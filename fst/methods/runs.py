@@ -32,7 +32,7 @@ def feedforward(config: DictConfig, run_dir: Path) -> None:
         UserError: whatever the user can put right.
         SystemExit: 130 or 143 when a signal ended the run, after saving.
     """
-    _prepare()
+    prepare()
     pl.seed_everything(config.seed, verbose=False)
     accelerator = _accelerator(config.trainer.accelerator)
     precision = fast.choose_precision(config.trainer.precision, accelerator)
@@ -75,12 +75,13 @@ def resolved(config: DictConfig, **choices: object) -> dict:
 
 
 def run_name(config: DictConfig) -> str:
-    """As "gogh johnson style=100000 content=1"."""
+    """As "gogh johnson style=100000 content=1", or "gogh gatys ..."."""
     loss = config.loss
-    return f"{config.style.name} {config.network.name} style={loss.style_weight:g} content={loss.content_weight:g}"
+    painter = config.network.name if config.method.name == "feedforward" else config.method.name
+    return f"{config.style.name} {painter} style={loss.style_weight:g} content={loss.content_weight:g}"
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """Fast memory, and Lightning's hints for developers out of a user's sight."""
     fast.keep_memory()
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
@@ -113,6 +114,7 @@ def _trainer(
         precision=precision,
         max_steps=trainer.max_steps,
         max_epochs=-1,
+        min_epochs=0,  # or a signal would have to wait for the end of the one endless epoch
         check_val_every_n_epoch=None,
         val_check_interval=trainer.val_every,
         num_sanity_val_steps=0,
@@ -130,18 +132,18 @@ def _trainer(
 
 @rank_zero_only
 def _end(config: DictConfig, module: FeedForwardStyleTransfer, checkpoints: Checkpoints, run_dir: Path) -> None:
-    """Paint the photo asked for (or a held-out one) and say where things are; exit by the signal that came."""
-    shown = _shown(run_dir)
+    """Paint the photo asked for and say where things are; exit by the signal that came."""
+    folder = shown(run_dir)
     if checkpoints.stopped is not None:
-        print(f"stopped at step {module.global_step}; go on with:\n  python train.py resume={shlex.quote(shown)}")
+        print(f"stopped at step {module.global_step}; go on with:\n  python train.py resume={shlex.quote(folder)}")
         raise SystemExit(128 + checkpoints.stopped)
-    style_file = _shown(checkpoints.style_path)
-    print(f"style file  {style_file}")
-    if config.content:
-        picture = _paint(config, module, run_dir)
-        print(f"picture     {_shown(picture)}")
-    print(f"run folder  {shown}   (previews/ has the pictures, step by step)")
-    print(f"next        python infer.py source=PHOTO style={shlex.quote(style_file)}")
+    sheets = sorted((run_dir / "previews").glob("step-*.png"))
+    pictures = [_paint(config, module, run_dir)] if config.content else sheets[-1:]
+    for picture in pictures:
+        print(f"picture     {shown(picture)}")
+    print(f"style file  {shown(checkpoints.style_path)}")
+    print(f"run folder  {folder}   (previews/ has pictures of every stage)")
+    print(f"next        python infer.py source=PHOTO style={shlex.quote(shown(checkpoints.style_path))}")
 
 
 def _paint(config: DictConfig, module: FeedForwardStyleTransfer, run_dir: Path) -> Path:
@@ -152,7 +154,7 @@ def _paint(config: DictConfig, module: FeedForwardStyleTransfer, run_dir: Path) 
     return images.write(run_dir / f"{Path(config.content).stem}-{config.style.name}.jpg", images.to_pixels(painted))
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """A path as one types it from here."""
     path = path.resolve()
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
