@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from fst.errors import UserError
 from fst.files import replacing
@@ -60,7 +60,7 @@ def read_with_metadata(
                     image.draft(None, (at_least, at_least))
                 icc = image.info.get("icc_profile")
                 upright = ImageOps.exif_transpose(image)
-                exif = upright.getexif().tobytes() if upright.getexif() else None
+                exif = _exif(image, upright)
                 # A profile describes its own colour space: a CMYK or grey one is wrong on RGB pixels.
                 return _to_rgb(upright), Metadata(exif, icc if upright.mode in ("RGB", "RGBA", "P") else None)
     except FileNotFoundError:
@@ -73,6 +73,21 @@ def read_with_metadata(
         raise UserError(f"{name} may not be read: check its permissions") from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise UserError(f"{name} is damaged: {error}") from None
+
+
+# What a TIFF says of its photo (description, camera, software, date, artist, copyright), not of its own layout.
+_TIFF_TAGS = (270, 271, 272, 305, 306, 315, 33432)
+
+
+def _exif(image: Image.Image, upright: Image.Image) -> bytes | None:
+    kept = upright.getexif()
+    if not kept:  # a TIFF's tags do not travel with its pixels
+        stored, kept = image.getexif(), Image.Exif()
+        kept.update({tag: stored[tag] for tag in _TIFF_TAGS if tag in stored})
+        for block in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            if values := stored.get_ifd(block):
+                kept.get_ifd(block).update(values)
+    return kept.tobytes() if kept else None
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:

@@ -1,0 +1,338 @@
+"""infer.py as people run it: photos, folders, pipes, names, refusals. Other readers than Pillow check what came out."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from styles import make_style
+from test_stylize import picture
+
+from fst import stylefile
+from fst.errors import UserError
+from fst.media import kinds, photos
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+import infer  # noqa: E402
+
+WEIRD = [
+    "渡月橋.jpg",
+    "a b,c=[d]'e\".jpg",
+    "photo[1].jpg",
+    "${x}.jpg",
+    "back\\slash.jpg",
+    "-.jpg",
+    "a*b?.jpg",
+    "#1%.jpg",
+]
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("styles")
+    make_style(folder / "gogh.safetensors", "realtime")
+    make_style(folder / "hokusai.safetensors", "realtime")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch, shelf) -> Path:
+    """An empty working folder, two bundled styles, and a store of its own."""
+    monkeypatch.setattr(stylefile, "BUNDLED", shelf)
+    monkeypatch.setenv("FST_HOME", str(shelf / "home"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> None:
+    infer.main([*arguments, "backend=torch"])
+
+
+def save(path: Path | str, size=(40, 56), **options) -> Path:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture(*size)).save(path, **options)
+    return path
+
+
+def opencv(path: Path | str) -> np.ndarray:
+    """Read with OpenCV as it is stored, RGB; from bytes, since OpenCV's own file names are not Unicode everywhere."""
+    data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+    return cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)[..., ::-1]
+
+
+def test_a_photo_is_painted_into_the_current_folder(capsys, tmp_path):
+    save(tmp_path / "in" / "photo.png")
+    run("source=in/photo.png")
+    assert capsys.readouterr().out == "photo-gogh.png\n"
+    from fst.stylize import Stylizer
+
+    expected = Stylizer.load("gogh", backend="torch")(picture(40, 56))
+    assert np.array_equal(opencv("photo-gogh.png"), expected)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".png", ".webp", ".tif", ".bmp", ".avif"])
+def test_a_photo_stays_in_its_format(suffix):
+    kind = {".avif": "AVIF"}.get(suffix)
+    save(f"photo{suffix}", **({"format": kind} if kind else {}))
+    run(f"source=photo{suffix}")
+    with Image.open(f"photo{suffix}") as before, Image.open(f"photo-gogh{suffix}") as after:
+        assert (after.format, after.size) == (before.format, before.size)
+
+
+def test_a_format_that_is_only_read_becomes_png():
+    save("photo.psd", format="PPM")  # Pillow reads it by its contents, and writes no .psd
+    run("source=photo.psd")
+    assert opencv("photo-gogh.png").shape == (40, 56, 3)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_exif_and_icc_profile_are_kept_and_the_photo_is_upright(suffix):
+    exif = Image.Exif()
+    exif[0x010F] = "Camera maker"
+    exif[0x0112] = 6  # the camera was turned: a viewer shows it 40 wide, 56 high
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    save(f"photo{suffix}", exif=exif, icc_profile=profile)
+    run(f"source=photo{suffix}")
+    assert opencv(f"photo-gogh{suffix}").shape == (56, 40, 3)
+    data = Path(f"photo-gogh{suffix}").read_bytes()
+    with Image.open(io.BytesIO(data)) as image:
+        kept = image.getexif()
+        assert kept[0x010F] == "Camera maker" and kept.get(0x0112, 1) == 1
+        assert image.info["icc_profile"] == profile
+    if suffix != ".png":  # which compresses its profile
+        assert b"Camera maker" in data and profile[:100] in data  # not only Pillow finds them
+
+
+def test_a_jpeg_is_written_at_quality_95_or_as_told():
+    def first_table(path):  # the luminance quantisation table, straight from the file
+        data = Path(path).read_bytes()
+        start = data.index(b"\xff\xdb") + 5
+        return list(data[start : start + 64])
+
+    save("photo.jpg")
+    save("as95.jpg", quality=95)
+    save("as30.jpg", quality=30)
+    run("source=photo.jpg")
+    assert first_table("photo-gogh.jpg") == first_table("as95.jpg")
+    run("source=photo.jpg", "quality=30", "output=low.jpg")
+    assert first_table("low.jpg") == first_table("as30.jpg")
+
+
+@pytest.mark.parametrize("name", WEIRD)
+def test_a_file_name_is_a_file_name(name, capsys):
+    save(name, format="JPEG")
+    run(f"source={name}", f"output=out {name}")
+    assert opencv(f"out {name}").shape == (40, 56, 3)
+    run(f"source={name}")
+    assert opencv(f"{name.removesuffix('.jpg')}-gogh.jpg").shape == (40, 56, 3)
+
+
+def test_a_style_file_with_a_strange_name(shelf):
+    name = "le café, n=1 [x].safetensors"
+    Path(name).write_bytes((shelf / "gogh.safetensors").read_bytes())
+    save("photo.png")
+    run("source=photo.png", f"style={name}")
+    assert len(list(Path().glob("photo-*.png"))) == 1
+
+
+def test_several_styles_paint_each():
+    save("photo.png")
+    run("source=photo.png", "style=gogh,hokusai", "output=out.png")
+    assert sorted(path.name for path in Path().glob("out*.png")) == ["out-gogh.png", "out-hokusai.png"]
+    save("in/a.png")
+    run("source=in", "style=gogh,hokusai", "output=out")
+    assert Path("out/gogh/a.png").is_file() and Path("out/hokusai/a.png").is_file()
+    run("source=in", "style=gogh,hokusai")
+    assert Path("in-gogh/a.png").is_file() and Path("in-hokusai/a.png").is_file()
+
+
+def folder_of_photos() -> None:
+    save("in/a.jpg")
+    save("in/deep/er/b.png", size=(33, 47))
+    save("in/.hidden/c.png")
+    Path("in/notes.txt").write_text("no photo")
+    data = save("whole.jpg", size=(200, 200)).read_bytes()
+    Path("in/deep/cut.jpg").write_bytes(data[: len(data) // 2])
+    Path("in/empty.png").write_bytes(b"")
+
+
+def test_a_folder_keeps_its_structure_and_survives_damaged_photos(capsys):
+    folder_of_photos()
+    with pytest.raises(UserError, match="2 of 4 photos could not be painted"):
+        run("source=in", "output=out")
+    assert sorted(str(path) for path in Path("out").rglob("*.*")) == ["out/a.jpg", "out/deep/er/b.png"]
+    assert opencv("out/deep/er/b.png").shape == (33, 47, 3)
+    said = capsys.readouterr()
+    skipped = [line for line in said.err.splitlines() if line.startswith("skipped:")]
+    assert len(skipped) == 2 and "cut.jpg" in skipped[0] and "empty.png" in skipped[1]
+    assert "2 of 4 painted, 2 failed: out" in said.out
+
+
+def test_a_folder_painted_before_is_passed_over(capsys):
+    save("in/a.png")
+    run("source=in")
+    first = Path("in-gogh/a.png").stat().st_mtime_ns
+    save("in/b.png")
+    run("source=in")
+    assert Path("in-gogh/a.png").stat().st_mtime_ns == first and Path("in-gogh/b.png").is_file()
+    assert "1 of 2 painted, 1 there already" in capsys.readouterr().out
+    run("source=in", "overwrite=true")
+    assert Path("in-gogh/a.png").stat().st_mtime_ns > first
+
+
+def test_a_pattern_keeps_the_structure_below_its_fixed_part(tmp_path):
+    for name in ("in/x/a.png", "in/y/z/a.png", "in/y/b.jpg"):
+        save(name)
+    run("source=in/**/*.png", "output=out")
+    assert sorted(str(path) for path in Path("out").rglob("*.*")) == ["out/x/a.png", "out/y/z/a.png"]
+    run(f"source={tmp_path}/in/*/b.*")
+    assert Path("painted-gogh/y/b.jpg").is_file()
+
+
+def test_what_exists_is_not_overwritten_unless_told():
+    save("photo.png")
+    Path("photo-gogh.png").write_text("mine")
+    with pytest.raises(UserError, match=r"photo-gogh\.png exists already: add overwrite=true"):
+        run("source=photo.png")
+    assert Path("photo-gogh.png").read_text() == "mine"
+    run("source=photo.png", "overwrite=true")
+    assert opencv("photo-gogh.png").shape == (40, 56, 3)
+
+
+def test_an_output_without_a_suffix_is_a_folder():
+    save("photo.png")
+    run("source=photo.png", "output=new/folder")
+    assert Path("new/folder/photo-gogh.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["source=none.jpg"], "none.jpg does not exist"),
+        (["source=photo.png", "style=gog"], "did you mean 'gogh'"),
+        (["source=photo.png", "output=out.xyz"], "no picture is written as '.xyz'"),
+        (["source=photo.png", "quality=0"], "1..100"),
+        (["source=photo.png", "output=window"], "window"),
+        (["source=photo.png", "strength=2"], "0..1"),
+        (["source=photo.png", "strength=abc"], "strength"),
+        (["source=photo.png", "size=[1"], "size"),
+        (["source=photo.png", "tile=3"], "64"),
+        (["sorce=photo.png"], "did you mean 'source'"),
+        (["webcam.widht=3"], "did you mean 'webcam.width'"),
+        (["photo.png"], "source="),
+        (["style=gogh"], "source= is missing"),
+        (["source=nothing/*.jpg"], "matches no image"),
+        (["source=text.jpg"], "text.jpg"),
+        (["source=text.txt"], "text.txt"),
+        (["source=empty"], "holds no images"),
+        (["source=folder", "output=photo.png"], "is a file"),
+        (["source=folder", "output=-"], "takes one photo"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, says):
+    save("photo.png")
+    save("folder/photo.png")
+    Path("empty").mkdir()
+    for name in ("text.jpg", "text.txt"):
+        Path(name).write_text("these are words")
+    before = sorted(Path().rglob("*"))
+    with pytest.raises(UserError, match=says.replace("*", r"\*").replace("[", r"\[")) as caught:
+        run(*arguments)
+    assert "\n" not in str(caught.value)
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_help_and_the_table_of_styles(capsys, monkeypatch):
+    infer.main(["--help"])
+    assert "source=" in capsys.readouterr().out
+    infer.main(["styles"])
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[0].split() == ["style", "network", "kB", "painting", "artist", "year"]
+    assert [row.split()[:2] for row in rows[1:]] == [["gogh", "realtime"], ["hokusai", "realtime"]]
+    assert "1889" in rows[1] and "A Test" in rows[1]
+
+
+def test_kinds_of_source():
+    save("photo.png")
+    save("photo.dat", format="JPEG")
+    frames = [Image.fromarray(picture(20, 20, seed)) for seed in range(3)]
+    for name in ("moves.webp", "moves.gif", "pages.tif"):
+        frames[0].save(name, save_all=True, append_images=frames[1:])
+    Path("clip.mp4").write_bytes(b"\0" * 100)
+    Path("webcam:7").write_bytes(b"")
+    found = {name: kinds.kind_of(name) for name in ("photo.png", "photo.dat", "moves.webp", "moves.gif", "pages.tif")}
+    assert found == dict(zip(found, ["photos", "photos", "video", "video", "photos"], strict=True))
+    for name, kind in {"clip.mp4": "video", "webcam": "live", "webcam:2": "live", "webcam:7": "video"}.items():
+        assert kinds.kind_of(name) == kind
+    for name in ("rtsp://host/stream", "http://host/clip.mp4", "HTTPS://host"):
+        assert kinds.kind_of(name) == "video"
+
+
+def test_a_film_or_an_address_is_handed_on_with_its_settings(monkeypatch):
+    calls = []
+    monkeypatch.setattr("fst.media.video.paint_video", lambda *args, **named: calls.append((args, named)) or args[1])
+    monkeypatch.setattr("fst.media.live.run", lambda config, styles: calls.append((config, styles)))
+    Path("clip.mp4").write_bytes(b"\0" * 100)
+    run("source=clip.mp4", "style=gogh,hokusai", "output=o.mp4", "quality=70", "codec=vp9", "overwrite=true")
+    assert [args[:2] for args, _ in calls] == [("clip.mp4", Path(f"o-{name}.mp4")) for name in ("gogh", "hokusai")]
+    assert calls[0][1] == {"quality": 70, "codec": "vp9", "overwrite": True} and calls[0][0][2].name == "gogh"
+    run("source=webcam:1", "style=gogh,hokusai")
+    assert calls[2][0].source == "webcam:1" and calls[2][1] == ["gogh", "hokusai"]
+    run("source=rtsp://camera/1")
+    assert (calls[3][0].source, calls[3][0].webcam.device) == ("webcam", "rtsp://camera/1")
+    run("source=clip.mp4", "output=window")
+    assert (calls[4][0].source, calls[4][0].webcam.device) == ("webcam", "clip.mp4")
+
+
+def program(*arguments: str, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "infer.py"), *arguments]
+    return subprocess.run(command, capture_output=True, **options)
+
+
+def test_standard_input_to_standard_output(shelf):
+    data = save("photo.jpg").read_bytes()
+    done = program("source=-", "output=-", f"style={shelf}/gogh.safetensors", "backend=openvino", input=data)
+    assert done.returncode == 0 and done.stderr == b""
+    with Image.open(io.BytesIO(done.stdout)) as image:
+        assert (image.format, image.size) == ("JPEG", (56, 40))
+
+
+def test_the_program_ends_with_one_line_and_status_1(shelf):
+    done = program("source=none.jpg", text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_ctrl_c_keeps_what_was_done(monkeypatch, capsys):
+    for index in range(4):
+        save(f"in/{index}.png")
+    from fst.errors import one_line_errors
+    from fst.stylize import Stylizer
+
+    paint, painted = Stylizer.__call__, []
+
+    def interrupted(self, image):
+        if len(painted) == 2:
+            raise KeyboardInterrupt
+        painted.append(1)
+        return paint(self, image)
+
+    monkeypatch.setattr(Stylizer, "__call__", interrupted)
+    with pytest.raises(SystemExit) as ended, one_line_errors():
+        run("source=in")
+    assert ended.value.code == 130
+    assert sorted(path.name for path in Path("in-gogh").iterdir()) == ["0.png", "1.png"]
+    said = capsys.readouterr()
+    assert "2 of 4 painted" in said.out and said.err.strip().endswith("interrupted")
+
+
+def test_photos_is_no_more_than_its_words():
+    photo = photos.Photo(Path("in/a.heic"), Path("a.heic"))
+    assert photos.target_of(photo, "in/a.heic", None, "gogh") == Path("a-gogh.png")
+    assert photos.target_of(photo, "in/a.heic", "out/", "gogh") == Path("out/a-gogh.png")
