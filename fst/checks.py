@@ -93,8 +93,8 @@ def _refuse_for_gatys(config: DictConfig) -> None:
 
 def _check_pictures(config: DictConfig) -> None:
     """Missing ones are told now, not when the run ends and paints `content`."""
-    if OmegaConf.is_missing(config.style, "image"):
-        raise UserError("style=custom needs a picture: style.image=FILE")
+    if OmegaConf.is_missing(config.style, "image") or (config.style.image is None and config.style.file is None):
+        raise UserError(f"style={config.style.name} needs a picture: style.image=FILE")
     own = config.style.image and str(Path(config.style.image).expanduser())
     pictures = {"style.image": own, "content": config.content}
     pictures |= {f"logger.preview_images[{n}]": photo for n, photo in enumerate(config.logger.preview_images)}

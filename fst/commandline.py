@@ -15,7 +15,10 @@ from fst import groups
 from fst.errors import UserError, near
 
 # Values of these keys are taken as the shell passes them: no user has to know Hydra's override grammar.
-FILE_KEYS = frozenset(("content", "data.root", "loss.weights", "method.init", "resume", "style.image"))
+FILE_KEYS = frozenset(
+    ("content", "data.root", "loss.weights", "method.content_mask", "method.init", "resume", "style.image")
+)
+LISTS_OF_FILES = frozenset(("logger.preview_images", "method.style_masks", "method.styles"))
 TEXT_KEYS = frozenset(
     ("logger.group", "logger.notes", "logger.run_name", "style.artist", "style.licence", "style.title")
 )
@@ -89,6 +92,8 @@ def ready(argument: str, *, multirun: bool = False) -> str:
     if key in TEXT_KEYS:
         quoted_already = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
         return argument if quoted_already else f"{key}={_quote(value)}"
+    if key in LISTS_OF_FILES:
+        return f"{key}={_quote_list(value)}"
     if key in FILE_KEYS:
         return f"{key}={_quote_files(value, multirun)}"
     return argument
@@ -107,6 +112,8 @@ def _check_choice(group: str, value: str, multirun: bool) -> None:
     for choice in value.split(",") if multirun else [value]:
         if choice == "null" or not re.fullmatch(r"[\w,-]+", choice.strip().strip("'\"")):
             raise UserError(f"{group}={choice} is no choice{near(choice, list(groups.files(group)))}")
+        if group == "experiments" and choice not in groups.files(group):  # Hydra knows no group without a file
+            raise UserError(f"experiments has no entry '{choice}'{near(choice, list(groups.files(group)))}")
 
 
 def _quote_files(value: str, multirun: bool) -> str:
@@ -114,6 +121,15 @@ def _quote_files(value: str, multirun: bool) -> str:
         # With quotes in it, it is in Hydra's grammar already.
         return value if re.search("['\"]", value) else ",".join(_quote(part) for part in value.split(","))
     return _quote(value)
+
+
+def _quote_list(value: str) -> str:
+    """[a.jpg,b.jpg] with each quoted; one file alone is a list of one."""
+    if not (value.startswith("[") and value.endswith("]")) or Path(value).exists():
+        return f"[{_quote(value)}]"
+    if re.search("['\"]", value) or "],[" in value:  # in Hydra's grammar already
+        return value
+    return "[" + ",".join(_quote(part.strip()) for part in value[1:-1].split(",") if part.strip()) + "]"
 
 
 def _quote(value: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import functools
 import os
 import re
@@ -48,8 +49,9 @@ def run_hydra(task: Callable[[DictConfig], Any], name: str, arguments: list[str]
     overrides = [*earlier_overrides(arguments), *given]
     register()
     if options in ([], ["--multirun"]):
-        for job in jobs(name, overrides):
-            check(_composed(name, job))
+        for job in jobs(name, overrides) if options else [overrides]:
+            with mistakes(name):
+                check(_composed(name, job))
     sys.argv = [sys.argv[0], *options, *overrides]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as exceptions instead of being printed by Hydra
 
@@ -64,7 +66,7 @@ def run_hydra(task: Callable[[DictConfig], Any], name: str, arguments: list[str]
 
 
 def jobs(name: str, overrides: list[str]) -> list[list[str]]:
-    """Overrides of as many jobs as it takes to see each value of a multirun once; one job outside a multirun.
+    """Overrides of as many jobs as it takes to see each value of a multirun once.
 
     Values that only a sweeper knows (intervals, globs) are left out.
 
@@ -126,8 +128,8 @@ def _missing_choice(error: MissingConfigException) -> str:
 
 def _one_line(error: Exception, name: str) -> str:
     text, cause = str(error), str(error.__cause__ or "")
-    if found := re.match(r"Ambiguous value for argument '(.*)'", text):
-        return f"'{found[1]}' has several values: add -m to run each, or write a list in brackets, as key=[a,b]"
+    if found := re.match(r"Ambiguous value for argument '(.*)'|Sweep parameters '(.*)' requires", text):
+        return f"'{found[1] or found[2]}' has several values: add -m to run each, or write one list, as key=[a,b]"
     unknown = re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct|Key '([^']+)' not in '", text)
     if unknown and (not cause or "not in" in cause):
         given = re.search(r"override ([\w.@/+]+)=|Could not override '([^']+)'", text)
@@ -142,12 +144,16 @@ def _one_line(error: Exception, name: str) -> str:
 
 def near_keys(word: str, name: str) -> str:
     """The settings that resemble a mistyped one, by whole path or by last part."""
-    known = [*keys(_composed(name, [])), *groups.groups()]
+    known = list(dict.fromkeys([*keys(_composed(name, [])), *groups.groups()]))
     last = word.rpartition(".")[2]
     same = [key for key in known if key.rpartition(".")[2] == last]
     if same:
         return near(same[0], same)
     close = near(word, known)
+    by_last = {key.rpartition(".")[2]: key for key in reversed(known)}
+    found = difflib.get_close_matches(last, by_last, n=1, cutoff=0.7)
+    if "." not in word and found:
+        return near(by_last[found[0]], [by_last[found[0]]])
     return close if close.startswith(",") else f"; `python {name}.py --cfg job` lists the settings"
 
 

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fst.errors import UserError, near
 from fst.schema_infer import InferConfig
+from fst.wording import wrong_value
 
 FILE = Path(__file__).resolve().parent.parent / "conf" / "infer.yaml"
 
@@ -40,7 +41,10 @@ def compose(arguments: list[str]) -> InferConfig:
             names[key] = None if value in ("", "null") else value
         else:
             config = _merged(config, _parsed(argument), argument)
-    typed = OmegaConf.to_object(config)
+    try:
+        typed = OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:  # ${...} of something that is not there
+        raise UserError(wrong_value(str(error.full_key), str(error))) from None
     for key, value in names.items():
         room, _, last = key.rpartition(".")
         setattr(getattr(typed, room) if room else typed, last, value)
@@ -58,7 +62,7 @@ def _merged(config: DictConfig, more: DictConfig, where: str) -> DictConfig:
     try:
         return OmegaConf.merge(config, more)
     except OmegaConfBaseException as error:
-        raise UserError(f"{where}: {str(error).splitlines()[0]}") from None
+        raise UserError(wrong_value(where.partition("=")[0], str(error))) from None
 
 
 def _keys(config: DictConfig) -> list[str]:
