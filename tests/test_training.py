@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from test_tracking import histories, inspect, of_type
 from training import tiny_arguments
 
 from fst import config as configuration
@@ -153,11 +154,29 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_step_term_and_causes(tmp_pa
 
 
 def test_a_mistake_found_late_is_one_line_too(tmp_path: Path, tiny_vgg: Path) -> None:
-    arguments = tiny_arguments(tmp_path, tiny_vgg, style__image=tmp_path / "missing.jpg")
-    run = start(tmp_path, *arguments)
-    output = run.communicate(timeout=60)[0]
+    damaged = tmp_path / "damaged.jpg"
+    damaged.write_bytes(b"no picture")
+    run = start(tmp_path, *tiny_arguments(tmp_path, tiny_vgg, style__image=damaged))
+    output = run.communicate(timeout=120)[0]
     assert run.returncode == 1
-    assert output.splitlines() == [f"error: image {tmp_path / 'missing.jpg'} does not exist"]
+    assert output.startswith(f"error: image {damaged} is not in a format") and len(output.splitlines()) == 1
+
+
+def test_a_tracked_run_can_be_read_back_from_its_folder(tmp_path: Path, tiny_vgg: Path) -> None:
+    arguments = tiny_arguments(tmp_path, tiny_vgg, logger="wandb", logger__mode="offline", trainer__log_every=2)
+    run_dir = run_here(tmp_path / "run", arguments)
+    records = inspect(next((run_dir / "wandb").glob("offline-run-*/*.wandb")))
+    config = of_type(records, "run")[0]["config"]["update"]
+    assert config["loss"]["style_weight"] == 1e5 and config["data"]["batch_size"] == 2
+    assert config["style"]["name"] == "custom" and config["resolved"]["precision"] == "32-true"
+    keys = {key.removesuffix("._type") for row in histories(records) for key in row}
+    assert {"train/loss", "train/style_loss_weighted", "train/learning_rate", "train/gradient_norm"} <= keys
+    assert {"train/images_per_second", "val/style_ratio", "val/photos", "style"} <= keys
+    assert any(key.startswith("preview/") for key in keys)
+    assert any('"style"' in json.dumps(artifact) for artifact in of_type(records, "artifact"))
+    painting = np.asarray(Image.open(tmp_path / "painting.png")).mean(axis=(0, 1))
+    logged = np.asarray(Image.open(next(run_dir.rglob("media/images/style_*.png"))).convert("RGB"))
+    assert logged.mean(axis=(0, 1)) == pytest.approx(painting, abs=3)
 
 
 def test_style_warm_up_grows_linearly(tmp_path: Path, tiny_vgg: Path) -> None:
