@@ -166,6 +166,17 @@ def test_a_store_that_may_not_be_written_is_done_without(shelf, tmp_path, monkey
     assert list(tmp_path.glob("fst-*/compiled/openvino-*/network.xml"))
 
 
+def test_only_what_a_start_begins_with_is_kept_on_disk(home, shelf, tmp_path, monkeypatch):
+    monkeypatch.setenv("FST_HOME", str(tmp_path))
+    stylizer = Stylizer.load(shelf["realtime"], backend="openvino")
+    for side in (20, 24):  # each twice, so that its shape is compiled, and in a stream
+        frames = [picture(side, side)] * 2
+        list(map(stylizer, frames))
+        list(stylizer.stream(frames))
+    assert len(stylizer._backend.compiled) == 4
+    assert len(list(tmp_path.rglob("*.blob"))) == 1
+
+
 def test_precision_is_the_faster_by_the_clock(home, shelf):
     stylizer = OpenVinoBackend(styles.find(shelf["johnson"]))
     allowed = ["bf16", "f32"] if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else ["f32"]

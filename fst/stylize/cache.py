@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,8 @@ def made_once(style: Style, backend: str, version: str, make: Callable[[Path], N
     folder = shelf / f"{backend}-{digest.hexdigest()[:20]}"
     if folder.is_dir():
         return folder
+    if sys.stderr.isatty():  # it takes some seconds, most of them to import torch
+        print(f"preparing style '{style.name}' for {backend}, once", file=sys.stderr)
     unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=shelf))
     try:
         make(unfinished)

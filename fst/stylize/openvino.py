@@ -40,8 +40,7 @@ class OpenVinoBackend:
         processor = self.core.get_property("CPU", "FULL_DEVICE_NAME")
         version = f"{ov.__version__} {processor} {self.core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')}"
         folder = made_once(style, "openvino", version, lambda folder: _make(self.core, style, folder))
-        self.core.set_property({"CACHE_DIR": str(folder)})
-        self.graph = folder / GRAPH
+        self.folder = folder
         self.facts = json.loads((folder / FACTS).read_text())
         self.live = live
         self.last_shape: tuple[int, ...] | None = None
@@ -89,7 +88,9 @@ class OpenVinoBackend:
             settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": self.facts["precision"]}
             if hint == "THROUGHPUT":
                 settings["NUM_STREAMS"] = str(IN_FLIGHT)
-            self.compiled[key] = _compiled(self.core, self.graph, shape, settings)
+            if shape is None or self.live:  # what a start begins with; the shapes of all photos would fill the disk
+                settings["CACHE_DIR"] = str(self.folder)
+            self.compiled[key] = _compiled(self.core, self.folder / GRAPH, shape, settings)
         self.compiled.move_to_end(key)
         while len(self.compiled) > SHAPES_KEPT:
             self.compiled.popitem(last=False)
