@@ -37,6 +37,7 @@ class Booth:
         self.colors = config.colors
         self.mirror = config.webcam.mirror
         self.side = False
+        self._config = config
         self._palette = palette
         self._rate = rate
         self._index = 0
@@ -130,7 +131,7 @@ class Booth:
         if self._picture is None:
             return
         try:
-            self._recorder = Recorder(self._new_path(".mp4"), self._picture.shape[:2], self._rate)
+            self._recorder = Recorder(self._new_path(".mp4"), self._picture.shape[:2], self._rate, self._config)
         except UserError as error:
             self._say(str(error))
 

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 def run(config: InferConfig, styles: list[str]) -> None:
     """Paint the camera until the user ends it.
 
-    Where to: `output=window`, `output=page` (the viewer's own camera, in a browser) and `output=FILE.mp4` (a
-    recording without a window, until Ctrl-C) are done as said. Without `output`: a window; the page where this
-    machine has no display or no camera. A device that was named, by `source=webcam:N` or `webcam.device=`, is never
-    swapped for the viewer's: there an error says what is missing.
+    Where to: `output=window`, `output=page` (in a browser) and `output=FILE.mp4` (a recording without a window, until
+    Ctrl-C) are done as said. Without `output`: a window; the page where this machine has no display or no camera.
+    The page paints its viewer's own camera; but a device that was named, by `source=webcam:N` or `webcam.device=`, is
+    never swapped for another: the page then shows that one.
 
     Args:
         config: of infer.py.
@@ -40,6 +40,9 @@ def run(config: InferConfig, styles: list[str]) -> None:
         UserError: an unknown style, no display or camera where one was asked for, a camera that is busy or was
             unplugged (a recording is completed first), or a file that cannot be written.
     """
+    _, _, number = (config.source or "").partition(":")
+    if number:
+        config = dataclasses.replace(config, webcam=dataclasses.replace(config.webcam, device=number))
     palette = Palette(styles, functools.partial(_load, config))
     try:
         first = palette.choose(0)  # loads while the display and the camera are looked for
@@ -68,21 +71,11 @@ def _load(config: InferConfig, style: str) -> Stylizer:
     return Stylizer.load(style, backend=config.backend, network=config.network, live=True, **look)
 
 
-def _device(config: InferConfig) -> str | None:
-    """The device that the user named, if any."""
-    _, _, number = (config.source or "").partition(":")
-    return number or config.webcam.device
-
-
-def _camera(config: InferConfig) -> Camera:
-    return Camera(dataclasses.replace(config.webcam, device=_device(config)))
-
-
 def _why_page(config: InferConfig) -> str | None:
     """Why the page is served, in a few words; None: there is a display for a window.
 
     Raises:
-        UserError: a window, or this machine's own camera, was asked for and cannot be had.
+        UserError: a window was asked for and cannot be had.
     """
     from fst.media import window
 
@@ -91,21 +84,22 @@ def _why_page(config: InferConfig) -> str | None:
     display = window.has_display()
     if not display and config.output == "window":
         raise UserError("output=window: this machine has no display; use output=page or output=FILE.mp4")
-    if not display and _device(config) is not None:
-        raise UserError(f"no display to show camera {_device(config)} on; record it with output=FILE.mp4")
     return None if display else "No display here"
 
 
 def _recording_path(config: InferConfig, styles: list[str]) -> Path:
-    path = Path(config.output)
+    from fst.media.encode import choose
+
+    path = Path(config.output).expanduser()
     if config.output == "-":
         raise UserError("a live recording is not written to standard output; use output=FILE.mp4")
     if len(styles) > 1:
         raise UserError(
             f"output={path} records one style and {len(styles)} were given; a window can change between them"
         )
-    if path.is_dir():
-        return free_path(path / f"{Palette(styles, lambda style: style).names[0]}-{time.strftime('%Y%m%d-%H%M%S')}.mp4")
+    if path.is_dir() or not path.suffix:
+        return free_path(path / f"webcam-{time.strftime('%Y%m%d-%H%M%S')}.mp4")
+    choose(path.suffix, config.codec)
     if path.exists() and not config.overwrite:
         raise UserError(f"{path} exists: name another file, or add overwrite=true")
     return path
@@ -115,15 +109,16 @@ def _record(config: InferConfig, stylizer: Stylizer, path: Path, stop: threading
     """Write what the camera sees to a file until `stop`; a file is completed even where the camera is lost."""
     import cv2
 
-    with _camera(config) as camera:
-        frame, mirror, clock = camera.first(), config.webcam.mirror, Clock()
+    with Camera(config.webcam) as camera:
+        frame, mirror, clock, seen = camera.first(), config.webcam.mirror, Clock(), 0
         stylizer(frame)  # the first frame compiles the network: seconds that should not be in the film
-        with Recorder(path, frame.shape[:2], camera.rate) as recorder:
+        with Recorder(path, frame.shape[:2], camera.rate, config) as recorder:
             print(f"Recording {camera.name} to {path}; Ctrl-C ends.", file=sys.stderr)
             while not stop.is_set():
-                frame = camera.newest()
-                if frame is None:
+                found = camera.newest(seen)
+                if found is None:
                     continue
+                seen, frame = found
                 recorder.write(stylizer(cv2.flip(frame, 1) if mirror else frame))
                 clock.tick()
                 if sys.stderr.isatty():
@@ -136,15 +131,15 @@ def _show(config: InferConfig, palette: Palette) -> None:
     from fst.media.window import Window
 
     first = palette.choose(0).result()
-    with _camera(config) as camera, _until_interrupted() as stop:
-        frame = camera.first()
-        first(frame)
-        window = Window("fst")
+    with Camera(config.webcam) as camera, _until_interrupted() as stop:
+        first(camera.first())
+        seen, window = 0, Window("fst")
         try:
             with Booth(config, palette, camera.rate) as booth:
                 while not stop.is_set() and not booth.ended:
-                    frame = camera.newest(timeout=0.05)
-                    if frame is not None:
+                    found = camera.newest(seen, timeout=0.05)
+                    if found is not None:
+                        seen, frame = found
                         window.show(booth.paint(frame))
                     while not booth.ended and (word := window.key()) is not None:
                         booth.do(word)

@@ -5,27 +5,39 @@ from __future__ import annotations
 import time
 from collections import deque
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fst.images import resize
 
+if TYPE_CHECKING:
+    from fst.schema_infer import InferConfig
+
 
 class Recorder:
     """Frames that come when they come, written at a constant rate: one is repeated or skipped to keep time.
+
+    Args:
+        path: the file; it appears when the recording is closed.
+        shape: (height, width) of the film.
+        rate: frames a second.
+        config: of infer.py, for quality and codec.
 
     Raises:
         UserError: the file cannot be written, or its suffix is no video's.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, int], rate: float):
+    def __init__(self, path: Path, shape: tuple[int, int], rate: float, config: InferConfig):
         from fst.media.encode import VideoWriter  # late: most sessions record nothing
 
         self.path = path
         self._shape = shape
         self._rate = rate
         self._written = 0
-        self._writer = VideoWriter(path, width=shape[1], height=shape[0], rate=rate)
+        self._writer = VideoWriter(
+            path, width=shape[1], height=shape[0], rate=rate, codec=config.codec, quality=config.quality
+        )
         self._writer.__enter__()
         self._start = time.monotonic()
         self._end: float | None = None

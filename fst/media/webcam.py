@@ -47,26 +47,25 @@ class Camera:
         self._new = threading.Condition()
         self._frame: np.ndarray | None = None
         self._count = 0
-        self._taken = 0
         self._failure: str | None = None
         self._open = True
         self._thread = threading.Thread(target=self._read_on, name="camera", daemon=True)
         self._thread.start()
 
-    def newest(self, timeout: float = 0.1) -> np.ndarray | None:
-        """The newest frame, uint8 (H, W, 3) RGB, if it was not handed out before; None after `timeout` seconds.
+    def newest(self, after: int = 0, timeout: float = 0.1) -> tuple[int, np.ndarray] | None:
+        """The newest frame, uint8 (H, W, 3) RGB, and its number, which counts from 1.
+
+        None if after `timeout` seconds there is still no frame with a number above `after`.
 
         Raises:
             UserError: the camera gave its last frame: it was unplugged, or another program took it.
         """
         with self._new:
-            self._new.wait_for(lambda: self._count > self._taken or self._failure, timeout)
-            if self._count > self._taken:
-                self._taken = self._count
-                return cv2.cvtColor(self._frame, cv2.COLOR_BGR2RGB)
-            if self._failure:
+            self._new.wait_for(lambda: self._count > after or self._failure, timeout)
+            if self._count <= after and self._failure:
                 raise UserError(self._failure)
-        return None
+            number, frame = self._count, self._frame
+        return (number, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)) if number > after else None
 
     def first(self) -> np.ndarray:
         """Wait for the first frame, so that a camera that opens and gives nothing is found out at the start.
@@ -74,10 +73,10 @@ class Camera:
         Raises:
             UserError: no frame within ten seconds.
         """
-        frame = self.newest(PATIENCE)
-        if frame is None:
+        found = self.newest(timeout=PATIENCE)
+        if found is None:
             raise UserError(f"{self.name} opened but gives no frame: close the program that uses it, or replug it")
-        return frame
+        return found[1]
 
     def close(self) -> None:
         """Release the device."""

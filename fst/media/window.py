@@ -17,6 +17,7 @@ _ARROWS |= {0x250000: "previous", 0x260000: "previous", 0x270000: "next", 0x2800
 _ARROWS |= {63234: "previous", 63232: "previous", 63235: "next", 63233: "next"}
 _LETTERS = {"q": "quit", "\x1b": "quit", "s": "save", "b": "side", "r": "record", "m": "mirror", "c": "colors"}
 _LETTERS |= {"+": "stronger", "=": "stronger", "-": "weaker", "_": "weaker", "h": "help", "?": "help"}
+LARGEST = 1280  # width in pixels at which a window opens; any screen has room for it, and it can be enlarged
 HELP = """1-9, arrows   style
 + -   strength
 c   colours
@@ -57,7 +58,8 @@ class Window:
         """Show uint8 (H, W, 3) RGB; a frame of another shape resizes the window."""
         if frame.shape[:2] != self._shape:
             self._shape = frame.shape[:2]
-            cv2.resizeWindow(self._title, frame.shape[1], frame.shape[0])
+            scale = min(1.0, LARGEST / frame.shape[1])
+            cv2.resizeWindow(self._title, round(frame.shape[1] * scale), round(frame.shape[0] * scale))
         cv2.imshow(self._title, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def key(self) -> str | None:
