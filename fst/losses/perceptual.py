@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fst.errors import UserError
-from fst.layers import smallest_side
+from fst.layers import layer_names, smallest_side
 from fst.losses.vgg import VGGFeatures
 
 
@@ -163,7 +163,7 @@ class PerceptualLoss(nn.Module):
         """
         with torch.autocast(image.device.type, enabled=False):
             image = image.float()
-            wanted = [*content, *(self.style_layers if self.style_weight else ())]
+            wanted = [*content, *(self.style_layers if self.style_weight and 1.0 in self.style_scales else ())]
             found = self.features(image, wanted) if wanted else {}
             zero = image.new_zeros(())
             distances = [F.mse_loss(found[layer].float(), content[layer].float()) for layer in content]
@@ -181,10 +181,9 @@ class PerceptualLoss(nn.Module):
     def _style_distances(self, image: Tensor, found: dict[str, Tensor], regions: Tensor | None) -> dict[str, Tensor]:
         distances = {}
         for index, scale in enumerate(self.style_scales):
-            if scale != 1.0:
-                found = self.features(scaled(image, scale), self.style_layers)
+            features = found if scale == 1.0 else self.features(scaled(image, scale), self.style_layers)
             for layer, weight in zip(self.style_layers, self.style_layer_weights, strict=True):
-                gram = gram_matrix(found[layer]) if regions is None else region_grams(found[layer], regions)
+                gram = gram_matrix(features[layer]) if regions is None else region_grams(features[layer], regions)
                 distance = style_distance(gram, self.style_target(index, layer), regions)
                 distances[term_name(layer, scale)] = weight * distance
         return distances
@@ -194,9 +193,8 @@ class PerceptualLoss(nn.Module):
         needed = smallest_side(self.style_layers)
         if min(small.shape[-2:]) < needed:
             height, width = painting.shape[-2:]
-            raise UserError(
-                f"the painting, {width}×{height}, is too small for {self.style_layers[-1]}; raise style.size"
-            )
+            deepest = max(self.style_layers, key=layer_names(self.features.architecture).index)
+            raise UserError(f"the painting, {width}×{height}, is too small for {deepest}; raise style.size")
         found = self.features(small, self.style_layers)
         if regions is not None:
             return {layer: region_grams(found[layer], regions) for layer in self.style_layers}
