@@ -17,6 +17,7 @@ from fst.errors import UserError
 if TYPE_CHECKING:
     from fst.schema_infer import WebcamConfig
 
+DEVICES = Path("/dev")  # where Linux shows its cameras, as video0, video1, ...
 PATIENCE = 10.0  # seconds to wait for a frame: some cameras need several for the first
 
 
@@ -136,15 +137,15 @@ def find(device: str | None) -> int | str:
         return device
     if sys.platform != "linux":
         return int(device or 0)
-    present = sorted(int(node.name[5:]) for node in Path("/dev").glob("video[0-9]*"))
+    present = sorted(int(node.name[5:]) for node in DEVICES.glob("video[0-9]*"))
     if not present and device is None:
         raise NoCamera("no camera on this machine")
     number = int(device) if device is not None else present[0]
     if number not in present:
         here = f"cameras here: {', '.join(map(str, present))}" if present else "no camera is connected"
         raise UserError(f"there is no camera {number}; {here}")
-    if not os.access(f"/dev/video{number}", os.R_OK | os.W_OK):
-        raise UserError(f"/dev/video{number} may not be read: join its group, often 'video', and log in again")
+    if not os.access(DEVICES / f"video{number}", os.R_OK | os.W_OK):
+        raise UserError(f"{DEVICES}/video{number} may not be read: join its group, often 'video', and log in again")
     return number
 
 

@@ -1,0 +1,369 @@
+"""Live painting without a display: camera, styles, keys, recording, and which of window, page and file is chosen."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import cv2
+import live_fakes
+import numpy as np
+import pytest
+from live_fakes import centres, inverse, near, quadrants
+
+from fst.errors import UserError
+from fst.media import live, page, webcam, window
+from fst.media.booth import Booth
+from fst.media.palette import Palette
+from fst.media.recorder import Recorder
+from fst.schema_infer import InferConfig, WebcamConfig
+
+COLORS = centres(quadrants())
+MIRRORED = [COLORS[1], COLORS[0], COLORS[3], COLORS[2]]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory) -> str:
+    return str(live_fakes.film(tmp_path_factory.mktemp("camera") / "film, one.avi"))
+
+
+def config(**settings) -> InferConfig:
+    camera = {key: settings.pop(key) for key in ("device", "mirror") if key in settings}
+    return InferConfig(**{"source": "webcam"} | settings, webcam=WebcamConfig(**{"mirror": False} | camera))
+
+
+def number_of(frame: np.ndarray) -> int:
+    return round(frame[-12:-6, 8:32].mean() / 3)
+
+
+# The camera
+
+
+def test_a_film_plays_at_its_own_rate_and_what_nobody_took_is_lost(film):
+    with webcam.Camera(WebcamConfig(device=film)) as camera:
+        first, started = number_of(camera.first()), time.monotonic()
+        time.sleep(0.8)
+        _, frame = camera.newest()
+        passed = number_of(frame) - first
+        assert near(centres(frame), COLORS)
+        assert abs(passed - 20 * (time.monotonic() - started)) <= 4  # 20 frames a second; a queue would give frame 1
+        assert camera.rate == pytest.approx(20)
+
+
+def test_a_frame_is_handed_out_once(film):
+    with webcam.Camera(WebcamConfig(device=film)) as camera:
+        seen, numbers = 0, []
+        until = time.monotonic() + 0.6
+        while time.monotonic() < until:
+            if found := camera.newest(seen, timeout=0.01):
+                seen, frame = found
+                numbers.append(number_of(frame))
+        assert len(numbers) == len(set(numbers)) >= 6
+
+
+def test_a_film_starts_again_at_its_end(tmp_path):
+    short = live_fakes.film(tmp_path / "short.avi", frames=4)
+    with webcam.Camera(WebcamConfig(device=str(short))) as camera:
+        seen, numbers = 0, []
+        while len(numbers) < 10:
+            if found := camera.newest(seen, timeout=1):
+                seen, frame = found
+                numbers.append(number_of(frame))
+        assert 0 in numbers[2:] and max(numbers) == 3
+
+
+class Plugged:
+    """In cv2.VideoCapture's place: a camera that gives some frames and then none."""
+
+    frames = 5
+    opens = True
+
+    def __init__(self, *_):
+        self.left = self.frames
+
+    def isOpened(self):
+        return self.opens
+
+    def read(self):
+        time.sleep(0.03)
+        self.left -= 1
+        return (True, quadrants()[..., ::-1].copy()) if self.left >= 0 else (False, None)
+
+    def get(self, _):
+        return 30.0
+
+    def set(self, *_):
+        return True
+
+    def release(self):
+        pass
+
+
+@pytest.fixture
+def devices(tmp_path, monkeypatch) -> Path:
+    """A /dev of the test's own."""
+    monkeypatch.setattr(webcam, "DEVICES", tmp_path)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(cv2, "VideoCapture", Plugged)
+    return tmp_path
+
+
+def test_which_camera(devices):
+    with pytest.raises(webcam.NoCamera):
+        webcam.find(None)
+    with pytest.raises(UserError, match="no camera is connected") as told:
+        webcam.find("0")
+    assert not isinstance(told.value, webcam.NoCamera)  # named: no page in its place
+    (devices / "video2").touch()
+    (devices / "video10").touch()
+    assert webcam.find(None) == 2
+    assert webcam.find("10") == 10
+    with pytest.raises(UserError, match="there is no camera 1; cameras here: 2, 10"):
+        webcam.find("1")
+    assert webcam.find("rtsp://camera/1") == "rtsp://camera/1"
+    with pytest.raises(UserError, match="does not exist"):
+        webcam.find("nothing.mp4")
+
+
+def test_a_busy_camera_is_one_line(devices, monkeypatch):
+    (devices / "video0").touch()
+    monkeypatch.setattr(Plugged, "opens", False)
+    with pytest.raises(UserError, match="camera 0 does not open: another program may be using it"):
+        webcam.Camera(WebcamConfig())
+    monkeypatch.setattr(Plugged, "opens", True)
+    monkeypatch.setattr(Plugged, "frames", 0)  # opens, but another program has the stream
+    with webcam.Camera(WebcamConfig()) as camera, pytest.raises(UserError, match="gives no frame: another program"):
+        camera.first()
+
+
+def test_a_file_that_is_no_film_is_one_line(tmp_path):
+    (tmp_path / "notes.mp4").write_text("no film")
+    with pytest.raises(UserError, match="cannot be opened"):
+        webcam.Camera(WebcamConfig(device=str(tmp_path / "notes.mp4")))
+
+
+# Recording
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as file:
+        return [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+
+
+def test_a_recording_lasts_as_long_as_what_it_shows(tmp_path):
+    with Recorder(tmp_path / "film.mp4", (48, 64), 20, InferConfig()) as recorder:
+        for pause in (0.2, 0.0, 0.0, 0.3):  # slower and faster than the rate
+            recorder.write(np.full((48, 64, 3), 90, np.uint8))
+            time.sleep(pause)
+        recorder.write(np.full((60, 80, 3), 90, np.uint8))
+    frames = frames_of(recorder.path)
+    assert abs(len(frames) / 20 - recorder.seconds) <= 0.1
+    assert frames[-1].shape == (48, 64, 3)
+
+
+def test_unplugged_midway_the_recording_is_kept(devices, tmp_path, monkeypatch):
+    (devices / "video0").touch()
+    monkeypatch.setattr(live, "_load", live_fakes.load)
+    with pytest.raises(UserError, match="camera 0 stopped giving frames: was it unplugged"):
+        live.run(config(output=str(tmp_path / "kept.mp4")), ["invert"])
+    frames = frames_of(tmp_path / "kept.mp4")
+    assert len(frames) >= 4
+    assert near(centres(frames[0]), inverse(COLORS))
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_recording_without_a_window_ends_cleanly(tmp_path, film, ending):
+    words = f'{{"output": "out.mp4", "webcam": {{"device": "{film}"}}}}'
+    environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    command = [sys.executable, live_fakes.__file__, words, "invert"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert "Recording" in process.stderr.readline()
+        time.sleep(1)
+        process.send_signal(ending)
+        said = process.stderr.read()
+    assert process.returncode == 0 and "Recorded out.mp4" in said and "Traceback" not in said
+    frames = frames_of(tmp_path / "out.mp4")
+    assert 15 <= len(frames) <= 50
+    assert near(centres(frames[5]), inverse(MIRRORED))  # mirrored by default
+    assert not np.array_equal(frames[5], frames[-1])  # it moves
+
+
+# Where it goes
+
+
+@pytest.fixture
+def chosen(monkeypatch) -> list[str]:
+    calls = []
+    monkeypatch.setattr(live, "_load", live_fakes.load)
+    monkeypatch.setattr(page, "serve", lambda config, palette, reason: calls.append(f"page: {reason}"))
+    monkeypatch.setattr(live, "_show", lambda config, palette: calls.append("window"))
+    return calls
+
+
+def test_window_page_or_file(chosen, monkeypatch, tmp_path):
+    monkeypatch.setattr(window, "has_display", lambda: True)
+    live.run(config(), ["invert"])
+    live.run(config(output="page"), ["invert"])
+    monkeypatch.setattr(window, "has_display", lambda: False)
+    live.run(config(), ["invert"])
+    assert chosen == ["window", "page: As asked", "page: No display here"]
+    with pytest.raises(UserError, match="no display"):
+        live.run(config(output="window"), ["invert"])
+
+
+def test_without_a_camera(chosen, monkeypatch):
+    def none(config, palette):
+        raise webcam.NoCamera("no camera on this machine")
+
+    monkeypatch.setattr(window, "has_display", lambda: True)
+    monkeypatch.setattr(live, "_show", none)
+    live.run(config(), ["invert"])
+    assert chosen == ["page: No camera here"]
+    with pytest.raises(UserError, match="no camera on this machine"):
+        live.run(config(output="window"), ["invert"])
+
+
+def test_a_mistake_is_told_before_a_camera_opens(chosen, tmp_path):
+    (tmp_path / "taken.mp4").touch()
+    with pytest.raises(UserError, match="overwrite=true"):
+        live.run(config(output=str(tmp_path / "taken.mp4")), ["invert"])
+    with pytest.raises(UserError, match="no video is written as"):
+        live.run(config(output=str(tmp_path / "film.png")), ["invert"])
+    with pytest.raises(UserError, match="records one style"):
+        live.run(config(output=str(tmp_path / "film.mp4")), ["invert", "swap"])
+    with pytest.raises(UserError, match="broken is damaged"):
+        live.run(config(output="page"), ["broken"])
+    assert not chosen
+
+
+def test_a_numbered_camera_is_that_device(chosen, monkeypatch):
+    devices = []
+    monkeypatch.setattr(page, "serve", lambda config, palette, reason: devices.append(config.webcam.device))
+    live.run(config(source="webcam:3", output="page"), ["invert"])
+    live.run(config(output="page"), ["invert"])
+    assert devices == ["3", None]
+
+
+def test_a_display_that_does_not_answer_is_none(monkeypatch):
+    if sys.platform != "linux":
+        pytest.skip("only Linux is asked")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", ":9")
+    assert not window.has_display()  # without the probe, OpenCV would abort this very process
+
+
+# The keys
+
+
+@pytest.fixture
+def booth(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    palette = Palette(["invert", "swap", "broken"], lambda name: live_fakes.load(None, name))
+    with Booth(config(), palette, 20) as booth:
+        yield booth
+    palette.close()
+
+
+def painted(booth: Booth) -> list:
+    return centres(booth.paint(quadrants()))
+
+
+def until(booth: Booth, colors: list) -> bool:
+    """Frames go on while a style loads."""
+    for _ in range(100):
+        if near(painted(booth), colors, 1):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_styles_change_live(booth):
+    swapped = [tuple(color[::-1]) for color in COLORS]
+    assert painted(booth) == inverse(COLORS)
+    booth.do("2")
+    assert until(booth, swapped)
+    booth.do("previous")
+    assert until(booth, inverse(COLORS))
+    booth.do("previous")  # round the end, to one that is damaged: the last style goes on
+    time.sleep(0.1)
+    assert painted(booth) == inverse(COLORS)
+    booth.do("2")
+    assert until(booth, swapped)
+    booth.do("9")
+    assert painted(booth) == swapped
+
+
+def test_the_look_changes_live(booth):
+    booth.do("mirror")
+    assert painted(booth) == inverse(MIRRORED)
+    booth.do("mirror")
+    for _ in range(12):
+        booth.do("weaker")
+    assert painted(booth) == COLORS and booth.strength == 0
+    for _ in range(12):
+        booth.do("stronger")
+    assert painted(booth) == inverse(COLORS) and booth.strength == 1
+    booth.do("colors")
+    assert painted(booth) == COLORS
+    booth.do("colors")
+    booth.do("side")
+    shown = booth.paint(quadrants())
+    assert shown.shape == (240, 640, 3)
+    assert centres(shown[:, :320]) == COLORS and centres(shown[:, 320:]) == inverse(COLORS)
+
+
+def test_help_hides(booth, monkeypatch):
+    plain = 255 - quadrants()
+
+    def corner_is_lettered() -> bool:
+        return not np.array_equal(booth.paint(quadrants())[140:, :80], plain[140:, :80])
+
+    assert corner_is_lettered()
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 9)
+    assert not corner_is_lettered()
+    booth.do("help")
+    assert corner_is_lettered()
+    booth.do("help")
+    assert not corner_is_lettered()
+
+
+def test_a_picture_is_saved_without_letters(booth, tmp_path, capsys):
+    booth.do("save")  # no frame came yet
+    booth.paint(quadrants())
+    booth.do("save")
+    booth.do("save")  # in the same second
+    saved = sorted(tmp_path.glob("invert-*.png"))
+    assert len(saved) == 2 and f"Saved {saved[0].name}" in capsys.readouterr().out
+    pixels = cv2.imread(str(saved[0]))[..., ::-1]
+    assert np.array_equal(pixels, 255 - quadrants())
+
+
+def test_a_recording_is_begun_and_ended_by_a_key(booth, tmp_path, capsys):
+    booth.do("side")
+    booth.paint(quadrants())
+    booth.do("record")
+    for _ in range(6):
+        booth.paint(quadrants())
+        time.sleep(0.05)
+    booth.do("side")  # the film keeps its size
+    booth.paint(quadrants())
+    booth.do("record")
+    (path,) = tmp_path.glob("*.mp4")
+    assert f"Recorded {path.name}" in capsys.readouterr().out
+    frames = frames_of(path)
+    assert {frame.shape for frame in frames} == {(240, 640, 3)} and 5 <= len(frames) <= 12
+    assert near(centres(frames[0][:, 320:]), inverse(COLORS))
+
+
+def test_letters_have_a_dark_outline():
+    for ground in (0, 128, 255):
+        frame = np.full((240, 320, 3), ground, np.uint8)
+        window.letter(frame, "gogh   25 fps", "top left")
+        area = frame[:30, :150]
+        assert area.max() == 255 and area.min() < 60
+    tiny = np.zeros((20, 30, 3), np.uint8)
+    window.letter(tiny, window.HELP, "bottom left")  # larger than the frame: cut, not an error
