@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import warnings
 from typing import Any
 
 import pytorch_lightning as pl
@@ -54,15 +53,12 @@ class PhotoData(pl.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Hold photos out, and see that there are others left to train on."""
         _ = self._split
-        # Lightning compares the number of workers with that of all cores, which the training itself needs.
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
 
     def train_dataloader(self) -> DataLoader:
         """Endless batches, from the trainer's step on: a resumed run sees what it would have seen."""
-        workers = (
-            self.config.workers if self.config.workers is not None else worker_processes.count(self._local_processes)
-        )
-        trainer = self.trainer
+        trainer, workers = self.trainer, self.config.workers
+        if workers is None:
+            workers = worker_processes.count(trainer.num_devices if trainer else 1)
         return DataLoader(
             self._training_samples(),
             batch_sampler=EndlessBatches(
@@ -138,10 +134,6 @@ class PhotoData(pl.LightningDataModule):
     def _skip_line(self) -> str:
         first = self._photos.paths[int(self._photos.unreadable.argmax())]
         return f"image {first} cannot be read: it is replaced by others, and so is, without a word, any further one"
-
-    @property
-    def _local_processes(self) -> int:
-        return self.trainer.num_devices if self.trainer else 1
 
     @property
     def _on_cuda(self) -> bool:
