@@ -51,12 +51,16 @@ def run_hydra(task: Callable[[DictConfig], Any], name: str, arguments: list[str]
     if options in ([], ["--multirun"]):
         for job in jobs(name, overrides) if options else [overrides]:
             with mistakes(name):
-                check(_composed(name, job))
-    sys.argv = [sys.argv[0], *options, *overrides]
+                config = _composed(name, job)
+                check(config)
+            if options and config.trainer.strategy != "auto":
+                raise UserError("a multirun's jobs share one process, which ddp would multiply: run them one by one")
+    typed, sys.argv = sys.argv, [sys.argv[0], *options, *overrides]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as exceptions instead of being printed by Hydra
 
     @functools.wraps(task)
     def alone(config: DictConfig) -> None:
+        sys.argv = typed  # with ddp, Lightning starts the other processes with it
         with one_line_errors():  # Hydra would print a line of its own before an exception
             task(config)
 
