@@ -25,10 +25,9 @@ def quadrants(height: int = SIZE[0], width: int = SIZE[1]) -> np.ndarray:
 
 
 def centres(frame: np.ndarray) -> list[tuple[int, int, int]]:
-    """The mean colours of the middles of an image's four quadrants, in reading order."""
+    """The mean colours of an image's four quadrants, in reading order: at the right, where a window has no letters."""
     height, width = frame.shape[:2]
-    places = [(height // 4, width // 4), (height // 4, 3 * width // 4)]
-    places += [(3 * height // 4, width // 4), (3 * height // 4, 3 * width // 4)]
+    places = [(row * height // 4, column * width // 16) for row in (1, 3) for column in (7, 15)]
     return [tuple(frame[y - 4 : y + 4, x - 4 : x + 4].reshape(-1, 3).mean(0).round().astype(int)) for y, x in places]
 
 

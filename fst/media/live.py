@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fst.errors import UserError
-from fst.media import page
 from fst.media.palette import Palette
 from fst.media.recorder import Clock, Recorder, free_path
 from fst.media.webcam import Camera, NoCamera
@@ -52,14 +51,14 @@ def run(config: InferConfig, styles: list[str]) -> None:
                 _record(config, first.result(), path, stop)
         elif reason := _why_page(config):
             first.result()
-            page.serve(config, palette, reason)
+            _serve(config, palette, reason)
         else:
             try:
                 _show(config, palette)
             except NoCamera:
                 if config.output == "window":
                     raise
-                page.serve(config, palette, "No camera here")
+                _serve(config, palette, "No camera here")
     finally:
         palette.close()
 
@@ -124,6 +123,12 @@ def _record(config: InferConfig, stylizer: Stylizer, path: Path, stop: threading
                 if sys.stderr.isatty():
                     print(f"\r{recorder.seconds:6.1f} s  {clock.fps:4.1f} fps ", end="", file=sys.stderr)
     print(f"\nRecorded {path}, {recorder.seconds:.1f} s.", file=sys.stderr)
+
+
+def _serve(config: InferConfig, palette: Palette, reason: str) -> None:
+    from fst.media import page  # late: a window needs no web server
+
+    page.serve(config, palette, reason)
 
 
 def _show(config: InferConfig, palette: Palette) -> None:

@@ -65,12 +65,18 @@ class Window:
     def key(self) -> str | None:
         """What was asked for since the last call: a word, a digit, "quit" too where the window was closed, or None."""
         code = cv2.waitKeyEx(1)
-        if cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
+        if self._is_closed():
             return "quit"
         if code in _ARROWS:
             return _ARROWS[code]
         letter = chr(code & 0xFF).lower() if 0 <= code < 0x100 else ""
         return letter if letter.isdecimal() else _LETTERS.get(letter)
+
+    def _is_closed(self) -> bool:
+        try:
+            return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
+        except cv2.error:  # Qt's answer once its last window is closed
+            return True
 
     def close(self) -> None:
         """Close the window, if the user did not."""
@@ -88,7 +94,7 @@ def letter(frame: np.ndarray, text: str, corner: str, *, dot: bool = False) -> N
         dot: a red dot before the text, for a recording.
     """
     height, width = frame.shape[:2]
-    size = max(11, min(height, width) // 26)
+    size = max(13, min(height, width) // 25)
     colors, alpha = _label(text, size, dot)
     h, w = min(alpha.shape[0], height), min(alpha.shape[1], width)
     margin = size // 2
