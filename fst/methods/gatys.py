@@ -62,6 +62,7 @@ class GatysStyleTransfer(pl.LightningModule):
         self.least = least_edge(criterion)
         self.plan = plan(problem.size, config.coarsest, iterations, self.least)
         self.image = nn.Parameter(self._start(self.plan[0].size, seed))
+        self.objective: optimise.Objective | None = None
         self._exact = self._fast = criterion.features
         if bf16:
             self._fast = copy.deepcopy(self._exact)
@@ -94,7 +95,8 @@ class GatysStyleTransfer(pl.LightningModule):
         self.criterion.features = self._fast.to(self.device)
         strip = strip_pixels(self.config.tile, size)
         evaluate = optimise.evaluator(self.criterion, content, regions=regions, strip_pixels=strip)
-        self.objective = optimise.Objective(self.image, evaluate)
+        done = self.objective.evaluations if self.objective else 0
+        self.objective = optimise.Objective(self.image, evaluate, evaluations=done)
         config = self.config
         return optimise.optimizer(
             self.image, config.optimizer, learning_rate=config.learning_rate, history=config.history

@@ -15,6 +15,7 @@ from fst.losses.perceptual import LossTerms, PerceptualLoss
 from fst.losses.strips import evaluate_in_strips
 
 REMEMBERED = 3  # evaluations kept: a line search accepts the last one, seldom one before it
+LINE_SEARCH = 25  # evaluations at most in one
 
 Evaluate = Callable[[Tensor], tuple[LossTerms, Tensor]]
 
@@ -43,11 +44,12 @@ class Objective:
     Args:
         image: (1, C, H, W), changed in place by the optimiser.
         evaluate: the terms at an image and the gradient of their total.
+        evaluations: how many were made before, at other sizes.
     """
 
-    def __init__(self, image: nn.Parameter, evaluate: Evaluate) -> None:
+    def __init__(self, image: nn.Parameter, evaluate: Evaluate, evaluations: int = 0) -> None:
         self.image = image
-        self.evaluations = 0
+        self.evaluations = evaluations
         self.scale = float(image.numel())
         self._evaluate = evaluate
         self._known: deque[Evaluation] = deque(maxlen=REMEMBERED)
@@ -119,7 +121,13 @@ def optimizer(image: nn.Parameter, name: str, *, learning_rate: float, history: 
     if name == "adam":
         return torch.optim.Adam([image], learning_rate, betas=(0.9, 0.99))
     return torch.optim.LBFGS(
-        [image], max_iter=1, history_size=history, tolerance_grad=0, tolerance_change=0, line_search_fn="strong_wolfe"
+        [image],
+        max_iter=1,
+        max_eval=1 + LINE_SEARCH,  # its default would be 1: no line search
+        history_size=history,
+        tolerance_grad=0,
+        tolerance_change=0,
+        line_search_fn="strong_wolfe",
     )
 
 

@@ -1,0 +1,307 @@
+"""The Gatys baseline's parts against formulas by hand, NumPy, and torch's own optimiser."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
+
+from fst.checks import check
+from fst.config import compose
+from fst.errors import UserError
+from fst.losses.perceptual import LossTerms, PerceptualLoss, gram_matrix, region_grams
+from fst.losses.strips import evaluate_in_strips, strips
+from fst.losses.vgg import VGGFeatures
+from fst.methods import gatys_colors as colors
+from fst.methods import gatys_optimise as optimise
+from fst.methods.equivalence import Equivalence, Match, match_photo
+from fst.methods.gatys import strip_pixels
+from fst.methods.gatys_problem import plan
+from fst.methods.gatys_regions import read_regions
+
+LAYERS = ["relu1_2", "relu2_2", "relu3_3"]
+
+
+@pytest.fixture
+def features(tiny_vgg) -> VGGFeatures:
+    return VGGFeatures(LAYERS, load_file(tiny_vgg))
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def terms(total: torch.Tensor) -> LossTerms:
+    zero = torch.zeros(())
+    return LossTerms(total, zero, zero, 1.0, 0.0, 0.0)
+
+
+def of_function(function):
+    """An `Evaluate` of a function of the image."""
+
+    def evaluate(image):
+        with torch.enable_grad():
+            leaf = image.detach().requires_grad_()
+            total = function(leaf)
+            return terms(total.detach()), torch.autograd.grad(total, leaf)[0]
+
+    return evaluate
+
+
+# Regions and strips
+
+
+def test_a_region_gram_is_the_weighted_sum_of_outer_products():
+    features, masks = noise(1, 5, 4, 6), noise(2, 1, 4, 6, seed=1)
+    flat = features[0].flatten(1).double().numpy()
+    expected = []
+    for mask in masks.flatten(1).double().numpy():
+        outer = sum(m * np.outer(column, column) for m, column in zip(mask, flat.T, strict=True))
+        expected.append(outer / (5 * mask.sum()))
+    assert np.allclose(region_grams(features, masks).numpy(), expected, rtol=1e-5)
+    assert torch.allclose(region_grams(features, torch.ones(1, 1, 8, 12)), gram_matrix(features))
+
+
+def test_regions_of_a_half_each_reach_their_own_painting(features):
+    criterion = PerceptualLoss(features, style_layers=LAYERS)
+    left, right = noise(1, 3, 32, 32, seed=1), noise(1, 3, 32, 32, seed=2) ** 3
+    halves = torch.zeros(2, 1, 32, 64)
+    halves[0, :, :, :32] = halves[1, :, :, 32:] = 1
+    whole, none = torch.ones(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)
+    own = [torch.stack([whole[0], none[0]]), torch.stack([none[0], whole[0]])]
+    criterion.set_style([left, right], regions=own)
+    right_way = criterion(torch.cat([left, right], 3), {}, halves).style
+    wrong_way = criterion(torch.cat([right, left], 3), {}, halves).style
+    assert right_way < 0.1 * wrong_way
+    single = PerceptualLoss(features, style_layers=LAYERS)
+    single.set_style([left])
+    apart = single(right, {}).style
+    criterion.set_style([left, left], regions=[own[0], own[1]])
+    assert criterion(torch.cat([right, right], 3), {}, halves).style == pytest.approx(apart.item(), rel=0.2)
+
+
+@pytest.mark.parametrize("with_regions", [False, True])
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+def test_strips_give_the_whole_images_terms_and_gradient(tiny_vgg, with_regions, pooling):
+    features = VGGFeatures(LAYERS, load_file(tiny_vgg), pooling=pooling)
+    criterion = PerceptualLoss(
+        features, style_layers=LAYERS, style_layer_weights=[1, 2, 3], style_scales=[1, 0.5], tv_weight=3.0
+    )
+    image, photo, painting = noise(1, 3, 67, 37), noise(1, 3, 67, 37, seed=1), noise(1, 3, 40, 30, seed=2)
+    regions = own = None
+    if with_regions:
+        regions, own = noise(2, 1, 67, 37, seed=3), [noise(2, 1, 40, 30, seed=4)]
+    criterion.set_style([painting], regions=own)
+    content = criterion.content_target(photo)
+    leaf = image.clone().requires_grad_()
+    expected = criterion(leaf, content, regions)
+    (gradient,) = torch.autograd.grad(expected.total, leaf)
+    assert len(list(strips(67, 37, LAYERS, 37 * 12))) == 6
+    found, slopes = evaluate_in_strips(criterion, image, content, pixels=37 * 12, regions=regions)
+    for name, value in expected.named().items():
+        assert found.named()[name].item() == pytest.approx(value.item(), rel=1e-4), name
+    assert found.style_by_layer.keys() == expected.style_by_layer.keys()
+    assert (slopes - gradient).abs().max() < 2e-4 * gradient.abs().max()
+
+
+def test_strips_are_for_large_images():
+    assert strip_pixels("auto", (1024, 1024)) is None
+    assert strip_pixels("auto", (1024, 1536)) == 512 * 512
+    assert strip_pixels(None, (9999, 9999)) is None
+    assert strip_pixels(256, (256, 257)) == 256 * 256
+
+
+# Optimisation
+
+
+def valley(image: torch.Tensor) -> torch.Tensor:
+    """Badly conditioned and not quadratic; minimal inside the box."""
+    x = image.flatten() - 0.5
+    curvature = torch.linspace(1, 300, x.numel())
+    return ((curvature * x.square()).sum() + 50 * (x[1:] - x[:-1] ** 2).pow(4).sum()) / x.numel()
+
+
+def test_one_iteration_a_step_is_torchs_lbfgs_without_its_second_evaluations():
+    start = 0.3 + 0.4 * noise(1, 3, 5, 7).double()
+    image = nn.Parameter(start.clone())
+    objective = optimise.Objective(image, of_function(valley))
+    losses = [found.terms.total.item() for found in optimise.minimise(objective, 25, history=10)]
+
+    reference = nn.Parameter(start.clone())
+    calls = []
+
+    def closure():
+        reference.grad = None
+        total = valley(reference) * reference.numel()
+        total.backward()
+        calls.append(total.item())
+        return total
+
+    torch.optim.LBFGS(
+        [reference],
+        max_iter=25,
+        max_eval=1000,
+        history_size=10,
+        tolerance_grad=0,
+        tolerance_change=0,
+        line_search_fn="strong_wolfe",
+    ).step(closure)
+    assert torch.allclose(image, reference, rtol=0, atol=1e-10)
+    assert objective.evaluations == len(calls)
+    assert losses[-1] < 1e-4 * losses[0]
+    assert losses == sorted(losses, reverse=True)
+
+
+@pytest.mark.parametrize("name", ["lbfgs", "adam"])
+def test_the_image_stays_in_range_and_finds_the_nearest_corner(name):
+    wanted = torch.tensor([-0.5, 0.2, 0.7, 1.5, 3.0, -2.0]).view(1, 1, 2, 3)
+    weight = torch.tensor([1.0, 30, 5, 2, 10, 3]).view(1, 1, 2, 3)
+    image = nn.Parameter(torch.full((1, 1, 2, 3), 0.5))
+    objective = optimise.Objective(image, of_function(lambda x: (weight * (x - wanted) ** 2).mean()))
+    iterations = 60 if name == "lbfgs" else 400
+    for found in optimise.minimise(objective, iterations, name=name):
+        assert found.image.min() >= 0 and found.image.max() <= 1
+    assert torch.allclose(objective.current().image, wanted.clamp(0, 1), atol=1e-3)
+
+
+def test_a_loss_that_is_not_finite_ends_in_one_line():
+    objective = optimise.Objective(nn.Parameter(torch.ones(1, 3, 2, 2)), of_function(lambda x: (x / 0).sum()))
+    with pytest.raises(UserError, match="the loss is inf"):
+        objective()
+
+
+def test_a_grey_image_is_evaluated_as_colour(features):
+    criterion = PerceptualLoss(features, style_layers=LAYERS)
+    criterion.set_style([noise(1, 3, 24, 24)])
+    grey = noise(1, 1, 24, 24, seed=1)
+    content = criterion.content_target(noise(1, 3, 24, 24, seed=2))
+    leaf = grey.clone().requires_grad_()
+    total = criterion(leaf.repeat(1, 3, 1, 1), content).total
+    total.backward()
+    for pixels in (None, 24 * 8):
+        found, gradient = optimise.evaluator(criterion, content, strip_pixels=pixels)(grey)
+        assert found.total.item() == pytest.approx(total.item(), rel=1e-4)
+        assert torch.allclose(gradient, leaf.grad, rtol=1e-3, atol=1e-5 * leaf.grad.abs().max())
+
+
+def test_plan_grows_by_the_root_of_two_and_ends_at_the_size():
+    planned = plan((300, 512), 128, 600, 16)
+    assert [max(scale.size) for scale in planned] == [128, 181, 256, 362, 512]
+    assert [scale.until for scale in planned] == [200, 300, 400, 500, 600]
+    assert planned[-1].size == (300, 512)
+    assert plan((300, 512), None, 50, 16) == [((300, 512), 50)]
+    assert plan((300, 512), 512, 50, 16) == [((300, 512), 50)]
+    assert plan((300, 512), 128, 1, 16) == [((300, 512), 1)]
+    assert min(plan((40, 512), 32, 100, 16)[0].size) >= 16
+    with pytest.raises(UserError, match=r"raise method\.size"):
+        plan((10, 512), 128, 50, 16)
+
+
+# Colours and masks
+
+
+def test_matched_colours_have_the_photos_mean_and_covariance():
+    random = np.random.default_rng(0)
+    photo = (random.normal(size=(40, 50, 3)) @ [[9, 3, 0], [0, 12, 5], [0, 0, 7]] + [120, 100, 140]).round()
+    painting = (random.normal(size=(60, 30, 3)) @ [[15, 0, 4], [2, 6, 0], [0, 9, 11]] + [90, 130, 60]).round()
+    matched = colors.match_colors(painting.astype(np.uint8), photo.astype(np.uint8)).reshape(-1, 3)
+    wanted = photo.reshape(-1, 3)
+    assert np.allclose(matched.mean(0), wanted.mean(0), atol=0.2)
+    assert np.allclose(np.cov(matched.T), np.cov(wanted.T), atol=2)
+
+
+def test_the_photos_colours_stay_under_a_new_luminance():
+    photo = np.random.default_rng(1).integers(60, 190, (20, 30, 3)).astype(np.uint8)
+    grey = np.full((20, 30, 3), 128, np.uint8)
+    mixed = colors.with_luminance(photo, grey).astype(float)
+    weights = np.array([0.299, 0.587, 0.114])
+    luma = mixed @ weights
+    assert np.abs(luma - 128).max() < 2
+    assert np.abs((mixed - luma[..., None]) - (photo - (photo @ weights)[..., None])).max() < 4
+
+
+def test_regions_are_shared_colours(tmp_path):
+    mask = np.zeros((30, 40, 3), np.uint8)
+    mask[:, 20:] = (250, 10, 5)
+    mask[:, 36:] = (0, 0, 255)
+    own = np.zeros((20, 20, 3), np.uint8)
+    own[:10] = (255, 0, 0)
+    Image.fromarray(mask).save(tmp_path / "mask.jpg", quality=80)
+    Image.fromarray(own).save(tmp_path / "own.png")
+    photo = np.zeros((300, 400, 3), np.uint8)
+    regions = read_regions(str(tmp_path / "mask.jpg"), [str(tmp_path / "own.png")], photo, 1)
+    assert regions.count == 2
+    black, red = regions.photo[15, 5], regions.photo[15, 30]
+    assert {black, red} == {1, 2}
+    assert regions.photo[15, 39] == 0
+    assert (regions.paintings[0][:10] == red).all() and (regions.paintings[0][10:] == black).all()
+    with pytest.raises(UserError, match="no colour"):
+        read_regions(str(tmp_path / "mask.jpg"), [], photo, 1)
+    with pytest.raises(UserError, match="aspect"):
+        read_regions(str(tmp_path / "mask.jpg"), [], photo[:, :300], 1)
+
+
+# Configuration
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "content=PHOTO"),
+        (["loss.content_weight=0"], "method.init=content needs a photo"),
+        (["loss.content_weight=0", "method.init=noise", "method.colors=match"], "method.colors=match needs a photo"),
+        (["content=P", "method.optimizer=sgd"], "lbfgs"),
+        (["content=P", "method.iterations=0"], "method.iterations is 0"),
+        (["content=P", "method.tile=7"], "method.tile is 7"),
+        (["content=P", "method.init=nowhere.png"], "there is no file nowhere.png"),
+        (["content=P", "method.styles=[nowhere.png]"], r"method.styles\[0\]"),
+        (["content=P", "method.style_shares=[1,2]"], "2 numbers for 1 paintings"),
+        (["content=P", "method.animation=[avi]"], "gif, mp4, webp"),
+        (["content=P", "compile=true"], "of no use"),
+        (["content=P", "trainer=ddp"], "one device"),
+        (["content=P", "trainer.precision=16-mixed"], "bf16-mixed"),
+    ],
+)
+def test_settings_that_make_no_sense_are_one_line(tmp_path, arguments, said):
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (64, 64)).save(photo)
+    arguments = [argument.replace("=P", f"={photo}") for argument in arguments]
+    with pytest.raises(UserError, match=said) as caught:
+        check(compose("train", ["method=gatys", "style=gogh", "loss=vgg16_relu3", *arguments]))
+    assert "\n" not in str(caught.value)
+
+
+# L-BFGS equivalence
+
+
+class Same(nn.Module):
+    """A network that returns the photo."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, photos):
+        return photos + self.weight
+
+
+def test_a_network_matches_the_first_iteration_as_good(features):
+    criterion = PerceptualLoss(features, style_layers=LAYERS, style_weight=100.0)
+    criterion.set_style([noise(1, 3, 32, 32)])
+    photo = (noise(32, 32, 3, seed=1).numpy() * 255).astype(np.uint8)
+    match = match_photo(criterion, Same(), "photo", photo, 6)
+    tensor = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
+    untouched = criterion(tensor, criterion.content_target(tensor))
+    assert match.network == pytest.approx(untouched.total.item(), rel=1e-5)
+    assert untouched.content.item() == pytest.approx(0, abs=1e-9)
+    assert len(match.losses) == 7
+    assert match.losses == sorted(match.losses, reverse=True)
+
+
+def test_equivalence_is_summed_up_by_median_and_range():
+    losses = [9.0, 5.0, 3.0, 2.0]
+    assert [Match("a", network, losses).iteration for network in (10, 5, 2.5, 1)] == [0, 1, 3, None]
+    matches = [Match("a", 5, losses), Match("b", 2.5, losses), Match("c", 1, losses)]
+    assert Equivalence("x", matches).summary() == "3 (1 to > 3)"
+    assert Equivalence("x", matches[:2]).summary() == "1 (1 to 3)"
