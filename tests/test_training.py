@@ -145,6 +145,27 @@ def test_sigterm_saves_and_ends_with_its_status(tmp_path: Path, tiny_vgg: Path) 
     assert re.search(r"stopped at step \d+", output) and "Traceback" not in output
 
 
+def test_two_processes_have_the_losses_of_one_at_the_same_global_batch(
+    tmp_path: Path, tiny_vgg: Path, finished: Path
+) -> None:
+    arguments = tiny_arguments(tmp_path, tiny_vgg, logger="csv", trainer__log_every=1, data__batch_size=1)
+    arguments += ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'run'}"]
+    run = start(tmp_path, *arguments)
+    output = run.communicate(timeout=240)[0]
+    assert run.returncode == 0, output
+    together, alone = (_column(folder, "train/loss") for folder in (tmp_path / "run", finished))
+    assert together == pytest.approx(alone, rel=2e-3)
+    assert _column(tmp_path / "run", "val/loss")[0] == pytest.approx(_column(finished, "val/loss")[0], rel=2e-3)
+
+
+def test_a_multirun_refuses_to_be_multiplied_by_ddp(tmp_path: Path, tiny_vgg: Path) -> None:
+    arguments = [*tiny_arguments(tmp_path, tiny_vgg), "trainer=ddp", "seed=1,2", "-m"]
+    run = start(tmp_path, *arguments)
+    output = run.communicate(timeout=60)[0]
+    assert run.returncode == 1
+    assert output.startswith("error: a multirun's jobs share one process") and len(output.splitlines()) == 1
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_with_step_term_and_causes(tmp_path: Path, tiny_vgg: Path) -> None:
     arguments = tiny_arguments(tmp_path, tiny_vgg, method__learning_rate=1e30)
     with pytest.raises(
@@ -200,3 +221,7 @@ def _csv(run_dir: Path) -> list[dict[str, str]]:
     file = next(run_dir.rglob("metrics.csv"))
     with file.open() as lines:
         return list(csv.DictReader(lines))
+
+
+def _column(run_dir: Path, key: str) -> list[float]:
+    return [float(row[key]) for row in _csv(run_dir) if row.get(key)]

@@ -6,7 +6,9 @@ import ctypes
 import shutil
 import statistics
 import sys
+import sysconfig
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -68,5 +70,10 @@ def choose_compile(requested: object, steps: int) -> bool:
     wanted = str(requested).lower()
     if wanted != "auto":
         return wanted == "true"
-    has_compiler = shutil.which("c++") is not None or shutil.which("g++") is not None
-    return has_compiler and steps >= COMPILE_STEPS
+    return steps >= COMPILE_STEPS and _can_compile()
+
+
+def _can_compile() -> bool:
+    """Whether torch.compile finds what it needs: a C++ compiler and Python's headers."""
+    compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    return compiler is not None and Path(sysconfig.get_paths()["include"], "Python.h").is_file()

@@ -74,9 +74,8 @@ class FeedForwardStyleTransfer(pl.LightningModule):
             terms = dataclasses.replace(terms, style_weight=terms.style_weight * factor)
         if not torch.isfinite(terms.total):
             raise UserError(f"at step {self.global_step} the {_not_finite(terms)} is not finite; {USUAL_CAUSES}")
-        self.log_dict({f"train/{name}": value.detach() for name, value in terms.named().items()})
-        by_layer = {f"train/style_loss/{name}": value.detach() for name, value in terms.style_by_layer.items()}
-        self.log_dict(by_layer)
+        logged = {**terms.named(), **{f"style_loss/{name}": value for name, value in terms.style_by_layer.items()}}
+        self.log_dict({f"train/{name}": value.detach() for name, value in logged.items()}, sync_dist=True)
         return terms.total
 
     def validation_step(self, photos: Tensor, index: int) -> None:

@@ -43,6 +43,7 @@ def feedforward(config: DictConfig, run_dir: Path) -> None:
     module = assemble.feedforward(config, criterion, data)
     compiled = fast.choose_compile(config.compile, config.trainer.max_steps)
     if compiled:
+        print("compiling the training step: the first one takes a minute or two (compile=false does without)")
         module.compile_objective()
     settings = resolved(config, data=data.name, precision=precision, compile=compiled)
     checkpoints = Checkpoints(run_dir, config.trainer.checkpoint_every)
@@ -84,7 +85,7 @@ def run_name(config: DictConfig) -> str:
 def prepare() -> None:
     """Fast memory, and Lightning's hints for developers out of a user's sight."""
     fast.keep_memory()
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "torch"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     warnings.filterwarnings("ignore", module="torch")
