@@ -37,7 +37,7 @@ def check_weights(source: str, architecture: str = "vgg16") -> None:
         return
     if Path(source).suffix or "/" in source:
         raise UserError(f"weights file {source} does not exist")
-    raise UserError(f"{architecture} has no weights called '{source}'{near(source, list(known))}, or give a file")
+    raise UserError(f"loss.weights={source} is neither a file nor weights of {architecture}{near(source, list(known))}")
 
 
 def block_and_index(layer: str) -> tuple[int, int]:

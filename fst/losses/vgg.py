@@ -90,10 +90,15 @@ class VGGFeatures(nn.Module):
         return nn.functional.avg_pool2d(x, 2) * 2
 
 
-def _convolution(layer: str, architecture: str, weights: dict[str, Tensor]) -> nn.Conv2d:
+def kernel_shape(layer: str) -> tuple[int, int, int, int]:
+    """The shape of a layer's convolution weights: (outputs, inputs, 3, 3)."""
     block, index = block_and_index(layer)
-    inputs = WIDTHS[block - 1] if index > 1 else (3, *WIDTHS)[block - 1]
-    convolution = nn.Conv2d(inputs, WIDTHS[block - 1], 3, padding=1)
+    return WIDTHS[block - 1], WIDTHS[block - 1] if index > 1 else (3, *WIDTHS)[block - 1], 3, 3
+
+
+def _convolution(layer: str, architecture: str, weights: dict[str, Tensor]) -> nn.Conv2d:
+    outputs, inputs, *_ = kernel_shape(layer)
+    convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
     number = convolution_number(layer, architecture)
     convolution.weight.data = weights[f"features.{number}.weight"].float().clone()
     convolution.bias.data = weights[f"features.{number}.bias"].float().clone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,12 @@ from torch import Tensor
 from fst import store
 from fst.errors import UserError
 from fst.layers import check_weights, convolution_number, layer_names
+from fst.losses.vgg import kernel_shape
 
 MODELS = "https://download.pytorch.org/models/"
-# torchvision's names, files and digests: torchvision.models.VGG16_Weights and VGG19_Weights.
+# torchvision's names, files, digests and bytes (it publishes MiB): torchvision.models.VGG16_Weights and VGG19_Weights.
 PINNED = {
-    ("vgg16", "IMAGENET1K_FEATURES"): ("vgg16_features-amdegroot-88682ab5.pth", "88682ab5", 527_802_510),
+    ("vgg16", "IMAGENET1K_FEATURES"): ("vgg16_features-amdegroot-88682ab5.pth", "88682ab5", 553_440_510),
     ("vgg16", "IMAGENET1K_V1"): ("vgg16-397923af.pth", "397923af", 553_433_881),
     ("vgg19", "IMAGENET1K_V1"): ("vgg19-dcbb9e9d.pth", "dcbb9e9d", 574_673_361),
 }
@@ -56,6 +58,7 @@ def load_weights(source: str, layers: Iterable[str], *, architecture: str = "vgg
         raise UserError(f"weights file {path} holds no {architecture}: tensors are named like features.0.weight there")
     if names.index(reached) < names.index(deepest):
         raise UserError(f"weights file {path} reaches {reached}, but the loss asks for {deepest}: {_advice(reached)}")
+    _check_shapes(tensors, names[: names.index(deepest) + 1], architecture, path)
     return Weights(tensors, "imagenet" if source == "IMAGENET1K_V1" else "oxford", path)
 
 
@@ -69,13 +72,16 @@ def _locate(source: str, architecture: str, deepest: str) -> Path:
     if enough:
         return enough[0]
     file, sha256, size = PINNED[architecture, source]
-    otherwise = "set loss.weights=FILE to use a file of yours"
-    if partial:
+    remote = store.Remote(MODELS + file, sha256, size)
+    try:
+        return store.fetch(f"weights/{file}", remote, otherwise="set loss.weights=FILE to use a file of yours")
+    except UserError as error:
+        if not partial:
+            raise
         path, reached = max(partial.items(), key=lambda item: names.index(item[1]))
-        otherwise = (
-            f"stay within {path.name}, which is there and reaches {reached} ({deepest} asked): {_advice(reached)}"
-        )
-    return store.fetch(f"weights/{file}", store.Remote(MODELS + file, sha256, size), otherwise=otherwise)
+        raise UserError(
+            f"{path.name} reaches {reached}, but the loss asks for {deepest}: {_advice(reached)} ({error})"
+        ) from None
 
 
 def _partial_files(architecture: str) -> dict[Path, str]:
@@ -90,8 +96,14 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, ValueError, safetensors.SafetensorError, pickle.UnpicklingError) as error:
+        # torchvision's files of 2017 are older than the zip format, which alone can be mapped into memory.
+        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        if not isinstance(tensors, dict):
+            raise ValueError("it holds no named tensors")
+        return tensors
+    except (pickle.UnpicklingError, EOFError, KeyError):  # torch's text advises a load that could run code
+        raise UserError(f"weights file {path} is damaged or no weights file: it is no plain file of tensors") from None
+    except (OSError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"weights file {path} is damaged or no weights file: {reason}") from None
 
@@ -104,6 +116,17 @@ def _reach(tensors: dict[str, Tensor], architecture: str) -> str | None:
             break
         deepest = layer
     return deepest
+
+
+def _check_shapes(tensors: dict[str, Tensor], layers: Iterable[str], architecture: str, path: Path) -> None:
+    for layer in layers:
+        shape = kernel_shape(layer)
+        for part, expected in (("weight", shape), ("bias", shape[:1])):
+            name = f"features.{convolution_number(layer, architecture)}.{part}"
+            if name not in tensors or tuple(tensors[name].shape) != expected:
+                raise UserError(
+                    f"weights file {path} is no {architecture}'s: {name} of {layer} is missing or misshapen"
+                )
 
 
 def _advice(reached: str) -> str:

@@ -1,0 +1,332 @@
+"""The criterion against formulas written out here: features by F.conv2d, sums by einsum, in float64, with gradients."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fst.errors import UserError
+from fst.losses.perceptual import PerceptualLoss, gram_matrix, scaled, total_variation
+from fst.losses.vgg import VGGFeatures
+from fst.losses.weights import load_weights
+
+# (layer, torchvision's index, inputs, outputs) of VGG-16, from the paper's column D; a pool follows 1_2, 2_2, 3_3.
+CONVOLUTIONS = (
+    ("relu1_1", 0, 3, 64), ("relu1_2", 2, 64, 64), ("relu2_1", 5, 64, 128), ("relu2_2", 7, 128, 128),
+    ("relu3_1", 10, 128, 256), ("relu3_2", 12, 256, 256), ("relu3_3", 14, 256, 256), ("relu4_1", 17, 256, 512),
+)  # fmt: skip
+MEAN = (123.68, 116.779, 103.939)
+STYLE = ["relu1_2", "relu2_2", "relu3_3"]
+
+
+def random_weights(seed: int = 0, *, convolutions: tuple = CONVOLUTIONS) -> dict[str, Tensor]:
+    """Weights and biases of the size that the Oxford network's have: features run to hundreds."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = {}
+    for _, index, inputs, outputs in convolutions:
+        weight = torch.randn(outputs, inputs, 3, 3, generator=generator) * (2 / (9 * inputs)) ** 0.5
+        weights[f"features.{index}.weight"] = weight
+        weights[f"features.{index}.bias"] = torch.randn(outputs, generator=generator) * 20
+    return weights
+
+
+def reference(image: Tensor, weights: dict[str, Tensor], layers: list[str], pool=F.max_pool2d) -> dict[str, Tensor]:
+    """The unscaled Oxford network on RGB 0..255 minus the mean."""
+    x = image.double() * 255 - torch.tensor(MEAN, dtype=torch.float64).view(1, 3, 1, 1)
+    found = {}
+    for layer, index, _, _ in CONVOLUTIONS:
+        if layer in ("relu2_1", "relu3_1", "relu4_1"):
+            x = pool(x, 2)
+        if f"features.{index}.weight" not in weights:
+            break
+        kernel, bias = (weights[f"features.{index}.{part}"].double() for part in ("weight", "bias"))
+        x = F.conv2d(x, kernel, bias, padding=1).clamp(min=0)
+        if layer in layers:
+            found[layer] = x
+    return found
+
+
+def content_formula(image: Tensor, photo: Tensor, weights: dict[str, Tensor], layer: str = "relu2_2") -> Tensor:
+    ours, theirs = (reference(picture, weights, [layer])[layer] / 128 for picture in (image, photo))
+    return (ours - theirs).pow(2).sum() / ours.numel()
+
+
+def style_formula(image: Tensor, painting: Tensor, weights: dict[str, Tensor], layers: list[str]) -> Tensor:
+    total = 0.0
+    for layer in layers:
+        grams = []
+        for picture in (image, painting):
+            f = reference(picture, weights, layers)[layer] / 128
+            grams.append(torch.einsum("nchw,ndhw->ncd", f, f) / f[0].numel())
+        total = total + (grams[0] - grams[1]).pow(2).mean()
+    return total
+
+
+def variation_formula(image: Tensor) -> Tensor:
+    across = sum((image[..., x + 1] - image[..., x]).pow(2).sum() for x in range(image.shape[-1] - 1))
+    down = sum((image[..., y + 1, :] - image[..., y, :]).pow(2).sum() for y in range(image.shape[-2] - 1))
+    images, channels, height, width = image.shape
+    return across / (images * channels * height * (width - 1)) + down / (images * channels * (height - 1) * width)
+
+
+def pictures(*sizes: tuple[int, int], count: int = 1, seed: int = 1) -> list[Tensor]:
+    """Smooth random colour images: neighbours resemble each other, as in photos."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = [torch.rand(count, 3, h // 3, w // 3, generator=generator) for h, w in sizes]
+    return [F.interpolate(c, size, mode="bicubic").clamp(0, 1) for c, size in zip(coarse, sizes, strict=True)]
+
+
+def criterion(weights: dict[str, Tensor], painting: Tensor, **settings: object) -> PerceptualLoss:
+    settings = {"style_layers": STYLE, **settings}
+    loss = PerceptualLoss(VGGFeatures([*settings["style_layers"], "relu2_2"], weights), **settings)
+    loss.set_style([painting])
+    return loss
+
+
+def cosine(a: Tensor, b: Tensor) -> float:
+    return F.cosine_similarity(a.double().flatten(), b.double().flatten(), dim=0).item()
+
+
+def check_against_formula(weights: dict[str, Tensor]) -> None:
+    """Each term and its gradient by the image."""
+    image, photo, painting = pictures((30, 37), (30, 37), (41, 33))
+    loss = criterion(weights, painting, tv_weight=3.0, style_weight=10.0, content_weight=2.0)
+    leaf, exact = image.clone().requires_grad_(), image.double().requires_grad_()
+    terms = loss(leaf, loss.content_target(photo))
+    expected = {
+        "content": content_formula(exact, photo, weights),
+        "style": style_formula(exact, painting, weights, STYLE),
+        "tv": variation_formula(exact),
+    }
+    for name, value in expected.items():
+        found = getattr(terms, name)
+        assert found.item() == pytest.approx(value.item(), rel=1e-4), name
+        gradient = torch.autograd.grad(found, leaf, retain_graph=True)[0].double()
+        right = torch.autograd.grad(value, exact, retain_graph=True)[0]
+        assert (gradient - right).norm() < 1e-3 * right.norm(), name
+    total = 2 * expected["content"] + 10 * expected["style"] + 3 * expected["tv"]
+    assert terms.total.item() == pytest.approx(total.item(), rel=1e-4)
+    named = terms.named()
+    assert named["loss"].item() == pytest.approx(total.item(), rel=1e-4)
+    assert named["style_loss_weighted"].item() == pytest.approx(10 * named["style_loss"].item())
+    assert named["content_loss_weighted"].item() == pytest.approx(2 * named["content_loss"].item())
+
+
+def test_terms_and_gradients_are_the_formulas() -> None:
+    check_against_formula(random_weights())
+
+
+def test_terms_and_gradients_are_the_formulas_with_the_real_weights(store) -> None:
+    found = load_weights("IMAGENET1K_FEATURES", STYLE)
+    assert found.normalisation == "oxford"
+    check_against_formula({name: tensor.float() for name, tensor in found.tensors.items()})
+
+
+def test_features_times_128_are_the_unscaled_network() -> None:
+    weights = random_weights()
+    (image,) = pictures((32, 27))
+    layers = [layer for layer, *_ in CONVOLUTIONS]
+    ours = VGGFeatures(layers, weights)(image, layers)
+    for layer, theirs in reference(image, weights, layers).items():
+        assert theirs.max() > 100, "the comparison is of features as large as the Oxford network's"
+        assert torch.allclose(ours[layer].double() * 128, theirs, rtol=1e-4, atol=1e-3 * theirs.max().item()), layer
+
+
+def test_average_pooling_is_twice_the_mean() -> None:
+    weights = random_weights()
+    (image,) = pictures((24, 24))
+    ours = VGGFeatures(["relu3_1"], weights, pooling="avg")(image, ["relu3_1"])["relu3_1"]
+    theirs = reference(image, weights, ["relu3_1"], pool=lambda x, size: 2 * F.avg_pool2d(x, size))["relu3_1"]
+    assert torch.allclose(ours.double() * 128, theirs, rtol=1e-4, atol=1e-3 * theirs.max().item())
+
+
+def test_imagenet_v1_normalisation_is_torchvisions() -> None:
+    from torchvision.models import VGG16_Weights
+
+    weights = random_weights()
+    (image,) = pictures((24, 24))
+    ours = VGGFeatures(["relu1_2"], weights, normalisation="imagenet")(image, ["relu1_2"])["relu1_2"]
+    preset = VGG16_Weights.IMAGENET1K_V1.transforms()
+    x = (image - torch.tensor(preset.mean).view(1, 3, 1, 1)) / torch.tensor(preset.std).view(1, 3, 1, 1)
+    for index in (0, 2):
+        x = torch.relu(F.conv2d(x, weights[f"features.{index}.weight"], weights[f"features.{index}.bias"], padding=1))
+    assert torch.allclose(ours, x, rtol=1e-4, atol=1e-4)
+
+
+def test_gram_matrix_by_einsum_and_channels_last() -> None:
+    features = torch.randn(2, 5, 7, 3, generator=torch.Generator().manual_seed(0))
+    by_hand = torch.einsum("nchw,ndhw->ncd", features.double(), features.double()) / (5 * 7 * 3)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        assert torch.allclose(gram_matrix(features.to(memory_format=layout)).double(), by_hand, rtol=1e-5, atol=1e-7)
+
+
+def test_total_variation_of_a_ramp() -> None:
+    ramp = torch.arange(5.0).mul(0.1).expand(2, 3, 4, 5)
+    assert total_variation(ramp).item() == pytest.approx(0.01)
+    assert total_variation(ramp.transpose(2, 3)).item() == pytest.approx(0.01)
+
+
+def test_a_batch_is_the_mean_of_its_images() -> None:
+    weights = random_weights()
+    (painting,) = pictures((30, 30))
+    (batch,) = pictures((28, 20), count=3, seed=2)
+    (photos,) = pictures((28, 20), count=3, seed=3)
+    loss = criterion(weights, painting, tv_weight=1.0)
+    whole = loss(batch, loss.content_target(photos))
+    singly = [loss(batch[n : n + 1], loss.content_target(photos[n : n + 1])) for n in range(3)]
+    for term in ("content", "style", "tv"):
+        mean = sum(getattr(terms, term).item() for terms in singly) / 3
+        assert getattr(whole, term).item() == pytest.approx(mean, rel=1e-4)
+
+
+def test_style_of_a_batch_is_not_mixed_between_images() -> None:
+    """Gram matrices one an image: two opposite deviations must not cancel."""
+    weights = random_weights()
+    (painting,) = pictures((24, 24))
+    loss = criterion(weights, painting, content_weight=0.0)
+    dark, light = (painting * 0.7, painting * 1.3)
+    batch = loss(torch.cat([dark, light]), {})
+    by_hand = [style_formula(image, painting, weights, STYLE).item() for image in (dark, light)]
+    assert batch.style.item() == pytest.approx(sum(by_hand) / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("scales", [(1.0, 0.5), (0.5, 1.0), (0.5,)])
+def test_style_pyramid_is_the_sum_over_sizes(scales) -> None:
+    weights = random_weights()
+    image, painting = pictures((32, 40), (48, 36))
+    loss = criterion(weights, painting, style_scales=scales, content_weight=0.0)
+    terms = loss(image, {})
+    expected = {}
+    for scale in scales:
+        ours, theirs = (
+            picture if scale == 1 else F.interpolate(picture, scale_factor=0.5, mode="bilinear", antialias=True)
+            for picture in (image, painting)
+        )
+        for layer in STYLE:
+            name = layer if scale == 1 else f"{layer}@0.5"
+            expected[name] = style_formula(ours, theirs, weights, [layer]).item()
+    assert {name: value.item() for name, value in terms.style_by_layer.items()} == pytest.approx(expected, rel=1e-4)
+    assert terms.style.item() == pytest.approx(sum(expected.values()), rel=1e-4)
+
+
+def test_half_size_is_antialiased() -> None:
+    """Against Pillow: a fine stripe pattern turns grey instead of into a coarser one."""
+    import numpy as np
+    from PIL import Image
+
+    stripes = (torch.arange(32) % 2).float().expand(1, 3, 32, 32) * 0.8 + 0.1
+    as_image = Image.fromarray((stripes[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
+    theirs = np.asarray(as_image.resize((16, 16), Image.Resampling.BILINEAR))[..., 0] / 255
+    ours = scaled(stripes, 0.5)[0, 0].numpy()
+    assert np.abs(ours - theirs).max() < 0.01
+    assert ours[4:-4, 4:-4].std() < 0.02
+
+
+def test_layer_weights_weigh_the_layers() -> None:
+    weights = random_weights()
+    image, painting = pictures((24, 24), (24, 24))
+    loss = criterion(weights, painting, style_layer_weights=[2.0, 0.0, 0.5], content_weight=0.0)
+    singly = [style_formula(image, painting, weights, [layer]).item() for layer in STYLE]
+    assert loss(image, {}).style.item() == pytest.approx(2 * singly[0] + 0.5 * singly[2], rel=1e-4)
+
+
+def test_two_paintings_mix_by_their_shares() -> None:
+    weights = random_weights()
+    first, second, image = pictures((24, 30), (33, 24), (24, 24))
+    loss = PerceptualLoss(VGGFeatures(["relu2_2"], weights), style_layers=["relu1_2"], content_weight=0.0)
+    loss.set_style([first, second], [3.0, 1.0])
+    grams = []
+    for picture in (first, second, image):
+        f = reference(picture, weights, ["relu1_2"])["relu1_2"] / 128
+        grams.append(torch.einsum("nchw,ndhw->ncd", f, f) / f[0].numel())
+    expected = (grams[2] - 0.75 * grams[0] - 0.25 * grams[1]).pow(2).mean().item()
+    assert loss(image, {}).style.item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_bf16_features_agree_with_fp32(autocast) -> None:
+    weights = random_weights()
+    image, photo, painting = pictures((48, 48), (48, 48), (48, 48))
+    exact = criterion(weights, painting)
+    rough = criterion(weights, painting)
+    rough.features.convolutions.to(torch.bfloat16)
+    gradients, terms = [], []
+    for loss in (exact, rough):
+        leaf = image.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast and loss is rough):
+            found = loss(leaf, loss.content_target(photo))
+        assert found.total.dtype == torch.float32
+        gradients.append(torch.autograd.grad(found.total, leaf)[0])
+        terms.append(found)
+    assert terms[1].style.item() == pytest.approx(terms[0].style.item(), rel=0.02)
+    assert terms[1].content.item() == pytest.approx(terms[0].content.item(), rel=0.02)
+    assert cosine(*gradients) > 0.995, "random filters amplify rounding: the real ones, below, keep 0.999"
+
+
+def test_bf16_features_agree_with_fp32_with_the_real_weights(store) -> None:
+    from fst import images
+
+    files = [store / "content" / "bridge.jpg", store / "content" / "amber.jpg", store / "styles" / "wave.jpg"]
+    image, photo, painting = (images.to_tensor(images.resize(images.read(file), (96, 96))) for file in files)
+    tensors = load_weights("IMAGENET1K_FEATURES", STYLE).tensors
+    values, gradients = [], []
+    for dtype in (torch.float32, torch.bfloat16):
+        loss = criterion(tensors, painting)
+        loss.features.convolutions.to(dtype)
+        leaf = image.clone().requires_grad_()
+        terms = loss(leaf, loss.content_target(photo))
+        values.append((terms.content.item(), terms.style.item()))
+        gradients.append(torch.autograd.grad(terms.total, leaf)[0])
+    assert values[1] == pytest.approx(values[0], rel=0.02)
+    assert cosine(*gradients) > 0.999
+
+
+@pytest.mark.parametrize(("layers", "depth"), [(["relu1_1"], 1), (["relu2_2"], 4), (["relu3_3", "relu1_2"], 7)])
+def test_only_what_is_tapped_is_built(layers, depth) -> None:
+    needed = CONVOLUTIONS[:depth]
+    features = VGGFeatures(layers, random_weights(convolutions=needed))
+    assert len(features.convolutions) == depth
+    assert sum(p.numel() for p in features.parameters()) == sum(9 * i * o + o for _, _, i, o in needed)
+    assert not any(p.requires_grad for p in features.parameters())
+    assert list(features(pictures((16, 16))[0], layers)) == sorted(layers)
+
+
+def test_the_content_target_stops_at_its_layer() -> None:
+    loss = criterion(random_weights(), pictures((24, 24))[0])
+    calls = []
+    for number, convolution in enumerate(loss.features.convolutions):
+        convolution.register_forward_hook(lambda *_, number=number: calls.append(number))
+    (photo,) = pictures((24, 24))
+    target = loss.content_target(photo)
+    assert calls == [0, 1, 2, 3], "to relu2_2 and no deeper"
+    assert not target["relu2_2"].requires_grad
+    calls.clear()
+    loss(photo, target)
+    assert calls == list(range(7)), "one pass for content and style together"
+
+
+def test_a_weight_of_zero_costs_nothing() -> None:
+    (image,) = pictures((24, 24))
+    loss = criterion(random_weights(), image, style_weight=0.0, content_weight=0.0, tv_weight=1.0)
+    calls = []
+    loss.features.convolutions[0].register_forward_hook(lambda *_: calls.append(1))
+    terms = loss(image, loss.content_target(image))
+    assert not calls and terms.total.item() == pytest.approx(variation_formula(image.double()).item(), rel=1e-4)
+
+
+def test_its_own_painting_and_photo_score_nothing() -> None:
+    image, other = pictures((32, 32), (32, 32))
+    loss = criterion(random_weights(), image)
+    same, different = loss(image, loss.content_target(image)), loss(other, loss.content_target(image))
+    assert same.total.item() < 1e-6 * different.total.item()
+
+
+def test_a_painting_too_small_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"the painting, 40×6, is too small for relu3_3; raise style\.size"):
+        criterion(random_weights(), torch.rand(1, 3, 6, 40))
+
+
+def test_the_losss_numbers_are_no_part_of_a_checkpoint() -> None:
+    """Targets are not saved: a changed painting takes effect when a run goes on."""
+    loss = criterion(random_weights(), pictures((24, 24))[0])
+    assert all(name.startswith("features.convolutions") for name in loss.state_dict())

@@ -1,0 +1,213 @@
+"""Where loss weights are found: names, partial files, torchvision's files, damage; layer numbers against torchvision."""
+
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fst import layers as names
+from fst.errors import UserError
+from fst.losses.vgg import VGGFeatures, kernel_shape
+from fst.losses.weights import PINNED, load_weights
+
+PARTIAL = "vgg16_conv1_1-conv3_3.safetensors"
+
+
+def tensors(convolutions: int, architecture: str = "vgg16") -> dict[str, Tensor]:
+    """Tensors of the right names and shapes, each filled with its number; torch.save writes that number once."""
+    found = {}
+    for layer in names.layer_names(architecture)[:convolutions]:
+        number, shape = names.convolution_number(layer, architecture), kernel_shape(layer)
+        found[f"features.{number}.weight"] = torch.tensor(float(number)).expand(shape)
+        found[f"features.{number}.bias"] = torch.tensor(float(number)).expand(shape[0])
+    return found
+
+
+def save_safetensors(path: Path, convolutions: int) -> None:
+    save_file({name: tensor.half().contiguous() for name, tensor in tensors(convolutions).items()}, path)
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The weights folder of an empty store, on a machine without a network."""
+
+    def no_network(*_: object, **__: object) -> None:
+        raise URLError("Name or service not known")
+
+    monkeypatch.setenv("FST_HOME", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    (tmp_path / "weights").mkdir()
+    return tmp_path / "weights"
+
+
+def refusal(*arguments: object, **settings: object) -> str:
+    with pytest.raises(UserError) as error:
+        load_weights(*arguments, **settings)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("architecture", ["vgg16", "vgg19"])
+def test_layer_numbers_and_shapes_are_torchvisions(architecture) -> None:
+    import torchvision
+
+    with torch.device("meta"):
+        network = getattr(torchvision.models, architecture)(weights=None)
+    block, index, numbers, shapes = 1, 0, {}, {}
+    for number, module in enumerate(network.features):
+        if isinstance(module, torch.nn.MaxPool2d):
+            block, index = block + 1, 0
+        elif isinstance(module, torch.nn.Conv2d):
+            index += 1
+            numbers[f"relu{block}_{index}"] = number
+            shapes[f"relu{block}_{index}"] = tuple(module.weight.shape)
+    layers = names.layer_names(architecture)
+    assert {layer: names.convolution_number(layer, architecture) for layer in layers} == numbers
+    assert {layer: kernel_shape(layer) for layer in layers} == shapes
+
+
+@pytest.mark.parametrize("architecture", ["vgg16", "vgg19"])
+def test_features_are_torchvisions(architecture) -> None:
+    """The same weights in torchvision's own module, up to the third block's last ReLU."""
+    import torchvision
+
+    with torch.device("meta"):
+        network = getattr(torchvision.models, architecture)(weights=None)
+    last = names.layer_names(architecture)[6 if architecture == "vgg16" else 7]
+    theirs = network.features[: names.convolution_number(last, architecture) + 2].to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(0)
+    for parameter in theirs.parameters():
+        parameter.data.normal_(0, 0.05, generator=generator)
+    state = {f"features.{name}": tensor for name, tensor in theirs.state_dict().items()}
+    image = torch.rand(1, 3, 20, 26, generator=generator)
+    ours = VGGFeatures([last], state, architecture=architecture, normalisation="imagenet")(image, [last])[last]
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    assert torch.allclose(ours, theirs((image - mean) / std), rtol=1e-4, atol=1e-5)
+
+
+def test_pinned_files_are_torchvisions() -> None:
+    import torchvision
+
+    published = {
+        (name, entry.name): entry
+        for name, enum in (("vgg16", torchvision.models.VGG16_Weights), ("vgg19", torchvision.models.VGG19_Weights))
+        for entry in enum
+    }
+    assert set(PINNED) == set(published) == {(a, name) for a, known in names.WEIGHTS.items() for name in known}
+    for key, (file, digest, size) in PINNED.items():
+        assert published[key].url == f"https://download.pytorch.org/models/{file}"
+        assert digest in file and len(digest) == 8
+        assert size == pytest.approx(published[key].meta["_file_size"] * 2**20, rel=1e-3)
+
+
+def test_a_partial_file_in_the_store_is_enough_where_it_reaches(weights) -> None:
+    save_safetensors(weights / PARTIAL, 7)
+    found = load_weights("IMAGENET1K_FEATURES", ["relu3_3", "relu1_2"])
+    assert found.path == weights / PARTIAL and found.normalisation == "oxford"
+    assert found.tensors["features.14.weight"].flatten()[0] == 14
+
+
+def test_a_partial_file_that_ends_too_early_is_named_with_the_layer_and_the_way_out(weights) -> None:
+    save_safetensors(weights / PARTIAL, 7)
+    text = refusal("IMAGENET1K_FEATURES", ["relu4_3", "relu1_2"])
+    assert text.startswith(f"{PARTIAL} reaches relu3_3, but the loss asks for relu4_3: use loss=vgg16_relu3 (")
+    assert "553 MB" in text and "Name or service not known" in text
+    assert not list(weights.glob("*.pth")), "nothing half downloaded is left"
+
+
+def test_an_empty_store_without_a_network_says_what_is_wanted(weights) -> None:
+    text = refusal("IMAGENET1K_FEATURES", ["relu4_3"])
+    for word in ("vgg16_features-amdegroot-88682ab5.pth", "553 MB", str(weights), "loss.weights=FILE"):
+        assert word in text
+
+
+def test_a_file_of_ones_own_that_ends_too_early(tmp_path) -> None:
+    path = tmp_path / "short.safetensors"
+    save_safetensors(path, 4)
+    text = refusal(str(path), ["relu3_1"])
+    assert str(path) in text and "reaches relu2_2" in text and "relu3_1" in text
+    assert "loss.style_layers" in text, "there is no named choice that ends at relu2_2"
+
+
+@pytest.mark.parametrize(
+    ("source", "normalisation"), [("IMAGENET1K_FEATURES", "oxford"), ("IMAGENET1K_V1", "imagenet")]
+)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_torchvisions_files_in_the_store(weights, source, normalisation, zipped) -> None:
+    """The files of 2017 are in the format before zip; all hold the classifier's tensors too."""
+    state = {**tensors(13), "classifier.0.weight": torch.zeros(1).expand(4096, 25088)}
+    file = weights / PINNED["vgg16", source][0]
+    torch.save(state, file, _use_new_zipfile_serialization=zipped)
+    found = load_weights(source, ["relu5_3"])
+    assert found.path == file and found.normalisation == normalisation
+    features = VGGFeatures(["relu2_1"], found.tensors, normalisation=normalisation)
+    assert [conv.weight.flatten()[0].item() for conv in features.convolutions] == [0, 2, 5]
+
+
+def test_vgg19(weights) -> None:
+    file = weights / PINNED["vgg19", "IMAGENET1K_V1"][0]
+    torch.save(tensors(16, "vgg19"), file)
+    found = load_weights("IMAGENET1K_V1", ["relu3_4"], architecture="vgg19")
+    assert found.tensors["features.16.bias"][0] == 16
+
+
+@pytest.mark.parametrize("source", ["IMAGENET1K_FEATURE", "IMAGENET1K_V2", "imagenet1k_v1"])
+def test_unknown_names_are_answered_with_near_ones(weights, source) -> None:
+    assert "IMAGENET1K_" in refusal(source, ["relu1_1"])
+
+
+def test_missing_and_foreign_files(weights, tmp_path) -> None:
+    assert "does not exist" in refusal(str(tmp_path / "none.pth"), ["relu1_1"])
+    assert "did you mean 'IMAGENET1K_V1'" in refusal("IMAGENET1K_V", ["relu1_1"])
+    other = tmp_path / "other.safetensors"
+    save_file({"layer.weight": torch.zeros(2)}, other)
+    assert "holds no vgg16" in refusal(str(other), ["relu1_1"])
+
+
+def test_tensors_of_a_wrong_shape(tmp_path) -> None:
+    path = tmp_path / "odd.pth"
+    torch.save({**tensors(3), "features.2.weight": torch.zeros(64, 32, 3, 3)}, path)
+    assert "features.2.weight of relu1_2" in refusal(str(path), ["relu1_2"])
+    assert load_weights(str(path), ["relu1_1"]).path == path, "a layer that is not asked for does not matter"
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x02}q\x00.", b"PK\x03\x04" + bytes(64), b"\xff" * 4096])
+def test_damaged_files(tmp_path, suffix, content) -> None:
+    path = tmp_path / f"damaged{suffix}"
+    path.write_bytes(content)
+    text = refusal(str(path), ["relu1_1"])
+    assert str(path) in text and "weights_only" not in text, "torch's advice to load what may run code is left out"
+
+
+def test_a_file_cut_short(tmp_path) -> None:
+    whole = tmp_path / "whole.safetensors"
+    save_safetensors(whole, 2)
+    for suffix in (".safetensors", ".pth"):
+        if suffix == ".pth":
+            torch.save(tensors(2), tmp_path / "whole.pth")
+        cut = tmp_path / f"cut{suffix}"
+        cut.write_bytes((tmp_path / f"whole{suffix}").read_bytes()[:-1000])
+        assert "damaged" in refusal(str(cut), ["relu1_2"])
+
+
+def test_loading_runs_no_code(tmp_path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple:
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"features.0.weight": Trap()}, tmp_path / "trap.pth")
+    refusal(str(tmp_path / "trap.pth"), ["relu1_1"])
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(("layer", "side"), [("relu1_2", 2), ("relu3_3", 8), ("relu5_1", 32)])
+def test_the_smallest_side_leaves_four_features(layer, side) -> None:
+    assert names.smallest_side(["relu1_1", layer]) == side
+    edge = side
+    for _ in range(int(layer[4]) - 1):
+        edge //= 2
+    assert edge == 2
