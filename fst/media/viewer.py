@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -137,7 +138,10 @@ class Viewer:
         try:
             wish = json.loads(text)
             if "strength" in wish:
-                self.strength = min(1.0, max(0.0, float(wish["strength"])))
+                strength = float(wish["strength"])
+                if math.isnan(strength):  # Python reads it in JSON
+                    raise ValueError
+                self.strength = min(1.0, max(0.0, strength))
             if wish.get("colors") in ("style", "content"):
                 self.colors = wish["colors"]
             if self.studio.camera is not None:
