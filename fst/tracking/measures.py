@@ -25,7 +25,7 @@ class StepAxis(Callback):
             module.log("step", float(trainer.global_step), rank_zero_only=True)
 
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        module.log("step", float(trainer.global_step), rank_zero_only=True)
+        module.log("step", float(trainer.global_step), sync_dist=True)  # the same everywhere: Lightning wants it said
 
 
 class GradientNorm(Callback):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from pytorch_lightning.utilities import rank_zero_only
 
 from fst.files import replacing
 
@@ -49,7 +50,8 @@ def run_metadata() -> dict[str, Any]:
 def write_run(run_dir: str | Path, config: Any) -> dict[str, Any]:
     """Write config.yaml (resolved) and run.json into the run folder, and changes.patch if the checkout is dirty.
 
-    A run that is resumed keeps what it was before, newest first, in run.json under "earlier".
+    Only the first process of several writes. A run that is resumed keeps what it was before, newest first, in run.json
+    under "earlier".
 
     Args:
         run_dir: made if need be.
@@ -63,6 +65,8 @@ def write_run(run_dir: str | Path, config: Any) -> dict[str, Any]:
     """
     folder = Path(run_dir)
     facts = run_metadata() | {"earlier": _earlier(folder / "run.json")}
+    if rank_zero_only.rank:
+        return facts
     node = config if OmegaConf.is_config(config) else OmegaConf.create(config)
     _write(folder / "config.yaml", OmegaConf.to_yaml(node, resolve=True))
     _write(folder / "run.json", json.dumps(facts, indent=2) + "\n")
