@@ -1,4 +1,4 @@
-"""Where loss weights are found: names, partial files, torchvision's files, damage; layer numbers against torchvision."""
+"""Where loss weights are found: names, partial files, torchvision's files, damage; layers against torchvision."""
 
 from pathlib import Path
 from urllib.error import URLError

@@ -1,0 +1,255 @@
+"""Transform networks against independent rewritings: pytorch/examples' forward pass, the paper's table of shapes."""
+
+import inspect
+from dataclasses import fields
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fst import schema
+from fst.errors import UserError
+from fst.networks import NETWORKS, build
+from fst.networks.blocks import parameter_count
+
+# A few channels are enough for everything but the parameter count.
+SMALL = {
+    "johnson": {"width": 4, "depth": 2},
+    "johnson_paper": {"width": 4, "depth": 1},
+    "realtime": {"width": 4, "channels": 8, "depth": 2},
+}
+PAINTING = ["johnson", "realtime"]  # those for use; johnson_paper is there to show what they avoid
+
+
+def network(name: str, *, seed: int = 0, **settings: object) -> nn.Module:
+    torch.manual_seed(seed)
+    return build(name, **{**SMALL[name], **settings}).eval()
+
+
+def photo(height: int, width: int, *, count: int = 1, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, 3, max(2, height // 4), max(2, width // 4), generator=generator)
+    return F.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1)
+
+
+def transformer_net(image: Tensor, parameters: list[Tensor], depth: int) -> Tensor:
+    """pytorch/examples, fast_neural_style, TransformerNet: the forward pass as functions of its parameters in order."""
+    remaining = iter(parameters)
+
+    def convolve(x: Tensor, stride: int = 1) -> Tensor:
+        kernel, bias = next(remaining), next(remaining)
+        edge = kernel.shape[-1] // 2
+        return F.conv2d(F.pad(x, (edge, edge, edge, edge), mode="reflect"), kernel, bias, stride)
+
+    def normalise(x: Tensor) -> Tensor:
+        gain, shift = (next(remaining).view(1, -1, 1, 1) for _ in range(2))
+        mean, variance = x.mean((2, 3), keepdim=True), x.var((2, 3), keepdim=True, unbiased=False)
+        return (x - mean) / torch.sqrt(variance + 1e-5) * gain + shift
+
+    x = image
+    for stride in (1, 2, 2):
+        x = normalise(convolve(x, stride)).relu()
+    for _ in range(depth):
+        y = normalise(convolve(x)).relu()
+        x = x + normalise(convolve(y))
+    for _ in range(2):
+        x = normalise(convolve(x.repeat_interleave(2, 2).repeat_interleave(2, 3))).relu()
+    x = convolve(x)
+    assert next(remaining, None) is None, "every parameter is used"
+    return x
+
+
+def test_johnson_is_pytorch_examples_network() -> None:
+    ours = network("johnson").double()
+    for parameter in ours.parameters():  # biases, gains and shifts at work too, not at 0 and 1
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)).double()
+    image = photo(24, 36, count=2).double()
+    # Input and output are [0, 1] there 0..255: a network owns its scaling, (x - 1/2)·4 and back.
+    theirs = transformer_net((image - 0.5) * 4, list(ours.parameters()), depth=2) / 4 + 0.5
+    assert torch.allclose(ours(image), theirs, rtol=1e-9, atol=1e-9)
+
+
+def test_johnson_has_the_parameters_of_pytorch_examples() -> None:
+    def convolution(inputs: int, outputs: int, kernel: int) -> int:
+        return inputs * outputs * kernel**2 + outputs
+
+    down = convolution(3, 32, 9) + convolution(32, 64, 3) + convolution(64, 128, 3)
+    up = convolution(128, 64, 3) + convolution(64, 32, 3) + convolution(32, 3, 9)
+    norms = 2 * (32 + 64 + 128 + 10 * 128 + 64 + 32)
+    by_hand = down + 10 * convolution(128, 128, 3) + up + norms
+    assert parameter_count(build("johnson")) == by_hand == 1_679_235
+
+
+def test_realtime_has_the_parameters_it_says() -> None:
+    assert parameter_count(build("realtime")) == 184_572
+    assert "184,572 parameters" in NETWORKS["realtime"].__doc__
+
+
+def test_width_and_depth_change_the_network() -> None:
+    counts = [parameter_count(build("johnson", width=width, depth=depth)) for width, depth in ((8, 2), (16, 2), (8, 3))]
+    assert counts[1] > 3 * counts[0]
+    assert counts[2] - counts[0] == 2 * (32 * 32 * 9 + 32 + 2 * 32)
+
+
+def test_johnson_paper_has_the_papers_shapes() -> None:
+    """Table 1 of the supplement at 256×256: activation sizes layer by layer."""
+    table = [
+        (32, 336), (64, 168), (128, 84),  # 336: reflection padding of 40 a side
+        (128, 80), (128, 76), (128, 72), (128, 68), (128, 64),
+        (64, 128), (32, 256), (3, 256),
+    ]  # fmt: skip
+    paper = build("johnson_paper").eval()
+    seen = []
+    for layer in paper.layers:
+        layer.register_forward_hook(lambda _, inputs, output: seen.append((output.shape[1], *output.shape[2:])))
+    with torch.inference_mode():
+        assert paper(photo(256, 256)).shape == (1, 3, 256, 256)
+    assert seen == [(channels, side, side) for channels, side in table]
+
+
+def test_johnson_paper_is_the_papers_network() -> None:
+    """Written again as functions: padding once, valid convolutions, cropped identity, transposed convolutions, tanh."""
+    paper = network("johnson_paper", norm="batch").double()
+    image = photo(32, 44).double()
+    state = {name: tensor.double() for name, tensor in paper.state_dict().items()}
+    groups: list[dict[str, Tensor]] = []
+    for name, tensor in state.items():
+        module, _, part = name.rpartition(".")
+        if not groups or groups[-1]["module"] != module:
+            groups.append({"module": module})
+        groups[-1][part] = tensor
+    modules = iter(groups)
+
+    def batch_norm(x: Tensor) -> Tensor:
+        n = {key: value.view(-1, 1, 1) for key, value in next(modules).items() if key in _NORM}
+        return (x - n["running_mean"]) / torch.sqrt(n["running_var"] + 1e-5) * n["weight"] + n["bias"]
+
+    def convolve(x: Tensor, **how: object) -> Tensor:
+        module = next(modules)
+        function = F.conv_transpose2d if "output_padding" in how else F.conv2d
+        return function(x, module["weight"], module["bias"], **how)
+
+    x = F.pad((image - 0.5) * 4, (8, 8, 8, 8), mode="reflect")  # 8 pixels a residual block, here one
+    x = batch_norm(convolve(x, padding=4)).relu()
+    x = batch_norm(convolve(x, stride=2, padding=1)).relu()
+    x = batch_norm(convolve(x, stride=2, padding=1)).relu()
+    y = batch_norm(convolve(x)).relu()
+    x = x[:, :, 2:-2, 2:-2] + batch_norm(convolve(y))
+    x = batch_norm(convolve(x, stride=2, padding=1, output_padding=1)).relu()
+    x = batch_norm(convolve(x, stride=2, padding=1, output_padding=1)).relu()
+    x = torch.tanh(convolve(x, padding=4)) / 2 + 0.5
+    assert next(modules, None) is None
+    assert torch.allclose(paper(image), x, rtol=1e-9, atol=1e-9)
+
+
+_NORM = ("weight", "bias", "running_mean", "running_var")
+
+
+def test_the_papers_padding_is_40_at_its_depth() -> None:
+    assert build("johnson_paper").padding == 40
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (2, 3), (17, 19), (33, 64), (47, 18), (64, 64), (31, 130)])
+def test_any_size_comes_back(name, size) -> None:
+    painted = network(name)(photo(*size)[..., : size[0], : size[1]])
+    assert painted.shape == (1, 3, *size) and painted.isfinite().all()
+
+
+@pytest.mark.parametrize("name", PAINTING)
+def test_padding_an_odd_size_only_touches_its_edge(name) -> None:
+    """With batch norm (no global statistics) the middle of an odd crop is that of the whole photo."""
+    net = network(name, norm="batch")
+    whole = photo(160, 160)
+    crop = net(whole[..., :159, :157])
+    assert torch.allclose(crop[..., :90, :90], net(whole)[..., :90, :90], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_batch_norm_variant(name) -> None:
+    net = network(name, norm="batch").train()
+    assert any(isinstance(m, nn.BatchNorm2d) for m in net.modules())
+    assert not any(isinstance(m, nn.InstanceNorm2d) for m in net.modules())
+    before = {key: value.clone() for key, value in net.state_dict().items() if "running_mean" in key}
+    net(photo(96, 96, count=2))
+    assert any((net.state_dict()[key] != value).any() for key, value in before.items()), "statistics are learnt"
+    net.eval()
+    both, one = net(photo(96, 96, count=2)), net(photo(96, 96, count=2)[:1])
+    assert torch.allclose(both[:1], one, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_instance_norm_knows_no_batch(name) -> None:
+    net = network(name, norm="instance").train()
+    batch = photo(96, 96, count=3)
+    assert torch.allclose(net(batch)[1:2], net(batch[1:2]), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_the_same_seed_makes_the_same_network(name) -> None:
+    first, second, other = network(name), network(name), network(name, seed=1)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_every_parameter_learns(name, norm) -> None:
+    """A gradient reaches all but the biases that a normalisation takes away again."""
+    net = network(name, norm=norm).train()
+    wanted = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(2))
+    (net(photo(48, 48, count=2)) - wanted).square().mean().backward()
+    for key, parameter in net.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), key
+        if parameter.dim() > 1 or key.startswith(f"layers.{len(net.layers) - 1}."):
+            assert parameter.grad.abs().max() > 0, key
+
+
+@pytest.mark.parametrize("name", PAINTING)
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_no_border_no_grid_on_a_flat_image(name, level) -> None:
+    """Reflection leaves a flat image flat: with batch norm, whose statistics are not the image's own, exactly so.
+
+    Instance norm would divide what rounding leaves of a flat image's deviation, so it can hide a border.
+    """
+    net = network(name, norm="batch")
+    painted = net(torch.full((1, 3, 63, 70), level))
+    if name == "realtime":  # a 2×2 pattern may be learnt, but it must be the same from edge to edge
+        painted = F.pixel_unshuffle(painted[..., :62, :], 2)
+    assert painted.amax((2, 3)).sub(painted.amin((2, 3))).max() < 1e-5
+
+
+def test_the_papers_transposed_convolutions_do_draw_a_checkerboard() -> None:
+    """What `johnson` avoids; without this the test above could be one that nothing fails."""
+    painted = network("johnson_paper", norm="batch")(torch.full((1, 3, 64, 64), 0.7))
+    assert painted.amax((2, 3)).sub(painted.amin((2, 3))).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", PAINTING)
+def test_an_instance_normalised_flat_image_stays_flat(name) -> None:
+    painted = network(name, norm="instance")(torch.full((1, 3, 64, 64), 0.25))
+    if name == "realtime":
+        painted = F.pixel_unshuffle(painted, 2)
+    assert painted.amax((2, 3)).sub(painted.amin((2, 3))).max() < 2e-2
+
+
+@pytest.mark.parametrize(("name", "schema_class"), [*schema.GROUP_SCHEMAS["network"].items()])
+def test_settings_in_the_config_are_the_constructors(name, schema_class) -> None:
+    parameters = inspect.signature(NETWORKS[name]).parameters
+    in_config = {entry.name: entry.default for entry in fields(schema_class)}
+    assert in_config.pop("name") == name
+    assert in_config == {key: parameter.default for key, parameter in parameters.items()}
+
+
+def test_every_network_has_a_schema() -> None:
+    assert set(schema.GROUP_SCHEMAS["network"]) == set(NETWORKS)
+
+
+def test_unknown_names_settings_and_norms() -> None:
+    with pytest.raises(UserError, match="did you mean 'johnson'"):
+        build("jonson")
+    with pytest.raises(UserError, match="network 'johnson' has no setting 'widht', did you mean 'width'"):
+        build("johnson", widht=8)
+    with pytest.raises(UserError, match="norm"):
+        build("johnson", norm="layer")
