@@ -1,0 +1,50 @@
+"""The fast path: what it decides, and that kept memory is kept."""
+
+import subprocess
+import sys
+
+import pytest
+
+from fst.methods import fast
+
+FAULTS = """
+import resource, sys
+import torch
+from fst.methods import fast
+if sys.argv[1] == "kept":
+    fast.keep_memory()
+torch.ones(20_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    torch.ones(20_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator is Linux's")
+def test_kept_memory_is_not_asked_for_again() -> None:
+    def faults(mode: str) -> int:
+        return int(subprocess.run([sys.executable, "-c", FAULTS, mode], capture_output=True, text=True).stdout)
+
+    assert faults("kept") * 10 < faults("as it is")
+
+
+@pytest.mark.parametrize(("gain", "precision"), [(0.6, "32-true"), (1.1, "32-true"), (1.8, "bf16-mixed")])
+def test_auto_precision_on_a_cpu_is_what_was_measured_faster(
+    monkeypatch: pytest.MonkeyPatch, gain: float, precision: str
+) -> None:
+    monkeypatch.setattr(fast, "_bf16_gain", lambda: gain)
+    assert fast.choose_precision("auto", "cpu") == precision
+    assert fast.choose_precision("32-true", "cpu") == "32-true"
+
+
+def test_the_gain_of_bf16_is_timed() -> None:
+    assert 0.05 < fast._bf16_gain() < 50
+
+
+def test_compiling_is_for_long_runs_with_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast, "_can_compile", lambda: True)
+    assert fast.choose_compile("auto", 40_000) and not fast.choose_compile("auto", 50)
+    assert fast.choose_compile(True, 1) and not fast.choose_compile("false", 40_000)
+    monkeypatch.setattr(fast, "_can_compile", lambda: False)
+    assert not fast.choose_compile("auto", 40_000)
