@@ -53,15 +53,17 @@ def save(path: str | Path, network: nn.Module, info: StyleInfo, *, half: bool = 
         UserError: the folder may not be written, or the disk is full.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save as as_bytes
 
     dtype = torch.float16 if half else torch.float32
     tensors = {
         name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().cpu()
         for name, tensor in network.state_dict().items()
     }
+    # Bytes written by Python, so that a full disk is an OSError as everywhere.
+    written = as_bytes(tensors, metadata={KEY: json.dumps(dataclasses.asdict(info), sort_keys=True)})
     with replacing(Path(path)) as beside:
-        save_file(tensors, beside, metadata={KEY: json.dumps(dataclasses.asdict(info), sort_keys=True)})
+        beside.write_bytes(written)
     return Path(path)
 
 
@@ -79,14 +81,32 @@ def read_info(path: str | Path) -> StyleInfo:
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(f"{path} is no style file: {error}") from None
     try:
-        fields = json.loads(header[KEY])
-        known = {entry.name for entry in dataclasses.fields(StyleInfo)}
-        info = StyleInfo(**{key: value for key, value in fields.items() if key in known})
+        info = _parsed(json.loads(header[KEY]))
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{path} holds tensors but no style: it was not written by fst") from None
     if info.format > FORMAT:
-        raise UserError(f"{path} was written by a newer fst (format {info.format}, this one reads {FORMAT}): update fst")
+        raise UserError(
+            f"{path} was written by a newer fst (format {info.format}, this one reads {FORMAT}): update fst"
+        )
     return info
+
+
+def _parsed(fields: dict[str, Any]) -> StyleInfo:
+    """Raise TypeError for fields of wrong types: a file may come from anywhere."""
+    kinds = {
+        "name": str,
+        "network": str,
+        "settings": dict,
+        "style": dict,
+        "training": dict,
+        "licence": str,
+        "format": int,
+    }
+    if not isinstance(fields, dict) or any(
+        not isinstance(fields.get(key, kind()), kind) for key, kind in kinds.items()
+    ):
+        raise TypeError("fields of other types")
+    return StyleInfo(**{key: value for key, value in fields.items() if key in kinds})
 
 
 def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:
@@ -95,17 +115,26 @@ def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:
     Raises:
         UserError: as `read_info`, or weights that do not fit the network named.
     """
+    import torch
     from safetensors.torch import load_file
 
     from fst.networks import build
 
     info = read_info(path)
-    network = build(info.network, **info.settings)
-    weights = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()}
     try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(f"{path}: the weights do not fit network '{info.network}': {error}".splitlines()[0]) from None
+        # Without memory or random numbers, which the file's weights would only replace.
+        with torch.device("meta"):
+            network = build(info.network, **info.settings)
+    except (UserError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path} asks for a network that this fst has not: {str(error).splitlines()[0]}") from None
+    weights = {
+        name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()
+    }
+    expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    for name in [*expected, *weights]:
+        if name not in weights or expected.get(name) != weights[name].shape:
+            raise UserError(f"{path}: the weights do not fit network '{info.network}': {name} is missing or misshapen")
+    network.load_state_dict(weights, assign=True)
     return network.eval().requires_grad_(False), info
 
 
