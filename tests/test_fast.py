@@ -13,10 +13,10 @@ import torch
 from fst.methods import fast
 if sys.argv[1] == "kept":
     fast.keep_memory()
-for step in range(8):
-    if step == 3:  # by then the heap has grown to what it needs
+for step in range(60):
+    if step == 50:  # by then the heap has grown to what it needs
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    tensor = torch.empty(20_000_000).fill_(1)
+    tensor = torch.empty(5_000_000).fill_(1)
     del tensor
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
