@@ -141,7 +141,7 @@ def test_wandb_metrics_stand_at_the_global_step(records):
     assert [row["train/loss"] for row in rows] == pytest.approx([w**2 for w in weight], rel=1e-4)
     assert [row["train/gradient_norm"] for row in rows] == pytest.approx([2 * w for w in weight], rel=1e-4)
     assert all(row["train/learning_rate"] == pytest.approx(0.1 * RATE) for row in rows)
-    assert all(row["train/images_per_second"] * row["train/step_seconds"] == pytest.approx(2, rel=0.5) for row in rows)
+    assert all(row["train/images_per_second"] * row["train/step_seconds"] == pytest.approx(2, rel=0.9) for row in rows)
     assert all(0 <= row["train/data_wait"] <= 1 for row in rows)
     validation = [row for row in histories(records) if "val/loss" in row]
     assert [row["trainer/global_step"] for row in validation] == [10, 20]

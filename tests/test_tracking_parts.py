@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from fst import tracking
 from fst.errors import UserError
 from fst.schema import LoggerConfig
-from fst.tracking import metadata, wandb_mode
+from fst.tracking import measures, metadata, progress, wandb_mode
 from fst.tracking.measures import images_in
 from fst.tracking.previews import is_due
 
@@ -114,40 +114,64 @@ def test_a_proxy_is_asked_instead_of_the_server(monkeypatch, server):
     assert not wandb_mode.reachable("http://127.0.0.1:9")
 
 
-# Speed
+# Speed, by a clock that only moves when told to: a busy machine changes nothing
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    class Clock:
+        now = 100.0
+
+        def spend(self, seconds):
+            self.now += seconds
+
+    clock = Clock()
+    monkeypatch.setattr(measures, "perf_counter", lambda: clock.now)
+    monkeypatch.setattr(progress, "perf_counter", lambda: clock.now)
+    return clock
 
 
 class SlowPhotos(IterableDataset):
+    """A photo takes 10 ms."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
     def __iter__(self):
         while True:
-            time.sleep(0.01)
+            self.clock.spend(0.01)
             yield torch.zeros(3, 4, 4)
 
 
 class SlowModule(LightningModule):
-    """A step takes 20 ms; so does its batch of two photos, in this process."""
+    """A step takes 30 ms, but the first and one later 5 s; a validation takes 300 ms."""
 
-    def __init__(self):
+    def __init__(self, clock):
         super().__init__()
+        self.clock = clock
         self.weight = torch.nn.Parameter(torch.ones(1))
-        self.seen = []
 
     def training_step(self, batch, index):
-        time.sleep(0.02)
+        self.clock.spend(5 if self.global_step in (0, 9) else 0.03)
         loss = (self.weight**2).sum()
         self.log_dict({"train/loss": loss, "train/content_loss": loss / 4, "train/style_loss": 3 * loss / 4})
         return loss
 
     def validation_step(self, batch, index):
-        time.sleep(0.3)
+        self.clock.spend(0.3)
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
 class Slow(Callback):
+    """50 ms beside every step."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
     def on_train_batch_end(self, *_):
-        time.sleep(0.05)
+        self.clock.spend(0.05)
 
 
 def fit(module, callbacks, loader, *, steps, checkpoint=None, every=4):
@@ -169,55 +193,64 @@ def fit(module, callbacks, loader, *, steps, checkpoint=None, every=4):
     return trainer
 
 
-def test_throughput_leaves_out_validation_and_callbacks():
-    loader = DataLoader(SlowPhotos(), batch_size=2)
-    trainer = fit(SlowModule(), [tracking.Throughput(), Slow()], loader, steps=16)
+def test_throughput_leaves_out_validation_callbacks_and_slow_windows(clock):
+    loader = DataLoader(SlowPhotos(clock), batch_size=2)
+    trainer = fit(SlowModule(clock), [tracking.Throughput(), Slow(clock)], loader, steps=20)
     metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
-    assert 0.04 < metrics["train/step_seconds"] < 0.08  # 0.09 with the callback, 0.17 with validation
-    assert metrics["train/images_per_second"] == pytest.approx(2 / metrics["train/step_seconds"], rel=1e-3)
-    assert metrics["train/data_wait"] == pytest.approx(0.5, abs=0.15)
+    assert metrics["train/step_seconds"] == pytest.approx(0.02 + 0.03)
+    assert metrics["train/images_per_second"] == pytest.approx(2 / 0.05)
+    steps = 20 - 1  # the first one is not counted
+    assert metrics["train/data_wait"] == pytest.approx(steps * 0.02 / (steps * 0.02 + (steps - 1) * 0.03 + 5))
 
 
-def test_iterations_without_images_have_step_seconds_alone():
-    trainer = fit(SlowModule(), [tracking.Throughput()], DataLoader(torch.zeros(50, 1)), steps=8)
+def test_iterations_without_images_have_step_seconds_alone(clock):
+    trainer = fit(SlowModule(clock), [tracking.Throughput()], DataLoader(torch.zeros(50, 1)), steps=8)
     assert "train/images_per_second" not in trainer.callback_metrics
-    assert 0.02 < float(trainer.callback_metrics["train/step_seconds"]) < 0.05
+    assert float(trainer.callback_metrics["train/step_seconds"]) == pytest.approx(0.03)
 
 
 # The progress line
 
 
-def test_plain_progress_lines():
+def test_plain_progress_lines(clock):
     out = io.StringIO()
-    line = tracking.ProgressLine(Console(file=out), plain_seconds=0.6)
-    loader = DataLoader(SlowPhotos(), batch_size=2)
-    began = time.perf_counter()
-    fit(SlowModule(), [tracking.Throughput(), line], loader, steps=30)
+    line = tracking.ProgressLine(Console(file=out), plain_seconds=4.95)
+    loader = DataLoader(SlowPhotos(clock), batch_size=2)
+    fit(SlowModule(clock), [tracking.Throughput(), Slow(clock), line], loader, steps=100)
+
+    def seconds(step):  # from the end of step 1: 0.1 s a step, a validation every four, the slow step
+        return (step - 1) * 0.1 + (step - 1) // 4 * 0.3 + (4.97 if step >= 10 else 0)
+
     lines = out.getvalue().splitlines()
-    assert 3 <= len(lines) <= 2 + (time.perf_counter() - began) / 0.6
-    assert lines[0].startswith("step 1/30  loss 1")
-    assert "images/s" in lines[-2]
-    assert "left" in lines[-2]
-    assert lines[-1].startswith("step 30/30  ")
-    assert "content 0." in lines[-1]
-    assert "style 0." in lines[-1]
-    assert "left" not in lines[-1]
+    assert lines[0] == "step 1/100  loss 1  content 0.25  style 0.75"
+    due = [1]
+    for step in range(2, 101):
+        if seconds(step) - seconds(due[-1]) >= 4.95:
+            due.append(step)
+    assert [line.split("  ")[0] for line in lines] == [f"step {step}/100" for step in [*due, 100]]
+    done = due[2]
+    _, speed, left, loss, *_ = lines[2].split("  ")
+    assert speed == "40 images/s"
+    hours, minutes, rest = map(int, left.removesuffix(" left").split(":"))
+    assert hours * 3600 + minutes * 60 + rest == pytest.approx(seconds(done) / (done - 1) * (100 - done), abs=1)
+    assert float(loss.split()[1]) == pytest.approx(0.98 ** (2 * (done - 1)), rel=1e-2)
+    assert lines[-1].startswith("step 100/100  40 images/s  loss ")
 
 
-def test_live_bar_ends_full_and_starts_where_a_resumed_run_is(tmp_path):
+def test_live_bar_starts_where_a_resumed_run_is_and_ends_full(clock, tmp_path):
     loader = DataLoader(torch.zeros(50, 1))
-    trainer = fit(SlowModule(), [], loader, steps=8)
+    trainer = fit(SlowModule(clock), [], loader, steps=8)
     trainer.save_checkpoint(tmp_path / "at8.ckpt")
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, force_interactive=True, width=100, color_system=None)
-    fit(SlowModule(), [tracking.ProgressLine(console)], loader, steps=12, checkpoint=tmp_path / "at8.ckpt")
+    fit(SlowModule(clock), [tracking.ProgressLine(console)], loader, steps=12, checkpoint=tmp_path / "at8.ckpt")
     shown = out.getvalue()
     assert "8/12 first step" in shown
     assert " 7/12" not in shown
     assert "12/12 " in shown.splitlines()[-2]
 
 
-def test_an_exception_gives_the_terminal_back():
+def test_an_exception_gives_the_terminal_back(clock):
     class Fails(SlowModule):
         def training_step(self, batch, index):
             raise UserError("no")
@@ -225,7 +258,7 @@ def test_an_exception_gives_the_terminal_back():
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, force_interactive=True, width=100)
     with pytest.raises(UserError):
-        fit(Fails(), [tracking.ProgressLine(console)], DataLoader(torch.zeros(50, 1)), steps=12)
+        fit(Fails(clock), [tracking.ProgressLine(console)], DataLoader(torch.zeros(50, 1)), steps=12)
     assert "\x1b[?25h" in out.getvalue()  # the cursor is shown again
 
 
