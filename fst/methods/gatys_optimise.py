@@ -16,6 +16,7 @@ from fst.losses.strips import evaluate_in_strips
 
 REMEMBERED = 3  # evaluations kept: a line search accepts the last one, seldom one before it
 LINE_SEARCH = 25  # evaluations at most in one
+LONG_SEARCH = 8  # more than this say that the direction was bad
 
 Evaluate = Callable[[Tensor], tuple[LossTerms, Tensor]]
 
@@ -78,7 +79,7 @@ class Objective:
         self.evaluations += 1
         image = self.image.detach().clone()
         leads_outside = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
-        gradient = gradient.masked_fill(leads_outside, 0).mul_(self.scale)
+        gradient = gradient.masked_fill(leads_outside, 0).mul_(self.scale).contiguous()  # L-BFGS flattens it
         self._known.append(Evaluation(image, terms, gradient))
         return self._known[-1]
 
@@ -134,17 +135,17 @@ def optimizer(image: nn.Parameter, name: str, *, learning_rate: float, history: 
 def step(stepper: torch.optim.Optimizer, objective: Objective) -> Evaluation:
     """One iteration; returns where it ended (L-BFGS) or began (Adam, which does not look where it goes).
 
-    Where L-BFGS finds no way down, because rounding or the projection misled its memory, the memory is dropped and the
-    next step starts over with the steepest descent.
+    Where L-BFGS finds no way down, or only after long search, the projection or rounding has misled its memory: it is
+    dropped and the next step starts over with the steepest descent.
     """
-    is_lbfgs = isinstance(getattr(stepper, "optimizer", stepper), torch.optim.LBFGS)
-    before = objective.current()
+    optimizer = getattr(stepper, "optimizer", stepper)  # Lightning wraps it
+    before, spent = objective.current(), objective.evaluations
     stepper.step(objective)
-    if not is_lbfgs:
+    if not isinstance(optimizer, torch.optim.LBFGS):
         return before
     after = objective.current()
-    if after is before:
-        getattr(stepper, "optimizer", stepper).state.clear()
+    if not after.terms.total < before.terms.total or objective.evaluations - spent > LONG_SEARCH:
+        optimizer.state.clear()
     return after
 
 

@@ -1,0 +1,125 @@
+"""Seconds for 100, 300 and 500 iterations of L-BFGS and for one pass of the network: Johnson et al. 2016, table 1.
+
+python experiments/johnson_table1/run.py [--style STYLEFILE] [--photo PHOTO] [--measured 10]
+
+An iteration's time is the median over `--measured` of them, and 100, 300 and 500 iterations are that many times it.
+`--measured 500` runs them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1]))
+
+from fst.config import compose  # noqa: E402
+from fst.errors import one_line_errors  # noqa: E402
+from fst.files import replacing  # noqa: E402
+
+SIZES = (256, 512, 1024)
+COUNTS = (100, 300, 500)
+PASSES = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--style", type=Path, help="style file of the network (default: johnson, untrained)")
+    parser.add_argument("--photo", type=Path, help="default: noise")
+    parser.add_argument("--measured", type=int, default=10, help="iterations timed at each size")
+    parser.add_argument("--device", help="cpu or cuda; default: both where there are both")
+    parser.add_argument("--out", type=Path, default=HERE / "results.json")
+    arguments, overrides = parser.parse_known_args()
+    with one_line_errors():
+        import torch
+
+        devices = [arguments.device] if arguments.device else ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+        rows = [row for device in devices for row in measure(arguments, overrides, device)]
+    with replacing(arguments.out) as beside:
+        beside.write_text(json.dumps(rows, indent=1) + "\n")
+    print(markdown(rows))
+
+
+def measure(arguments: argparse.Namespace, overrides: list[str], device: str) -> list[dict]:
+    """One row a size: seconds of an iteration, of a forward and backward pass of the loss, and of the network."""
+    import torch
+
+    from fst import images, stylefile
+    from fst.methods import assemble, fast
+    from fst.methods.equivalence import centre
+    from fst.networks import build
+    from fst.paintings import painting
+
+    fast.keep_memory()
+    config = compose("train", ["experiments=johnson_table1", *overrides])
+    criterion = assemble.criterion(config, painting(config.style)).to(device)
+    network = stylefile.load(arguments.style)[0] if arguments.style else build("johnson")
+    network = network.eval().to(device, memory_format=torch.channels_last)
+    rows = []
+    for size in SIZES:
+        torch.manual_seed(0)
+        photo = torch.rand(1, 3, size, size)
+        if arguments.photo:
+            photo = images.to_tensor(centre(images.read(arguments.photo), size))
+        row = {"device": device, "size": size, **timed(criterion, network, photo.to(device), arguments.measured)}
+        rows.append(row)
+        print(row, flush=True)
+    return rows
+
+
+def timed(criterion, network, photo, count: int) -> dict:
+    """The medians at one size."""
+    import torch
+
+    from fst.methods import gatys_optimise as optimise
+
+    content = criterion.content_target(photo)
+    evaluate = optimise.evaluator(criterion, content)
+    loss = seconds(lambda: evaluate(photo), photo.device, PASSES)
+    image = torch.nn.Parameter(photo.clone())
+    objective = optimise.Objective(image, evaluate)
+    steps = optimise.minimise(objective, count + 1, history=10)
+    next(steps)
+    next(steps)  # the first iteration searches for its step length from nothing
+    before = objective.evaluations
+    iteration = seconds(lambda: next(steps), photo.device, count, warm=0)
+    evaluations = (objective.evaluations - before) / count
+    with torch.inference_mode():
+        forward = seconds(lambda: network(photo), photo.device, PASSES)
+    return {"iteration": iteration, "evaluations": evaluations, "loss": loss, "network": forward}
+
+
+def seconds(run, device, count: int, warm: int = 1) -> float:
+    """The median time of a call."""
+    import torch
+
+    times = []
+    for _ in range(count + warm):
+        start = time.perf_counter()
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[warm:])
+
+
+def markdown(rows: list[dict]) -> str:
+    """The paper's table, with what an iteration costs in passes of the loss."""
+    head = ["device", "size", *(f"{n} iterations" for n in COUNTS), "network", *(f"speed-up {n}" for n in COUNTS)]
+    lines = [[*head, "iteration / pass of the loss"], ["---"] * (len(head) + 1)]
+    for row in rows:
+        spent = [n * row["iteration"] for n in COUNTS]
+        cells = [row["device"], f"{row['size']}²", *(f"{s:.3g} s" for s in spent), f"{row['network']:.3g} s"]
+        cells += [f"{s / row['network']:.0f}×" for s in spent]
+        ratio = row["iteration"] / row["loss"]
+        lines.append([*cells, f"{ratio:.2f} ({row['evaluations']:.2f} evaluations)"])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()
