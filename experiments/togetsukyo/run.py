@@ -20,6 +20,7 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
 from fst import images  # noqa: E402
+from fst.errors import UserError, one_line_errors  # noqa: E402
 from fst.media.decode import Frame, VideoReader  # noqa: E402
 from fst.tracking.previews import side_by_side  # noqa: E402
 
@@ -34,15 +35,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/togetsukyo"))
     arguments = parser.parse_args()
     overrides = [source for source in arguments.sources if "=" in source]
-    for source in (Path(source) for source in arguments.sources if "=" not in source):
-        photo = source if images.is_image(source.name) else frame(source, arguments.frame, arguments.out)
-        study(photo, arguments.out, overrides)
+    with one_line_errors():
+        for source in (Path(source) for source in arguments.sources if "=" not in source):
+            photo = source if images.is_image(source.name) else frame(source, arguments.frame, arguments.out)
+            study(photo, arguments.out, overrides)
 
 
 def frame(film: Path, number: int, folder: Path) -> Path:
     """One frame of a film as a PNG."""
     frames = (item for item in VideoReader(str(film)) if isinstance(item, Frame))
-    found = next(itertools.islice(frames, number, None))
+    found = next(itertools.islice(frames, number, None), None)
+    if found is None:
+        raise UserError(f"{film} has fewer than {number + 1} frames: choose another with --frame")
     return images.write(folder / f"{film.stem}.png", found.pixels)
 
 
@@ -71,7 +75,8 @@ def train(run: Path, overrides: list[str]) -> None:
     """One run of train.py, unless its folder has a finished one."""
     if next(run.glob("*-gogh.png"), None) is None:
         command = [sys.executable, str(ROOT / "train.py"), "experiments=togetsukyo", f"hydra.run.dir={run}", *overrides]
-        subprocess.run(command, check=True)
+        if subprocess.run(command).returncode:
+            raise UserError(f"the run in {run} did not finish")
 
 
 def the_painting() -> np.ndarray:
