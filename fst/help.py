@@ -38,6 +38,7 @@ def training() -> str:
 
   python train.py style=gogh loss.style_weight=1e5          one run, tracked in W&B
   python train.py -m style=gogh,hokusai loss.style_weight=1e4,1e5      a sweep
+  python train.py method=gatys style=gogh content=PHOTO     no network: this one photo, by optimisation
   python train.py resume=last                               go on where the last run stopped""",
         ["style", "method", "network", "loss", "data", "trainer", "logger", "experiments"],
         """Settings worth knowing (all: python train.py --cfg job):
