@@ -69,6 +69,17 @@ def run_hydra(task: Callable[[DictConfig], Any], name: str, arguments: list[str]
         decorated(task if "--multirun" in options else alone)()
 
 
+def check_jobs(name: str, overrides: list[str], *, multirun: bool) -> None:
+    """Compose and check what is going to run.
+
+    Raises:
+        UserError: the first mistake.
+    """
+    for job in jobs(name, overrides) if multirun else [overrides]:
+        with mistakes(name):
+            check(_composed(name, job))
+
+
 def jobs(name: str, overrides: list[str]) -> list[list[str]]:
     """Overrides of as many jobs as it takes to see each value of a multirun once.
 
@@ -90,6 +101,7 @@ def jobs(name: str, overrides: list[str]) -> list[list[str]]:
     return [[found[min(index, len(found) - 1)] for found in values] for index in range(count)]
 
 
+@functools.cache
 def register() -> None:
     """Put the schemas, and the experiments' configs, where Hydra finds them."""
     store = ConfigStore.instance()
@@ -148,7 +160,7 @@ def _one_line(error: Exception, name: str) -> str:
 
 def near_keys(word: str, name: str) -> str:
     """The settings that resemble a mistyped one, by whole path or by last part."""
-    known = list(dict.fromkeys([*keys(_composed(name, [])), *groups.groups()]))
+    known = known_keys(name)
     last = word.rpartition(".")[2]
     same = [key for key in known if key.rpartition(".")[2] == last]
     if same:
@@ -159,6 +171,12 @@ def near_keys(word: str, name: str) -> str:
     if "." not in word and found:
         return near(by_last[found[0]], [by_last[found[0]]])
     return close if close.startswith(",") else f"; `python {name}.py --cfg job` lists the settings"
+
+
+@functools.cache
+def known_keys(name: str) -> list[str]:
+    """Every setting of the default config, and the groups."""
+    return list(dict.fromkeys([*keys(_composed(name, [])), *groups.groups()]))
 
 
 def keys(config: DictConfig, prefix: str = "") -> list[str]:
