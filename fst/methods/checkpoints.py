@@ -52,8 +52,10 @@ class Checkpoints(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.save(trainer, pl_module)
-        if trainer.is_global_zero and pl_module.logger is not None:
-            self.log_result(pl_module)
+        if trainer.is_global_zero:
+            self.write_result(pl_module)  # once more: the last validation comes after the last step's checkpoint
+            if pl_module.logger is not None:
+                self.log_result(pl_module)
 
     def save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write checkpoint and style file for the step the run is at, unless that was done."""

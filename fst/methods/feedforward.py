@@ -121,7 +121,9 @@ class FeedForwardStyleTransfer(pl.LightningModule):
     def style_info(self) -> StyleInfo:
         """What a style file written now says: the run's description and its losses so far."""
         measured = {
-            name: float(value) for name, value in self.trainer.callback_metrics.items() if name.startswith("val/")
+            name: float(value)
+            for name, value in self.trainer.callback_metrics.items()
+            if name.startswith("val/") and not name.endswith("_weighted")
         }
         training = {**self.info.training, "steps": self.global_step, **({"losses": measured} if measured else {})}
         return dataclasses.replace(self.info, training=training)
