@@ -50,7 +50,8 @@ def gatys(config: DictConfig, run_dir: Path) -> None:
     runs.prepare()
     pl.seed_everything(config.seed, verbose=False)
     inputs = problem(config)
-    # L-BFGS compares losses that differ by less than bf16 resolves, so bf16 is for those who ask.
+    # Near a minimum L-BFGS compares losses that differ by less than bf16 resolves, so bf16 is for those who ask:
+    # after 60 iterations at 96 pixels it was at 11.5 where fp32 was at 11.4, in 68 evaluations instead of 64.
     precision = "32-true" if config.trainer.precision == "auto" else config.trainer.precision
     criterion = assemble.criterion(config, inputs.paintings[0])
     iterations = min(config.method.iterations, config.trainer.max_steps)
