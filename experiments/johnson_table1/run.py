@@ -24,7 +24,6 @@ from fst.files import replacing  # noqa: E402
 
 SIZES = (256, 512, 1024)
 COUNTS = (100, 300, 500)
-PASSES = 5
 
 
 def main() -> None:
@@ -33,11 +32,14 @@ def main() -> None:
     parser.add_argument("--photo", type=Path, help="default: noise")
     parser.add_argument("--measured", type=int, default=10, help="iterations timed at each size")
     parser.add_argument("--device", help="cpu or cuda; default: both where there are both")
+    parser.add_argument("--busy", action="store_true", help="one thread, its CPU time: for a machine that others use")
     parser.add_argument("--out", type=Path, default=HERE / "results.json")
     arguments, overrides = parser.parse_known_args()
     with one_line_errors():
         import torch
 
+        if arguments.busy:
+            torch.set_num_threads(1)
         devices = [arguments.device] if arguments.device else ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
         rows = [row for device in devices for row in measure(arguments, overrides, device)]
     with replacing(arguments.out) as beside:
@@ -66,46 +68,51 @@ def measure(arguments: argparse.Namespace, overrides: list[str], device: str) ->
         photo = torch.rand(1, 3, size, size)
         if arguments.photo:
             photo = images.to_tensor(centre(images.read(arguments.photo), size))
-        row = {"device": device, "size": size, **timed(criterion, network, photo.to(device), arguments.measured)}
+        row = {"device": device, "size": size, "threads": torch.get_num_threads()}
+        clock = time.process_time if arguments.busy else time.perf_counter
+        row |= timed(criterion, network, photo.to(device), arguments.measured, clock)
         rows.append(row)
         print(row, flush=True)
     return rows
 
 
-def timed(criterion, network, photo, count: int) -> dict:
-    """The medians at one size."""
+def timed(criterion, network, photo, count: int, clock) -> dict:
+    """The medians at one size. The three are timed by turns, so that a busy machine slows all of them alike."""
     import torch
 
     from fst.methods import gatys_optimise as optimise
 
     content = criterion.content_target(photo)
     evaluate = optimise.evaluator(criterion, content)
-    loss = seconds(lambda: evaluate(photo), photo.device, PASSES)
-    image = torch.nn.Parameter(photo.clone())
-    objective = optimise.Objective(image, evaluate)
+    objective = optimise.Objective(torch.nn.Parameter(photo.clone()), evaluate)
     steps = optimise.minimise(objective, count + 1, history=10)
     next(steps)
     next(steps)  # the first iteration searches for its step length from nothing
+
+    @torch.inference_mode()
+    def paint() -> None:
+        network(photo)
+
+    paint()
     before = objective.evaluations
-    iteration = seconds(lambda: next(steps), photo.device, count, warm=0)
+    runs = {"iteration": lambda: next(steps), "loss": lambda: evaluate(photo), "network": paint}
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(count):
+        for name, run in runs.items():
+            times[name].append(seconds(run, photo.device, clock))
     evaluations = (objective.evaluations - before) / count
-    with torch.inference_mode():
-        forward = seconds(lambda: network(photo), photo.device, PASSES)
-    return {"iteration": iteration, "evaluations": evaluations, "loss": loss, "network": forward}
+    return {"evaluations": evaluations, **{name: statistics.median(found) for name, found in times.items()}}
 
 
-def seconds(run, device, count: int, warm: int = 1) -> float:
-    """The median time of a call."""
+def seconds(run, device, clock) -> float:
+    """The time of one call."""
     import torch
 
-    times = []
-    for _ in range(count + warm):
-        start = time.perf_counter()
-        run()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[warm:])
+    start = clock()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return clock() - start
 
 
 def markdown(rows: list[dict]) -> str:

@@ -24,7 +24,7 @@ from fst.errors import UserError, one_line_errors  # noqa: E402
 from fst.media.decode import Frame, VideoReader  # noqa: E402
 from fst.tracking.previews import side_by_side  # noqa: E402
 
-SHOWN = [0, 1, 5, 10, 20, 50, 100]
+SHOWN = [0, 1, 3, 10, 20, 40, 60]
 NOISE = ["method.init=noise", "method.coarsest=null"]
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("sources", nargs="+", help="photos, and films of which one frame is taken")
     parser.add_argument("--frame", type=int, default=100, help="number of the frame, from 0")
     parser.add_argument("--out", type=Path, default=Path("runs/togetsukyo"))
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     overrides = [source for source in arguments.sources if "=" in source]
     with one_line_errors():
         for source in (Path(source) for source in arguments.sources if "=" not in source):
@@ -68,7 +68,7 @@ def study(photo: Path, folder: Path, overrides: list[str]) -> None:
     second = [images.read(runs[job] / picture) for job in ("style", "transfer", "best")]
     figure(HERE / f"{name}.jpg", [first, [the_painting(), *second]])
     strips = sorted((runs["transfer"] / "animation").glob("*.png"))
-    figure(HERE / f"{name}_animation.jpg", [[images.read(path) for path in strips]])
+    figure(HERE / f"{name}_animation.jpg", [[images.read(path) for path in strips]], height=170)
 
 
 def train(run: Path, overrides: list[str]) -> None:
