@@ -153,9 +153,7 @@ def _check_data(config: DictConfig) -> None:
         _at_least("data.workers", data.workers, 0)
     if len(data.scale) != 2 or not 1 <= data.scale[0] <= data.scale[1] < math.inf:
         raise UserError("data.scale is a range of short sides in crops, as [1.0, 1.5]: least first, at least 1")
-    jitter = config.method.get("edge_jitter", 0)
-    _at_least("method.edge_jitter", jitter, 0)
-    _check_size("data.size less method.edge_jitter" if jitter else "data.size", data.size - jitter, config.loss)
+    _check_size("data.size", data.size, config.loss)
 
 
 def _check_size(key: str, size: int, loss: DictConfig) -> None:

@@ -99,7 +99,6 @@ class FeedForwardConfig:
     name: str = "feedforward"
     learning_rate: float = 1e-3
     schedule: str = "constant"  # constant, cosine or onecycle
-    edge_jitter: int = 16  # pixels: the loss sees a window so much smaller than the crop, somewhere in it
     gradient_clip: float | None = None
 
 

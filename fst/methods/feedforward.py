@@ -58,11 +58,9 @@ class FeedForwardStyleTransfer(pl.LightningModule):
     def forward(self, photos: Tensor) -> Tensor:
         return self.network(photos)
 
-    def objective(self, photos: Tensor, window: tuple[Tensor, Tensor] | None = None) -> LossTerms:
-        """The loss terms of a batch of photos, painted by the network as it is; of a window's rows and columns only."""
+    def objective(self, photos: Tensor) -> LossTerms:
+        """The loss terms of a batch of photos, painted by the network as it is."""
         painted = self.network(photos)
-        if window is not None:
-            painted, photos = (image[:, :, window[0]][:, :, :, window[1]] for image in (painted, photos))
         return self.criterion(painted, self.criterion.content_target(photos))
 
     def compile_objective(self) -> None:
@@ -70,7 +68,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         self._objective = torch.compile(self.objective)
 
     def training_step(self, photos: Tensor, index: int) -> Tensor:
-        terms = self._objective(photos, self._window(*photos.shape[-2:]))
+        terms = self._objective(photos)
         if self.style_warmup_steps:
             factor = min(1.0, (self.global_step + 1) / self.style_warmup_steps)
             terms = dataclasses.replace(terms, style_weight=terms.style_weight * factor)
@@ -139,18 +137,6 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         ]
         self.network.train(training)
         return painted
-
-    def _window(self, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """The rows and columns that the loss sees at this step: all but `edge_jitter`, from a random place on.
-
-        A loss network pads with zeros, and what it sees at an image's edge is unlike any painting: a network trained
-        on whole crops learns to grey its edges. It cannot where the edge of the loss is never in the same place.
-        """
-        jitter = self.config.edge_jitter
-        generator = torch.Generator().manual_seed(self.global_step)  # of the step alone: the same after a resume
-        top, left = torch.randint(jitter + 1, (2,), generator=generator).tolist()
-        rows, columns = (torch.arange(size - jitter, device=self.device) for size in (height, width))
-        return rows + top, columns + left
 
     def _style_of_untouched(self, photo: Tensor) -> float:
         """The style loss of the photo itself: what a network that changes nothing would have."""
