@@ -159,6 +159,7 @@ def test_a_recording_lasts_as_long_as_what_it_shows(tmp_path):
             recorder.write(np.full((48, 64, 3), 90, np.uint8))
             time.sleep(pause)
         recorder.write(np.full((60, 80, 3), 90, np.uint8))
+        time.sleep(0.3)  # the last frame stays to the end
     frames = frames_of(recorder.path)
     assert abs(len(frames) / 20 - recorder.seconds) <= 0.1
     assert frames[-1].shape == (48, 64, 3)
@@ -340,6 +341,14 @@ def test_a_picture_is_saved_without_letters(booth, tmp_path, capsys):
     assert len(saved) == 2 and f"Saved {saved[0].name}" in capsys.readouterr().out
     pixels = cv2.imread(str(saved[0]))[..., ::-1]
     assert np.array_equal(pixels, 255 - quadrants())
+
+
+def test_a_small_picture_is_enlarged_for_its_letters(booth, tmp_path):
+    small = quadrants(72, 96)
+    assert booth.paint(small).shape == (288, 384, 3)
+    booth.do("save")
+    (saved,) = tmp_path.glob("*.png")
+    assert cv2.imread(str(saved)).shape == small.shape
 
 
 def test_a_recording_is_begun_and_ended_by_a_key(booth, tmp_path, capsys):

@@ -59,7 +59,7 @@ class Tab:
         self.number += 1
         await self.channel.send_json({"id": self.number, "method": method, "params": parameters})
         while True:
-            answer = await self.channel.receive_json(timeout=20)
+            answer = await self.channel.receive_json(timeout=60)
             if answer.get("id") == self.number:
                 assert "error" not in answer, answer
                 return answer["result"]
@@ -70,7 +70,7 @@ class Tab:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def until(self, code: str, seconds: float = 20) -> None:
+    async def until(self, code: str, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while not await self.js(code):
             assert time.monotonic() < end, (code, await self.js("document.body.innerText"), self.events[-3:])
@@ -81,7 +81,7 @@ class Tab:
         address = await self.js("document.getElementById('painted').toDataURL('image/png')")
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))).convert("RGB"))
 
-    async def sees(self, colors: list, seconds: float = 20) -> bool:
+    async def sees(self, colors: list, seconds: float = 60) -> bool:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if near(centres(await self.canvas()), colors):
@@ -129,7 +129,7 @@ async def browser(folder: Path):
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         told = profile / "DevToolsActivePort"
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while not (told.exists() and len(told.read_text().split()) == 2):
             assert process.poll() is None and time.monotonic() < end, "Chromium does not start"
             await asyncio.sleep(0.05)
@@ -211,6 +211,7 @@ def test_a_device_of_the_server_is_shown_in_the_page(tmp_path):
         app = page.application(config, Palette(["invert"], live_fakes.Fake), camera)
         async with TestServer(app) as server, browser(tmp_path) as tab:
             await tab.do("Page.navigate", url=str(server.make_url("/")))
+            await tab.until("!!document.getElementById('painted')")
             assert await tab.sees(inverse(COLORS))
             await tab.press("b")
             await tab.until("el('painted').width == 640")

@@ -95,7 +95,7 @@ class Program:
         self.screen = screen
         self.said = folder / "said.txt"
 
-    def sees(self, colors: list, area: tuple[slice, slice] = np.s_[:240, :320], seconds: float = 20) -> bool:
+    def sees(self, colors: list, area: tuple[slice, slice] = np.s_[:240, :320], seconds: float = 60) -> bool:
         """Whether the window shows four quadrants of these colours, soon."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -113,13 +113,13 @@ class Program:
 
     def says(self, words: str) -> bool:
         """Whether the program prints these words, soon."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + 30
         while words not in self.said.read_text() and time.monotonic() < until:
             time.sleep(0.05)
         return words in self.said.read_text()
 
     def ends(self) -> str:
-        assert self.process.wait(10) == 0, self.said.read_text()
+        assert self.process.wait(30) == 0, self.said.read_text()
         return self.said.read_text()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 HELP_SECONDS = 8.0
 NOTICE_SECONDS = 4.0
+READABLE = 240  # pixels of height that the help fits in
 
 
 class Booth:
@@ -66,6 +68,10 @@ class Booth:
         if self._recorder is not None:
             self._recorder.write(self._picture)
         self._clock.tick()
+        # Letters need pixels: a small picture is enlarged for them, and the window with it.
+        scale = math.ceil(READABLE / painted.shape[0])
+        if scale > 1:
+            return self._lettered(cv2.resize(self._picture, None, fx=scale, fy=scale))
         return self._lettered(self._picture.copy())
 
     def do(self, word: str) -> None:

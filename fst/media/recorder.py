@@ -35,6 +35,7 @@ class Recorder:
         self._shape = shape
         self._rate = rate
         self._written = 0
+        self._last: np.ndarray | None = None
         self._writer = VideoWriter(
             path, width=shape[1], height=shape[0], rate=rate, codec=config.codec, quality=config.quality
         )
@@ -53,9 +54,12 @@ class Recorder:
         for _ in range(due - self._written):
             self._writer.write(resize(frame, self._shape))
         self._written = max(self._written, due)
+        self._last = frame
 
     def close(self) -> None:
-        """Complete the file."""
+        """Complete the file: its last frame stays until now."""
+        if self._last is not None:
+            self.write(self._last)
         self._end = time.monotonic()
         self._writer.__exit__(None, None, None)
 

@@ -41,7 +41,7 @@ def has_display() -> bool:
         return False
     probe = [sys.executable, "-c", "import cv2; cv2.namedWindow('fst')"]
     try:
-        return subprocess.run(probe, capture_output=True, timeout=20).returncode == 0
+        return subprocess.run(probe, capture_output=True, timeout=30).returncode == 0
     except subprocess.TimeoutExpired:
         return False
 
