@@ -40,7 +40,7 @@ def inverse(colors: list) -> list:
     return [tuple(255 - value for value in color) for color in colors]
 
 
-def film(path: Path, frames: int = 40, rate: float = 20) -> Path:
+def film(path: Path, frames: int = 80, rate: float = 20) -> Path:
     """The quadrants with a white square that moves along the top and a grey level, 3 a frame, at the bottom left."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, (SIZE[1], SIZE[0]))
     for number in range(frames):

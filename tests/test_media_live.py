@@ -1,6 +1,7 @@
 """Live painting without a display: camera, styles, keys, recording, and which of window, page and file is chosen."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -49,19 +50,19 @@ def test_a_film_plays_at_its_own_rate_and_what_nobody_took_is_lost(film):
         _, frame = camera.newest()
         passed = number_of(frame) - first
         assert near(centres(frame), COLORS)
-        assert abs(passed - 20 * (time.monotonic() - started)) <= 4  # 20 frames a second; a queue would give frame 1
+        # 20 frames a second, no faster; a queue would give the second frame, however long one waited.
+        assert 6 <= passed <= 20 * (time.monotonic() - started) + 2
         assert camera.rate == pytest.approx(20)
 
 
 def test_a_frame_is_handed_out_once(film):
     with webcam.Camera(WebcamConfig(device=film)) as camera:
         seen, numbers = 0, []
-        until = time.monotonic() + 0.6
-        while time.monotonic() < until:
+        while len(numbers) < 8:
             if found := camera.newest(seen, timeout=0.01):
                 seen, frame = found
                 numbers.append(number_of(frame))
-        assert len(numbers) == len(set(numbers)) >= 6
+        assert len(set(numbers)) == 8
 
 
 def test_a_film_starts_again_at_its_end(tmp_path):
@@ -148,6 +149,10 @@ def test_a_file_that_is_no_film_is_one_line(tmp_path):
 # Recording
 
 
+def seconds_said(text: str) -> float:
+    return float(re.search(r"Recorded .*, ([\d.]+) s", text).group(1))
+
+
 def frames_of(path: Path) -> list[np.ndarray]:
     with av.open(str(path)) as file:
         return [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
@@ -187,7 +192,7 @@ def test_a_recording_without_a_window_ends_cleanly(tmp_path, film, ending):
         said = process.stderr.read()
     assert process.returncode == 0 and "Recorded out.mp4" in said and "Traceback" not in said
     frames = frames_of(tmp_path / "out.mp4")
-    assert 15 <= len(frames) <= 50
+    assert abs(len(frames) / 20 - seconds_said(said)) <= 0.15
     assert near(centres(frames[5]), inverse(MIRRORED))  # mirrored by default
     assert not np.array_equal(frames[5], frames[-1])  # it moves
 
@@ -274,7 +279,7 @@ def painted(booth: Booth) -> list:
 
 def until(booth: Booth, colors: list) -> bool:
     """Frames go on while a style loads."""
-    for _ in range(100):
+    for _ in range(1000):
         if near(painted(booth), colors, 1):
             return True
         time.sleep(0.01)
@@ -362,9 +367,10 @@ def test_a_recording_is_begun_and_ended_by_a_key(booth, tmp_path, capsys):
     booth.paint(quadrants())
     booth.do("record")
     (path,) = tmp_path.glob("*.mp4")
-    assert f"Recorded {path.name}" in capsys.readouterr().out
+    said = capsys.readouterr().out
     frames = frames_of(path)
-    assert {frame.shape for frame in frames} == {(240, 640, 3)} and 5 <= len(frames) <= 12
+    assert f"Recorded {path.name}" in said and abs(len(frames) / 20 - seconds_said(said)) <= 0.15
+    assert {frame.shape for frame in frames} == {(240, 640, 3)}
     assert near(centres(frames[0][:, 320:]), inverse(COLORS))
 
 

@@ -176,7 +176,7 @@ def test_the_viewers_camera_comes_back_painted(address, tmp_path):
             await tab.until("/does not answer/.test(el('notice').textContent)")
 
     asyncio.run(check())
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
 
 
 async def side_by_side(tab: Tab) -> None:
@@ -218,8 +218,8 @@ def test_a_device_of_the_server_is_shown_in_the_page(tmp_path):
             shown = await tab.canvas()
             assert near(centres(shown[:, :320]), COLORS) and near(centres(shown[:, 320:]), inverse(COLORS))
             first = await tab.canvas()
-            await asyncio.sleep(0.3)
-            assert not np.array_equal(first, await tab.canvas())  # it moves
+            while np.array_equal(first, await tab.canvas()):  # it moves, or the test's time runs out
+                await asyncio.sleep(0.05)
 
     with Camera(WebcamConfig(device=str(live_fakes.film(tmp_path / "film.avi")))) as camera:
         asyncio.run(check(camera))

@@ -6,7 +6,6 @@ import io
 import re
 import socket
 import threading
-import time
 
 import cv2
 import live_fakes
@@ -209,33 +208,29 @@ def test_a_frame_that_cannot_be_painted_is_told():
 
 
 def test_at_most_two_frames_under_way_and_viewers_share_the_machine():
-    async def greedy(one: Viewer, until: float) -> int:
+    async def greedy(one: Viewer, other: asyncio.Task) -> int:
         """Keeps five frames under way; how many were painted."""
         painted = 0
         for number in range(5):
             await one.send(number, jpeg(quadrants()))
-        while time.monotonic() < until:
+        while not other.done():
             message = await one.channel.receive(timeout=10)
             painted += message.type == WSMsgType.BINARY
             await one.send(1, jpeg(quadrants()))
             await asyncio.sleep(0.002)
         return painted
 
-    async def modest(one: Viewer, until: float) -> int:
-        painted = 0
-        for number in range(2):
+    async def modest(one: Viewer) -> None:
+        """Keeps two under way, until twenty were painted."""
+        for number in range(20):
             await one.send(number, jpeg(quadrants()))
-        while time.monotonic() < until:
-            await one.frame()
-            painted += 1
-            await one.send(1, jpeg(quadrants()))
-        return painted
+            if number:
+                await one.frame()
 
     async def check():
         async with site(lambda name: Fake(name, 0.02)) as client, viewer(client) as one, viewer(client) as other:
-            until = time.monotonic() + 1.5
-            more, less = await asyncio.gather(greedy(one, until), modest(other, until))
-            assert less >= 5 and 0.5 <= more / less <= 2
+            twenty = asyncio.ensure_future(modest(other))
+            assert 10 <= await greedy(one, twenty) <= 40
 
     asyncio.run(check())
 

@@ -111,6 +111,16 @@ class Program:
     def press(self, key: str) -> None:
         self.screen.tool("windowfocus", str(self.window()), "key", key)
 
+    def shows_the_dot(self) -> bool:
+        """Whether the recording's red dot appears at the top right, soon."""
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            area = self.screen.pixels()[4:24, 240:320].astype(int)
+            if ((area[..., 0] > 200) & (area[..., 1:].max(-1) < 60)).sum() > 10:
+                return True
+            time.sleep(0.05)
+        return False
+
     def says(self, words: str) -> bool:
         """Whether the program prints these words, soon."""
         until = time.monotonic() + 30
@@ -154,11 +164,12 @@ def test_keys_change_what_the_window_shows(program, screen, tmp_path):
     while not program.sees(COLORS, seconds=0.15):  # HighGUI forgets a key when the next one comes in the same frame
         program.press("minus")
         presses += 1
-    assert 10 <= presses <= 40
+    assert presses >= 10
     program.press("s")
     assert program.says("Saved")
     program.press("r")
-    time.sleep(1)
+    assert program.shows_the_dot()
+    time.sleep(0.5)
     if SHOTS:
         cv2.imwrite(f"{SHOTS}/recording.png", screen.pixels()[:500, :700, ::-1])
     program.press("q")  # ends the recording too
@@ -166,7 +177,7 @@ def test_keys_change_what_the_window_shows(program, screen, tmp_path):
     (picture,), (film,) = tmp_path.glob("invert-*.png"), tmp_path.glob("invert-*.mp4")
     assert f"Saved {picture.name}" in said and f"Recorded {film.name}" in said
     assert near(centres(cv2.imread(str(picture))[..., ::-1]), COLORS)
-    assert 5 <= cv2.VideoCapture(str(film)).get(cv2.CAP_PROP_FRAME_COUNT) <= 60
+    assert cv2.VideoCapture(str(film)).get(cv2.CAP_PROP_FRAME_COUNT) >= 8
 
 
 def test_escape_ends(program):

@@ -58,9 +58,9 @@ class Recorder:
 
     def close(self) -> None:
         """Complete the file: its last frame stays until now."""
+        self._end = time.monotonic()
         if self._last is not None:
             self.write(self._last)
-        self._end = time.monotonic()
         self._writer.__exit__(None, None, None)
 
     def __enter__(self) -> Recorder:
