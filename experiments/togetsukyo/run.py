@@ -87,7 +87,7 @@ def the_painting() -> np.ndarray:
     return painting(compose("train", ["style=gogh", "style.size=384"]).style)
 
 
-def figure(path: Path, rows: list[list[np.ndarray]], height: int = 220) -> None:
+def figure(path: Path, rows: list[list[np.ndarray]], height: int = 200) -> None:
     """Pictures of equal height in rows, as a JPEG."""
     lines = []
     for row in rows:
