@@ -8,7 +8,7 @@ from fst.networks.blocks import AnySize, centred, normalisation
 
 
 class ValidResidualBlock(nn.Module):
-    """Two 3×3 convolutions without padding; the identity is cropped by 2 pixels a side to match (supplement, fig. 1)."""
+    """Two 3×3 convolutions without padding; the identity is cropped 2 pixels a side to match (supplement, fig. 1)."""
 
     def __init__(self, channels: int, norm: str) -> None:
         super().__init__()
