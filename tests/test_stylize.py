@@ -43,9 +43,18 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 def by_hand(style: Path, frame: np.ndarray) -> np.ndarray:
     network, _ = stylefile.load(style)
+    m = look.MARGIN
+    mirrored = frame[:, [_mirrored(x, frame.shape[1]) for x in range(-m, frame.shape[1] + m)]]
+    mirrored = mirrored[[_mirrored(y, frame.shape[0]) for y in range(-m, frame.shape[0] + m)]]
     with torch.inference_mode():
-        painted = network(torch.tensor(frame / 255.0, dtype=torch.float32).permute(2, 0, 1)[None])[0]
+        painted = network(torch.tensor(mirrored / 255.0, dtype=torch.float32).permute(2, 0, 1)[None])[0, :, m:-m, m:-m]
     return (painted.clamp(0, 1) * 255).round().permute(1, 2, 0).numpy().astype(np.uint8)
+
+
+def _mirrored(index: int, length: int) -> int:
+    """Where an index outside 0..length-1 falls when the row is mirrored at its end pixels again and again."""
+    period = max(1, 2 * (length - 1))
+    return min(index % period, period - index % period) if length > 1 else 0
 
 
 @pytest.mark.parametrize("size", [(64, 64), (65, 47), (3, 70), (1, 1), (17, 16)])
@@ -116,7 +125,7 @@ def test_size_is_the_networks_long_edge_and_the_result_has_the_sources(style, si
     paint = stylizer._backend.paint
     stylizer._backend.paint = lambda frame: seen.append(frame.shape) or paint(frame)
     assert stylizer(picture(60, 120)).shape == (60, 120, 3)
-    assert seen == [(size // 2, size, 3)]
+    assert seen == [(size // 2 + 2 * look.MARGIN, size + 2 * look.MARGIN, 3)]
 
 
 @pytest.mark.parametrize(

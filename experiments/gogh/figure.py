@@ -21,7 +21,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
-ROW_HEIGHT = 300  # pixels of a photo in the figure
+WIDTH = 480  # pixels of a photo in the figure
 
 
 def main(run: Path, photos: list[Path]) -> None:
@@ -65,21 +65,20 @@ def plot(rows: list[dict], path: Path) -> None:
 
 
 def paint(style: Path, photos: list[Path], path: Path) -> None:
-    """photo | painted, one photo a row, at a common height; the photos are painted at their own size."""
+    """photo | painted, one photo a row, at a common width; the photos are painted at their own size."""
     stylizer = Stylizer.load(style)
     rows = []
     for photo in photos:
         pixels = images.read(photo)
         rows.append(side_by_side([_shrunk(pixels), _shrunk(stylizer(pixels))]))
-    width = max(row.shape[1] for row in rows)
-    padded = [np.pad(row, ((0, 8), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
-    images.write(path, np.concatenate(padded), quality=88)
+    spaced = [np.pad(row, ((0, 8), (0, 0), (0, 0)), constant_values=255) for row in rows]
+    images.write(path, np.concatenate(spaced), quality=85)
     print(f"style {stylefile.read_info(style).name}, {stylefile.read_info(style).training['steps']} steps")
 
 
 def _shrunk(pixels: np.ndarray) -> np.ndarray:
     height, width = pixels.shape[:2]
-    return images.resize(pixels, (ROW_HEIGHT, round(width * ROW_HEIGHT / height)))
+    return images.resize(pixels, (round(height * WIDTH / width), WIDTH))
 
 
 if __name__ == "__main__":

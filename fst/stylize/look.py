@@ -9,6 +9,7 @@ from fst import images
 from fst.errors import UserError, near
 
 COLORS = ("style", "content")
+MARGIN = 16  # pixels mirrored around a frame and cut off again: a network's strokes are paler at the edge it sees
 
 
 def check(size: int | None, strength: float, colors: str) -> None:
@@ -21,18 +22,22 @@ def check(size: int | None, strength: float, colors: str) -> None:
         raise UserError(f"unknown colors '{colors}'{near(colors, list(COLORS))}")
 
 
-def working(frame: np.ndarray, size: int | None) -> np.ndarray:
-    """The frame as the network sees it: its long edge at `size` pixels, so that strokes are as large in any photo."""
-    if size is None:
-        return frame
-    height, width = images.fit_long_edge(*frame.shape[:2], size)
-    smaller = height < frame.shape[0]
-    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+def working(frame: np.ndarray, size: int | None, margin: int = 0) -> np.ndarray:
+    """The frame as the network sees it: its long edge at `size` pixels, so that strokes are as large in any photo.
+
+    With a margin, so many mirrored pixels are around it; `finish` cuts them off.
+    """
+    if size is not None:
+        height, width = images.fit_long_edge(*frame.shape[:2], size)
+        smaller = height < frame.shape[0]
+        frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+    return cv2.copyMakeBorder(frame, *(margin,) * 4, cv2.BORDER_REFLECT_101) if margin else frame
 
 
-def finish(source: np.ndarray, painted: np.ndarray, strength: float, colors: str) -> np.ndarray:
+def finish(source: np.ndarray, painted: np.ndarray, strength: float, colors: str, margin: int = 0) -> np.ndarray:
     """The painted frame at the source's size, with the colours and the strength asked for; uint8 (H, W, 3)."""
     height, width = source.shape[:2]
+    painted = painted[margin : painted.shape[0] - margin, margin : painted.shape[1] - margin]
     if painted.shape != source.shape:
         smaller = height < painted.shape[0]
         painted = cv2.resize(painted, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
@@ -40,7 +45,7 @@ def finish(source: np.ndarray, painted: np.ndarray, strength: float, colors: str
         painted = _with_luminance(source, painted)
     if strength < 1:
         painted = cv2.addWeighted(painted, strength, source, 1 - strength, 0)
-    return painted
+    return np.ascontiguousarray(painted)
 
 
 def _with_luminance(source: np.ndarray, painted: np.ndarray) -> np.ndarray:

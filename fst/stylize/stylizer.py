@@ -39,6 +39,7 @@ class Stylizer:
         strength: float = 1.0,
         colors: str = "style",
         tile: int | str | None = None,
+        margin: int = look.MARGIN,
     ) -> None:
         look.check(size, strength, colors)
         self.name = style.name
@@ -48,6 +49,7 @@ class Stylizer:
         self.strength = strength
         self.colors = colors
         self._tile = tiles.pixels(tile)
+        self._margin = margin
         self._style = style
         self._backend = backend
         self._tiled: tiles.TiledPainter | None = None
@@ -77,7 +79,7 @@ class Stylizer:
             colors: "style", or "content" for the source's own colours.
             tile: frames are painted in pieces of about this many pixels squared, for bounded memory; "auto": only
                 large ones are; None: none is.
-            live: one frame at a time, as soon as possible; never in pieces.
+            live: one frame at a time, as soon as possible: never in pieces, without the margin that evens edges.
 
         Raises:
             UserError: an unknown style, a damaged file, a value out of range, a backend that is not installed.
@@ -86,7 +88,8 @@ class Stylizer:
         tile = tiles.pixels(None if live else tile)
         found = styles.find(style, network)
         ready = backends.load(backend, found, live=live)
-        return cls(found, ready, size=size, strength=strength, colors=colors, tile=tile)
+        margin = 0 if live else look.MARGIN
+        return cls(found, ready, size=size, strength=strength, colors=colors, tile=tile, margin=margin)
 
     def __call__(self, image: np.ndarray | Image.Image) -> np.ndarray | Image.Image:
         """Paint one image.
@@ -97,9 +100,9 @@ class Stylizer:
         if isinstance(image, Image.Image):
             return Image.fromarray(self(np.asarray(image.convert("RGB"))))
         _check_frame(image)
-        frame = look.working(image, self.size)
+        frame = look.working(image, self.size, self._margin)
         painter = self._tile_painter() if tiles.wanted(frame, self._tile, self.info.network) else self._backend
-        return look.finish(image, painter.paint(frame), self.strength, self.colors)
+        return look.finish(image, painter.paint(frame), self.strength, self.colors, self._margin)
 
     def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Paint frames in order, faster than one call each where the backend keeps several in flight."""
@@ -117,10 +120,10 @@ class Stylizer:
             for frame in frames:
                 _check_frame(frame)
                 sources.append(frame)
-                yield look.working(frame, self.size)
+                yield look.working(frame, self.size, self._margin)
 
         for painted in self._backend.stream(working()):
-            yield look.finish(sources.popleft(), painted, self.strength, self.colors)
+            yield look.finish(sources.popleft(), painted, self.strength, self.colors, self._margin)
 
     def _tile_painter(self) -> tiles.TiledPainter:
         if self._tiled is None:

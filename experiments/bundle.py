@@ -1,0 +1,35 @@
+"""Put a run's style among the bundled ones, in 16 bits: python experiments/bundle.py RUN_DIR NAME
+
+The painted pictures differ from the 32-bit style's by the figure that is printed.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from fst import stylefile
+from fst.errors import UserError, one_line_errors
+
+MOST_BYTES = 4_000_000
+
+
+def main(run: Path, name: str) -> None:
+    """Write fst/styles/NAME.safetensors and say how large and how exact it is."""
+    network, info = stylefile.load(run / "style.safetensors")
+    target = stylefile.save(stylefile.BUNDLED / f"{name}.safetensors", network, info, half=True)
+    size = target.stat().st_size
+    if size > MOST_BYTES:
+        target.unlink()
+        raise UserError(f"{name} takes {size / 1e6:.1f} MB; a bundled style may take {MOST_BYTES / 1e6:.0f}")
+    photo = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        difference = (stylefile.load(target)[0](photo) - network(photo)).abs().max().item() * 255
+    print(f"{target}: {size / 1e3:.0f} kB, at most {difference:.2f} of 255 levels from the 32-bit style on noise")
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        if len(sys.argv) != 3:
+            raise UserError("usage: python experiments/bundle.py RUN_DIR NAME")
+        main(Path(sys.argv[1]), sys.argv[2])
