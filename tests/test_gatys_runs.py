@@ -98,7 +98,8 @@ def test_a_run_leaves_picture_metrics_previews_and_films(pictures, tiny_vgg, tmp
     assert frames[0].shape == (48, 32, 3)
     last = np.array(Image.open(run / "previews/step-000008/photo.png")).astype(float)
     lumas = [np.abs((frame - last).mean(2)).mean() for frame in (frames[0], frames[-1])]  # colours are subsampled
-    assert lumas[1] < 0.3 * lumas[0]
+    assert lumas[1] < 0.6 * lumas[0]  # noise is what video codecs keep worst
+    assert np.array_equal(np.array(Image.open(run / "animation/000008.png")), last)
     for kind in ("gif", "webp"):
         with Image.open(run / f"animation.{kind}") as film:
             assert (film.size, film.n_frames) == ((32, 48), 9)
