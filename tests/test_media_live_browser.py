@@ -70,7 +70,7 @@ class Tab:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def until(self, code: str, seconds: float = 60) -> None:
+    async def until(self, code: str, seconds: float = 120) -> None:
         end = time.monotonic() + seconds
         while not await self.js(code):
             assert time.monotonic() < end, (code, await self.js("document.body.innerText"), self.events[-3:])
@@ -81,7 +81,7 @@ class Tab:
         address = await self.js("document.getElementById('painted').toDataURL('image/png')")
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))).convert("RGB"))
 
-    async def sees(self, colors: list, seconds: float = 60) -> bool:
+    async def sees(self, colors: list, seconds: float = 120) -> bool:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if near(centres(await self.canvas()), colors):

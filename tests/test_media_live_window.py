@@ -95,7 +95,7 @@ class Program:
         self.screen = screen
         self.said = folder / "said.txt"
 
-    def sees(self, colors: list, area: tuple[slice, slice] = np.s_[:240, :320], seconds: float = 60) -> bool:
+    def sees(self, colors: list, area: tuple[slice, slice] = np.s_[:240, :320], seconds: float = 120) -> bool:
         """Whether the window shows four quadrants of these colours, soon."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
