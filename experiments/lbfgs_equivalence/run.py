@@ -62,7 +62,7 @@ def study(arguments: argparse.Namespace) -> None:
         results.append(made)
         print(f"  as good as {made.summary()} iterations of L-BFGS, median and range over {len(photos)} photos")
     table = {
-        result.style: [{"photo": m.photo, "network": m.network, "losses": m.losses} for m in result.matches]
+        Path(result.style).name: [{"photo": m.photo, "network": m.network, "losses": m.losses} for m in result.matches]
         for result in results
     }
     with replacing(arguments.out / "results.json") as beside:
