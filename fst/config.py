@@ -49,12 +49,7 @@ def run_hydra(task: Callable[[DictConfig], Any], name: str, arguments: list[str]
     overrides = [*earlier_overrides(arguments), *given]
     register()
     if options in ([], ["--multirun"]):
-        for job in jobs(name, overrides) if options else [overrides]:
-            with mistakes(name):
-                config = _composed(name, job)
-                check(config)
-            if options and config.trainer.strategy != "auto":
-                raise UserError("a multirun's jobs share one process, which ddp would multiply: run them one by one")
+        check_jobs(name, overrides, multirun=bool(options))
     typed, sys.argv = sys.argv, [sys.argv[0], *options, *overrides]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as exceptions instead of being printed by Hydra
 
@@ -77,7 +72,10 @@ def check_jobs(name: str, overrides: list[str], *, multirun: bool) -> None:
     """
     for job in jobs(name, overrides) if multirun else [overrides]:
         with mistakes(name):
-            check(_composed(name, job))
+            config = _composed(name, job)
+            check(config)
+        if multirun and config.trainer.strategy != "auto":
+            raise UserError("a multirun's jobs share one process, which ddp would multiply: run them one by one")
 
 
 def jobs(name: str, overrides: list[str]) -> list[list[str]]:

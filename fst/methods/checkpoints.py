@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 
 from fst import stylefile
 from fst.errors import UserError
+from fst.resume import CHECKPOINT
 from fst.tracking import log_style_file
 
 
@@ -25,7 +26,7 @@ class Checkpoints(pl.Callback):
     """
 
     def __init__(self, run_dir: Path, every: int) -> None:
-        self.path = run_dir / "checkpoints" / "last.ckpt"
+        self.path = run_dir / CHECKPOINT
         self.style_path = run_dir / "style.safetensors"
         self.every = every
         self.stopped: signal.Signals | None = None

@@ -111,7 +111,7 @@ class Stylizer:
         if first is None:
             return
         frames = itertools.chain([first], frames)
-        if tiles.wanted(look.working(first, self.size), self._tile, self.info.network):
+        if tiles.wanted(look.working(first, self.size, self._margin), self._tile, self.info.network):
             yield from map(self, frames)
             return
         sources: deque[np.ndarray] = deque()
