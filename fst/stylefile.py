@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 KEY = "fst"  # the one entry of the safetensors header's metadata: a JSON object
+CHECKPOINT_INFO = "fst_style"  # where a Lightning checkpoint of fst keeps its StyleInfo
+NETWORK_PREFIX = "network."  # of the transform network's weights in a checkpoint's state_dict
 BUNDLED = Path(__file__).parent / "styles"
 
 

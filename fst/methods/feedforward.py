@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fst.errors import UserError
 from fst.losses.perceptual import LossTerms, PerceptualLoss
 from fst.schema import FeedForwardConfig
-from fst.stylefile import StyleInfo
+from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
 from fst.tracking import Preview, log_table
 
 USUAL_CAUSES = (
@@ -109,8 +109,8 @@ class FeedForwardStyleTransfer(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         weights = checkpoint["state_dict"]
-        checkpoint["state_dict"] = {name: value for name, value in weights.items() if name.startswith("network.")}
-        checkpoint["fst_style"] = dataclasses.asdict(self.style_info())
+        checkpoint["state_dict"] = {name: value for name, value in weights.items() if name.startswith(NETWORK_PREFIX)}
+        checkpoint[CHECKPOINT_INFO] = dataclasses.asdict(self.style_info())
         checkpoint["random_state"] = torch.get_rng_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

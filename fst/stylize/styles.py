@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING
 
 from fst import stylefile
 from fst.errors import UserError, near
-from fst.stylefile import StyleInfo
+from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
 
 if TYPE_CHECKING:
     from torch import nn
-
-CHECKPOINT_INFO = "fst_style"  # where a Lightning checkpoint of fst keeps its StyleInfo
-NETWORK_PREFIX = "network."  # of the transform network's weights in a checkpoint's state_dict
 
 
 @dataclass(frozen=True)
