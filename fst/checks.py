@@ -32,13 +32,21 @@ def check(config: DictConfig) -> None:
     for key in ("learning_rate", "gradient_clip"):
         if method.get(key) is not None:
             _above_zero(f"method.{key}", method[key])
-    for key in ("width", "depth", "channels"):
-        if config.network is not None and key in config.network:
-            _at_least(f"network.{key}", config.network[key], 1)
     if config.network is not None:
-        _one_of("network.norm", config.network.norm, ["instance", "batch"])
+        _check_network(config.network)
     if method.name == "gatys":
         _check_gatys(config)
+
+
+def _check_network(network: DictConfig) -> None:
+    for key in ("width", "depth"):
+        if key in network:
+            _at_least(f"network.{key}", network[key], 1)
+    if "fold" in network:
+        _one_of("network.fold", str(network.fold), ["2", "4"])
+    if "widths" in network and min(network.widths, default=0) < 1:
+        raise UserError(f"network.widths is {network.widths}; it takes a positive number a resolution, as [16,48]")
+    _one_of("network.norm", network.norm, ["instance", "batch"])
 
 
 def _check_gatys(config: DictConfig) -> None:

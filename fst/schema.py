@@ -166,8 +166,8 @@ class RealtimeConfig:
     """`fst.networks.realtime.Realtime`."""
 
     name: str = "realtime"
-    width: int = 16
-    channels: int = 48
+    fold: int = 2
+    widths: list[int] = field(default_factory=lambda: [16, 48])
     depth: int = 4
     norm: str = "instance"
 

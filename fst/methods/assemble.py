@@ -60,7 +60,8 @@ def criterion(config: DictConfig, painting: np.ndarray, *, precision: str = "32-
 
 def feedforward(config: DictConfig, criterion: PerceptualLoss, data: PhotoData) -> FeedForwardStyleTransfer:
     """The feed-forward method of a config, with the photos to preview."""
-    settings = {str(key): value for key, value in config.network.items() if key != "name"}
+    settings = OmegaConf.to_container(config.network)
+    del settings["name"]
     module = FeedForwardStyleTransfer(
         build_network(config.network.name, **settings).to(memory_format=torch.channels_last),
         criterion,
