@@ -1,7 +1,7 @@
 """Transform networks against independent rewritings: pytorch/examples' forward pass, the paper's table of shapes."""
 
+import dataclasses
 import inspect
-from dataclasses import fields
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from fst.networks.blocks import parameter_count
 SMALL = {
     "johnson": {"width": 4, "depth": 2},
     "johnson_paper": {"width": 4, "depth": 1},
-    "realtime": {"width": 4, "channels": 8, "depth": 2},
+    "realtime": {"widths": [4, 8], "depth": 2},
 }
 PAINTING = ["johnson", "realtime"]  # those for use; johnson_paper is there to show what they avoid
 
@@ -242,9 +242,10 @@ def test_the_realtime_networks_border_stays_flat_whatever_it_learns() -> None:
 @pytest.mark.parametrize(("name", "schema_class"), [*schema.GROUP_SCHEMAS["network"].items()])
 def test_settings_in_the_config_are_the_constructors(name, schema_class) -> None:
     parameters = inspect.signature(NETWORKS[name]).parameters
-    in_config = {entry.name: entry.default for entry in fields(schema_class)}
+    in_config = dataclasses.asdict(schema_class())
     assert in_config.pop("name") == name
-    assert in_config == {key: parameter.default for key, parameter in parameters.items()}
+    defaults = {key: parameter.default for key, parameter in parameters.items()}
+    assert in_config == {key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()}
 
 
 def test_every_network_has_a_schema() -> None:
@@ -258,3 +259,24 @@ def test_unknown_names_settings_and_norms() -> None:
         build("johnson", widht=8)
     with pytest.raises(UserError, match="norm"):
         build("johnson", norm="layer")
+
+
+@pytest.mark.parametrize(("fold", "widths", "total_stride"), [(4, [8], 4), (2, [4, 6, 8], 8), (4, [4, 8], 8)])
+def test_realtime_with_other_folds_and_widths(fold: int, widths: list[int], total_stride: int) -> None:
+    """Constant pictures come back constant (no grid before training) and sizes are any."""
+    found = build("realtime", fold=fold, widths=widths, depth=1).eval()
+    assert found.multiple == total_stride
+    assert found(photo(37, 50)).shape == (1, 3, 37, 50)
+    convolutions = [layer for layer in found.layers.modules() if isinstance(layer, nn.Conv2d)]
+    by_hand = [3 * fold**2, *widths]  # outputs after folding: each width, two a residual block, back up, folded
+    assert [layer.out_channels for layer in convolutions] == [
+        *by_hand[1:], by_hand[-1], by_hand[-1], *reversed(by_hand[:-1])
+    ]  # fmt: skip
+    flat = found(torch.full((1, 3, 64, 64), 0.3))
+    assert (flat - flat.mean((2, 3), keepdim=True)).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize(("setting", "key"), [({"fold": 3}, "network.fold"), ({"widths": []}, "network.widths")])
+def test_realtime_says_what_it_cannot_be(setting: dict[str, object], key: str) -> None:
+    with pytest.raises(UserError, match=key):
+        build("realtime", **setting)

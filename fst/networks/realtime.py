@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -36,7 +37,7 @@ class Realtime(AnySize):
         self.multiple = fold * 2 ** (len(widths) - 1)
         self.smallest = 4 * self.multiple
         folded = 3 * fold**2
-        steps = list(zip(widths, widths[1:], strict=False))
+        steps = list(itertools.pairwise(widths))
         self.layers = nn.Sequential(
             nn.PixelUnshuffle(fold),
             ConvBlock(folded, widths[0], 3, norm=norm),
