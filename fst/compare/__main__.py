@@ -1,0 +1,96 @@
+"""Compare runs: python -m fst.compare runs/ output=compare.html"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from fst.errors import UserError, near, one_line_errors
+
+USAGE = """
+python -m fst.compare FOLDER... [key=value ...]
+
+FOLDER       a run's folder, a sweep's, or any folder with runs below it; also runs that are under way
+output=      the page to write (compare.html): one file that needs no network; a comparison of before is replaced
+size=        long edge in pixels of the previews; else as large as a page of some 15 MB allows
+trackio=     also fill this project of a local trackio dashboard (pip install trackio)
+"""
+KEYS = ("output", "size", "trackio")
+SIZES = (64, 4096)
+
+
+def main(words: list[str]) -> None:
+    """Run the command line.
+
+    Raises:
+        UserError: whatever the user can put right.
+    """
+    if not words or {"-h", "--help", "help"} & set(words):
+        print(USAGE.strip())
+        return
+    folders, given = parsed(words)
+    output = Path(given.get("output", "compare.html")).expanduser()
+    edge = _size(given["size"]) if "size" in given else None
+    from fst.compare import page, reading
+
+    page.check(output)
+    paths = reading.find(folders)
+    runs, left_out = [], []
+    for path, name in zip(paths, names(paths), strict=True):
+        try:
+            runs.append(reading.read(path, name))
+        except UserError as error:
+            left_out.append(f"Left out: {error}.")
+            print(left_out[-1], file=sys.stderr)
+    if not runs:
+        raise UserError("nothing to compare: no run there has metrics or previews")
+    page.write(output, runs, left_out, edge)
+    print(f"{len(runs)} run{'s' if len(runs) > 1 else ''}, {output.stat().st_size / 1e6:.1f} MB: {output}")
+    if "trackio" in given:
+        from fst.compare import bridge
+
+        bridge.fill(given["trackio"], runs)
+
+
+def parsed(words: list[str]) -> tuple[list[str], dict[str, str]]:
+    """(folders, values by key); a folder whose name holds "=" is a folder.
+
+    Raises:
+        UserError: an unknown key or option, or no folder.
+    """
+    folders, given = [], {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if Path(word).expanduser().exists():
+            folders.append(str(Path(word).expanduser()))
+        elif word.startswith("-"):
+            raise UserError(f"there is no option '{word}': write folders and key=value; see --help")
+        elif not equals or "/" in key:
+            raise UserError(f"{word} does not exist")
+        elif key not in KEYS:
+            raise UserError(f"there is no setting '{key}'{near(key, list(KEYS))}")
+        elif not value:
+            raise UserError(f"{key}= needs a value; see --help")
+        else:
+            given[key] = value
+    if not folders:
+        raise UserError("name a folder with runs, as python -m fst.compare runs/")
+    return folders, given
+
+
+def names(paths: list[Path]) -> list[str]:
+    """Short names for run folders: their paths below the last folder they have in common."""
+    top = os.path.commonpath([path.parent for path in paths])
+    return [path.relative_to(top).as_posix() for path in paths]
+
+
+def _size(value: str) -> int:
+    if not value.isdecimal() or not SIZES[0] <= int(value) <= SIZES[1]:
+        raise UserError(f"size={value} is no length in pixels from {SIZES[0]} to {SIZES[1]}")
+    return int(value)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main(sys.argv[1:])

@@ -1,0 +1,117 @@
+"""Runs become one self-contained page: a template, its styles and scripts, and the data as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fst.compare import pictures, table
+from fst.compare.reading import Run
+from fst.errors import UserError
+from fst.files import replacing
+
+HERE = Path(__file__).parent
+PARTS = ("page.css", "page.js", "curves.js", "pictures.js")
+POINTS = 240  # of a curve; more are averaged
+MARK = '<meta name="generator" content="fst compare">'
+
+
+def write(output: Path, runs: Sequence[Run], left_out: Sequence[str] = (), edge: int | None = None) -> Path:
+    """Write the page of some runs, whole or not at all; a page written before is replaced.
+
+    Args:
+        output: an .html file.
+        runs: one or more.
+        left_out: sentences about folders that are not shown.
+        edge: long edge in pixels of a run's last previews; None: what a page of some 15 MB has room for.
+
+    Raises:
+        UserError: the output is no page of this kind, or cannot be written.
+    """
+    check(output)
+    page = (HERE / "page.html").read_text(encoding="utf-8")
+    for name in PARTS:
+        page = page.replace(f"/* {name} */", (HERE / name).read_text(encoding="utf-8"))
+    # Last, and with "<" escaped, so that no name or setting is taken as markup or as a part's place.
+    page = page.replace("/* data */", json.dumps(content(runs, left_out, edge), allow_nan=False).replace("<", "\\u003c"))
+    with replacing(output) as beside:
+        beside.write_text(page, encoding="utf-8")
+    return output
+
+
+def check(output: Path) -> None:
+    """Say before any work that an output will not do.
+
+    Raises:
+        UserError: no .html name, a folder, or a file that some other program wrote.
+    """
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"output={output} is no page: name an .html file, as output=compare.html")
+    if output.is_dir():
+        raise UserError(f"output={output} is a folder: name an .html file in it")
+    if output.exists() and MARK not in output.read_text(encoding="utf-8", errors="replace")[:1000]:
+        raise UserError(f"{output} exists and is no comparison of runs: name another file, as output=runs.html")
+
+
+def content(runs: Sequence[Run], left_out: Sequence[str] = (), edge: int | None = None) -> dict[str, Any]:
+    """What the page shows, as plain JSON values."""
+    settings = table.differing(runs)
+    columns, cells, best = table.results(runs)
+    shown = pictures.collect(runs, edge)
+    notes = [*table.remarks(runs, columns), *left_out]
+    if shown.left_out:
+        notes.append(f"{shown.left_out} more photos have previews; those that most runs share are shown.")
+    return {
+        "made": datetime.now().astimezone().isoformat(timespec="minutes"),
+        "notes": notes,
+        "settings": settings,
+        "varied": table.varied(runs, settings),
+        "columns": [{"key": c.key, "title": c.title, "group": c.group, "note": c.note} for c in columns],
+        "photos": [{"name": name, "src": src} for name, src in shown.photos.items()],
+        "stops": shown.stops,
+        "runs": [
+            {
+                "name": run.name,
+                "state": run.state,
+                "step": run.step,
+                "total": run.total,
+                "settings": {key: table.text(run.settings[key]) for key in settings if key in run.settings},
+                "numbers": {key: v for key in settings if _is_number(v := run.settings.get(key))},
+                "cells": {key: _rounded(value, 6) for key, value in cells[index].items()},
+                "best": best[index],
+                "series": {key: _columns(reduced(points)) for key, points in run.series.items() if _says_much(points)},
+                "clock": _columns(reduced(run.clock)),
+                "pictures": shown.runs[index],
+                "painting": shown.paintings[index],
+            }
+            for index, run in enumerate(runs)
+        ],
+    }
+
+
+def reduced(points: Sequence[tuple[int, float]], count: int = POINTS) -> list[tuple[int, float]]:
+    """At most `count` points: means of neighbours, each at the last step it stands for; the last point as it is."""
+    if len(points) <= count:
+        return list(points)
+    size = -(-(len(points) - 1) // (count - 1))
+    parts = [points[start : min(start + size, len(points) - 1)] for start in range(0, len(points) - 1, size)]
+    return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in parts] + [points[-1]]
+
+
+def _says_much(points: Sequence[tuple[int, float]]) -> bool:
+    return any(value for _, value in points)  # a loss without weight is zero throughout
+
+
+def _columns(points: Sequence[tuple[int, float]]) -> list[list[float]]:
+    return [[step for step, _ in points], [_rounded(value, 5) for _, value in points]]
+
+
+def _rounded(value: float, digits: int) -> float:
+    return float(f"{value:.{digits}g}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,116 @@
+"""The previews of many runs as JPEG data addresses of bounded total size."""
+
+from __future__ import annotations
+
+import base64
+import math
+import os
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from fst import images
+from fst.compare.reading import Run
+from fst.errors import UserError
+
+PIXELS = 36e6  # of all pictures together: a page of some 15 MB at most
+STOPS = 12  # of the slider
+PHOTOS = 6
+EDGES = (96, 640)  # pixels: least and largest long edge of a run's last pictures
+QUALITY = 80
+ASPECT = 0.75
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures as data addresses.
+
+    Attributes:
+        photos: by name, in order.
+        runs: of each run, by photo, (step, address) with steps rising.
+        paintings: of each run, or None.
+        stops: steps of the slider, rising.
+        edge: long edge in pixels of the last pictures; earlier ones have half of it.
+        left_out: photos for which there was no room.
+    """
+
+    photos: dict[str, str | None]
+    runs: list[dict[str, list[tuple[int, str]]]]
+    paintings: list[str | None]
+    stops: list[int]
+    edge: int
+    left_out: int
+
+
+def collect(runs: Sequence[Run], edge: int | None = None) -> Pictures:
+    """Read and reduce the previews of runs, at the steps of the slider and at each run's last.
+
+    Args:
+        runs: any number.
+        edge: long edge of the last pictures, in pixels; None: as large as the page's size allows.
+    """
+    names = Counter(name for run in runs for name in run.previews)
+    photos = [name for name, _ in names.most_common(PHOTOS)]
+    stops = spread(sorted({step for run in runs for name in photos for step in run.previews.get(name, {})}), STOPS)
+    chosen = [{name: _at(run.previews[name], stops) for name in photos if name in run.previews} for run in runs]
+    edge = edge or _edge(sum(len(steps) for run in chosen for steps in run.values()), sum(map(len, chosen)))
+    originals = {name: next((run.photos[name] for run in runs if name in run.photos), None) for name in photos}
+    wanted: dict[tuple[Path, int], None] = {}
+    for run, kept in zip(runs, chosen, strict=True):
+        for name, steps in kept.items():
+            wanted |= {(run.previews[name][step], edge if step == steps[-1] else edge // 2): None for step in steps}
+        wanted |= {(run.painting, edge): None} if run.painting else {}
+    wanted |= {(path, edge): None for path in originals.values() if path}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = dict(zip(wanted, pool.map(_address, wanted), strict=True))
+
+    def of(run: Run, name: str, steps: list[int]) -> list[tuple[int, str]]:
+        found = [(step, made[run.previews[name][step], edge if step == steps[-1] else edge // 2]) for step in steps]
+        return [(step, address) for step, address in found if address]
+
+    return Pictures(
+        photos={name: made[path, edge] if path else None for name, path in originals.items()},
+        runs=[
+            {name: of(run, name, steps) for name, steps in kept.items()} for run, kept in zip(runs, chosen, strict=True)
+        ],
+        paintings=[made[run.painting, edge] if run.painting else None for run in runs],
+        stops=stops,
+        edge=edge,
+        left_out=len(names) - len(photos),
+    )
+
+
+def spread(steps: list[int], count: int) -> list[int]:
+    """At most `count` of rising steps, first and last among them, in distances that grow as evenly as can be."""
+    steps = list(steps)
+    while len(steps) > count:
+        inner = range(1, len(steps) - 1)
+        steps.pop(min(inner, key=lambda index: math.log(steps[index + 1] / max(steps[index - 1], 0.5))))
+    return steps
+
+
+def _at(pictures: dict[int, Path], stops: list[int]) -> list[int]:
+    """The steps of a run's pictures that stand at the stops, each the nearest one before; and its last."""
+    steps = sorted(pictures)
+    nearest = {max(earlier) for stop in stops if (earlier := [step for step in steps if step <= stop])}
+    return sorted(nearest | {steps[-1]})
+
+
+def _edge(count: int, last: int) -> int:
+    """The long edge with which the last pictures, and the others at half of it, fill PIXELS."""
+    whole = last + (count - last) / 4
+    return max(EDGES[0], min(EDGES[1], int(math.sqrt(PIXELS / ASPECT / max(whole, 1)))))
+
+
+def _address(wanted: tuple[Path, int]) -> str | None:
+    path, edge = wanted
+    try:
+        pixels = images.read(path)
+    except UserError:  # a run's own folder may lose a picture, which is no reason to lose the page
+        return None
+    height, width = pixels.shape[:2]
+    reduced = images.resize(pixels, images.fit_long_edge(height, width, min(edge, max(height, width))))
+    data = images.encode(reduced, ".jpg", quality=QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,153 @@
+"""What differs between runs, and their results: quality, speed, cost, the best ones among those whose numbers compare."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from fst.compare.reading import Run
+
+# Never the reason for a result: where things were logged, and what a style's name already says.
+ASIDE = ("logger.", "resume", *(f"style.{key}" for key in ("title", "artist", "year", "file", "address", "sha256")))
+ASIDE += ("style.bytes", "style.licence", "trainer.checkpoint_every", "trainer.log_every", "trainer.val_every")
+
+# Numbers compare between runs that have these settings in common.
+CONTENT = ("loss.architecture", "loss.weights", "loss.pooling", "loss.content_layers")
+STYLE = ("loss.style_layers", "loss.style_layer_weights", "loss.style_scales", "style.name", "style.image", "style.size")
+WEIGHTS = ("loss.content_weight", "loss.style_weight", "loss.tv_weight")
+PHOTOS = ("resolved.data", "data.root", "data.val_images", "data.size")
+PICTURE = ("content", "resolved.size")  # what the baseline optimises
+MACHINE = ("run.cpu", "run.gpus", "run.threads", "trainer.devices", "method.name", "data.size", "resolved.size")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A result: `value` of a run, best low or high (`better` -1 or 1; 0: neither) among runs alike in `alike`."""
+
+    key: str
+    title: str
+    group: str
+    note: str
+    better: int
+    value: Callable[[Run], float | None]
+    alike: tuple[str, ...] = ()
+
+
+def _quality(name: str) -> Callable[[Run], float | None]:
+    def value(run: Run) -> float | None:
+        found = run.last(f"val/{name}")
+        return run.last(f"train/{name}") if found is None and run.gatys else found  # its photo is what it optimises
+
+    return value
+
+
+def _typical(metric: str) -> Callable[[Run], float | None]:
+    return lambda run: median(value for _, value in run.series[metric]) if run.series.get(metric) else None
+
+
+def _megabytes(run: Run) -> float | None:
+    path = run.folder / "style.safetensors"
+    return path.stat().st_size / 1e6 if path.is_file() else None
+
+
+COLUMNS = (
+    Column("content", "content loss", "quality", "on held-out photos, at the end", -1, _quality("content_loss"), CONTENT),
+    Column("style", "style loss", "quality", "on held-out photos, at the end", -1, _quality("style_loss"), CONTENT + STYLE),
+    Column(
+        "ratio",
+        "style ratio",
+        "quality",
+        "style loss over that of the untouched photo, on held-out photos",
+        -1,
+        _quality("style_ratio"),
+        CONTENT + STYLE,
+    ),
+    Column(
+        "loss",
+        "total loss",
+        "quality",
+        "weighted sum, on held-out photos: compares at equal weights only",
+        -1,
+        _quality("loss"),
+        CONTENT + STYLE + WEIGHTS,
+    ),
+    Column(
+        "speed", "images/s", "speed", "in training, the median", 1, _typical("train/images_per_second"), MACHINE
+    ),
+    Column("step", "s/step", "speed", "in training, the median", -1, _typical("train/step_seconds"), MACHINE),
+    Column("steps", "steps", "cost", "made so far", 0, lambda run: run.step),
+    Column("seconds", "time", "cost", "from start to the last record, all starts of the run together", 0, lambda run: run.seconds),
+    Column("size", "style file", "cost", "MB on disk", 0, _megabytes),
+)
+
+
+def differing(runs: Sequence[Run]) -> list[str]:
+    """The settings that are not the same in all runs, in the order of the configs."""
+    keys = dict.fromkeys(key for run in runs for key in run.settings if not key.startswith(ASIDE))
+    return [key for key in keys if len({_plain(run.settings.get(key)) for run in runs}) > 1]
+
+
+def varied(runs: Sequence[Run], keys: Sequence[str]) -> list[str]:
+    """Those of them that were chosen rather than found on the machine, and differ among runs that have them."""
+    chosen = [key for key in keys if not key.startswith(("run.", "resolved."))]
+    return [key for key in chosen if len({_plain(run.settings[key]) for run in runs if key in run.settings}) > 1]
+
+
+def results(runs: Sequence[Run]) -> tuple[list[Column], list[dict[str, float]], list[list[str]]]:
+    """The columns that some run has a value in; the values of each run by column; the columns each run is best in."""
+    values = [{column.key: column.value(run) for column in COLUMNS} for run in runs]
+    cells = [{key: value for key, value in row.items() if value is not None} for row in values]
+    columns = [column for column in COLUMNS if any(column.key in row for row in cells)]
+    best: list[list[str]] = [[] for _ in runs]
+    for column in columns:
+        for alike in groups(runs, column):
+            known = [index for index in alike if column.key in cells[index]]
+            if column.better and len(known) > 1:
+                top = max(column.better * cells[index][column.key] for index in known)
+                winners = [index for index in known if column.better * cells[index][column.key] == top]
+                for index in winners if len(winners) < len(known) else []:
+                    best[index].append(column.key)
+    return columns, cells, best
+
+
+def groups(runs: Sequence[Run], column: Column) -> list[list[int]]:
+    """The runs, by index, whose numbers in a column compare."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for index, run in enumerate(runs):
+        keys = column.alike
+        if column.group == "quality":
+            keys += PICTURE if run.gatys else PHOTOS
+        found[_plain([run.settings.get(key) for key in keys])].append(index)
+    return list(found.values())
+
+
+def remarks(runs: Sequence[Run], columns: Sequence[Column]) -> list[str]:
+    """Sentences on what does not compare."""
+    split = [column.title for column in columns if column.group == "quality" and len(groups(runs, column)) > 1]
+    if not split:
+        return []
+    because = "painting, loss settings, weights or photos differ"
+    return [f"Not all runs compare in {', '.join(split)}: {because}; ★ is the best among runs that do."]
+
+
+def text(value: Any) -> str:
+    """A setting as one writes it on the command line; empty for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        mantissa, _, exponent = f"{value:e}".partition("e")
+        short = f"{float(mantissa):g}e{int(exponent)}"
+        return min(f"{value:g}", short, key=len) if value else "0"
+    if isinstance(value, list):
+        return f"[{','.join(text(item) for item in value)}]"
+    return str(value)
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
