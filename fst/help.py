@@ -24,6 +24,10 @@ def overview(usage: str, shown: list[str], settings: str) -> str:
     parts = [usage.strip(), ""]
     for group in shown:
         parts.append(f"{group}=")
+        if group == "experiments":  # too many for a line each
+            parts += textwrap.wrap(", ".join(choices(group)), WIDTH, initial_indent="  ", subsequent_indent="  ")
+            parts.append("  (studies, each with its question and answer in experiments/NAME/README.md)")
+            continue
         for name, text in choices(group).items():
             parts += textwrap.wrap(text, WIDTH, initial_indent=f"  {name:<16} ", subsequent_indent=" " * 19) or [
                 f"  {name}"

@@ -1,0 +1,1 @@
+"""What every study under experiments/ shares: python experiments/study.py."""
