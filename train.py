@@ -9,6 +9,7 @@ from fst import config as configuration
 from fst import help as screens
 from fst.checks import check
 from fst.errors import one_line_errors
+from fst.outcome import read_metrics
 
 
 def main() -> None:
@@ -20,8 +21,16 @@ def main() -> None:
             configuration.run_hydra(train, "train", arguments)
 
 
-def train(config: DictConfig) -> None:
-    """One run of a composed config, in the folder Hydra made for it."""
+def train(config: DictConfig, *, reference: bool = False) -> dict[str, float]:
+    """One run of a composed config, in the folder Hydra made for it.
+
+    Args:
+        config: composed.
+        reference: measure the network by losses that are the same for any `loss` (`fst.methods.reference`).
+
+    Returns:
+        The last value of every metric.
+    """
     from hydra.core.hydra_config import HydraConfig
 
     check(config)
@@ -29,12 +38,19 @@ def train(config: DictConfig) -> None:
     from fst.methods import runs
 
     run_dir = Path(HydraConfig.get().runtime.output_dir)
+    if config.rerun is not None:
+        runs.say_what_differs(config.rerun)
     if config.method.name == "gatys":
         from fst.methods import runs_gatys
 
         runs_gatys.gatys(config, run_dir)
-    else:
-        runs.feedforward(config, run_dir)
+        return read_metrics(run_dir)
+    runs.feedforward(config, run_dir)
+    if reference:
+        from fst.methods.reference import reference_losses
+
+        return read_metrics(run_dir) | reference_losses(config, run_dir)
+    return read_metrics(run_dir)
 
 
 if __name__ == "__main__":

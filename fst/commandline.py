@@ -16,7 +16,7 @@ from fst.errors import UserError, near
 
 # Values of these keys are taken as the shell passes them: no user has to know Hydra's override grammar.
 FILE_KEYS = frozenset(
-    ("content", "data.root", "loss.weights", "method.content_mask", "method.init", "resume", "style.image")
+    ("content", "data.root", "loss.weights", "method.content_mask", "method.init", "rerun", "resume", "style.image")
 )
 LISTS_OF_FILES = frozenset(("logger.preview_images", "method.style_masks", "method.styles"))
 TEXT_KEYS = frozenset(
@@ -91,7 +91,7 @@ def ready(argument: str, *, multirun: bool = False) -> str:
         return argument
     if key in TEXT_KEYS:
         quoted_already = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-        return argument if quoted_already else f"{key}={_quote(value)}"
+        return argument if quoted_already else f"{key}={quoted(value)}"
     if key in LISTS_OF_FILES:
         return f"{key}={_quote_list(value)}"
     if key in FILE_KEYS:
@@ -119,20 +119,21 @@ def _check_choice(group: str, value: str, multirun: bool) -> None:
 def _quote_files(value: str, multirun: bool) -> str:
     if multirun and "," in value and not Path(value).expanduser().exists():
         # With quotes in it, it is in Hydra's grammar already.
-        return value if re.search("['\"]", value) else ",".join(_quote(part) for part in value.split(","))
-    return _quote(value)
+        return value if re.search("['\"]", value) else ",".join(quoted(part) for part in value.split(","))
+    return quoted(value)
 
 
 def _quote_list(value: str) -> str:
     """[a.jpg,b.jpg] with each quoted; one file alone is a list of one."""
     if not (value.startswith("[") and value.endswith("]")) or Path(value).exists():
-        return f"[{_quote(value)}]"
+        return f"[{quoted(value)}]"
     if re.search("['\"]", value) or "],[" in value:  # in Hydra's grammar already
         return value
-    return "[" + ",".join(_quote(part.strip()) for part in value[1:-1].split(",") if part.strip()) + "]"
+    return "[" + ",".join(quoted(part.strip()) for part in value[1:-1].split(",") if part.strip()) + "]"
 
 
-def _quote(value: str) -> str:
+def quoted(value: str) -> str:
+    """A text in Hydra's grammar, so that it arrives as it is."""
     # OmegaConf would read ${...} as an interpolation; Hydra unescapes quotes, and backslashes before them.
     literal = re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", value)
     escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), literal)

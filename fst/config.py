@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import math
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fst import commandline, groups, schema
+from fst import commandline, groups, rerun, schema, search, sweeps
 from fst.checks import check
 from fst.errors import UserError, near, one_line_errors
 from fst.resume import earlier_overrides
@@ -33,23 +34,32 @@ def compose(name: str, arguments: list[str]) -> DictConfig:
     return _composed(name, commandline.arranged(arguments)[1])
 
 
-def run_hydra(task: Callable[[DictConfig], Any], name: str, arguments: list[str]) -> None:
+def run_hydra(task: Callable[..., Any], name: str, arguments: list[str]) -> None:
     """Hand the command line to Hydra: one job, or many with `-m`. `task` receives each job's composed config.
 
-    Every job's config is composed and checked before the first one starts or makes a folder. With `resume=` the
-    overrides of the earlier run come first.
+    Every job's config is composed and checked before the first one starts or makes a folder. With `resume=` or
+    `rerun=` the settings of the earlier run come first.
 
     Raises:
-        UserError: as `compose`, an invalid value, and in a multirun whatever the task raises.
-        SystemExit: 1 when the task of a single run raises UserError, after printing it.
+        UserError: as `compose`, or an invalid value.
+        SystemExit: 1 when the task of a single run raises UserError, after printing it; as `fst.sweeps.run`.
     """
     import hydra
 
     options, given = commandline.arranged(arguments)
-    overrides = [*earlier_overrides(arguments), *given]
     register()
+    overrides = [
+        *earlier_overrides(arguments),
+        *rerun.overrides(arguments, given, functools.partial(_composed, name)),
+        *given,
+    ]
+    multirun = "--multirun" in options
     if options in ([], ["--multirun"]):
-        check_jobs(name, overrides, multirun=bool(options))
+        hydras = check_jobs(name, overrides, multirun=multirun)
+        if multirun:
+            sweep = _sweep(name, overrides, hydras)
+            folder = f"hydra.sweep.dir={commandline.quoted(str(sweep.folder))}"
+            overrides = [*overrides, folder, *_search(overrides, hydras)]
     typed, sys.argv = sys.argv, [sys.argv[0], *options, *overrides]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as exceptions instead of being printed by Hydra
 
@@ -59,23 +69,65 @@ def run_hydra(task: Callable[[DictConfig], Any], name: str, arguments: list[str]
         with one_line_errors():  # Hydra would print a line of its own before an exception
             task(config)
 
-    with mistakes(name):
-        decorated = hydra.main(version_base="1.3", config_path=str(groups.CONF), config_name=name)
-        decorated(task if "--multirun" in options else alone)()
+    def start(job: Callable[[DictConfig], Any]) -> None:
+        with mistakes(name):
+            hydra.main(version_base="1.3", config_path=str(groups.CONF), config_name=name)(job)()
+
+    if options == ["--multirun"]:
+        sweeps.run(task, start, sweep)
+    else:
+        start(alone)
 
 
-def check_jobs(name: str, overrides: list[str], *, multirun: bool) -> None:
+def check_jobs(name: str, overrides: list[str], *, multirun: bool) -> DictConfig:
     """Compose and check what is going to run.
+
+    Returns:
+        Hydra's own part of the config.
 
     Raises:
         UserError: the first mistake.
     """
+    hydras: DictConfig | None = None
     for job in jobs(name, overrides) if multirun else [overrides]:
         with mistakes(name):
-            config = _composed(name, job)
+            config = _composed(name, job, with_hydra=True)
             check(config)
-        if multirun and config.trainer.strategy != "auto":
+        hydras = hydras or config.hydra
+        if multirun and (config.trainer.strategy != "auto" or str(config.trainer.devices) not in _ONE_DEVICE):
             raise UserError("a multirun's jobs share one process, which ddp would multiply: run them one by one")
+        if multirun and config.resume is not None:
+            raise UserError("resume= goes on in one run's folder: leave out -m, or start anew with rerun=")
+        if hydras.sweeper.get("params") and not multirun:
+            raise UserError("this is a sweep: add -m to run it")
+    assert hydras is not None
+    return hydras
+
+
+_ONE_DEVICE = ("auto", "1", *(f"[{number}]" for number in range(64)))
+
+
+def _sweep(name: str, overrides: list[str], hydras: DictConfig) -> sweeps.Sweep:
+    with mistakes(name):
+        parsed = OverridesParser.create().parse_overrides(
+            [*(f"{key}={value}" for key, value in (hydras.sweeper.get("params") or {}).items()), *overrides]
+        )
+        swept = {override.get_key_element(): override for override in parsed if override.is_sweep_override()}
+        fixed = {override.get_key_element() for override in parsed} - set(swept)
+        counts = [
+            len(list(override.sweep_string_iterator())) if override.is_discrete_sweep() else 0
+            for override in swept.values()
+        ]
+        return sweeps.sweep_of(hydras, set(swept), fixed, math.prod(counts) or None)
+
+
+def _search(overrides: list[str], hydras: DictConfig) -> list[str]:
+    """What an Optuna search adds to the command line."""
+    if "optuna" not in hydras.sweeper._target_:
+        return []
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    fixed = {o.get_key_element(): o.get_value_element_as_str() for o in parsed if not o.is_sweep_override()}
+    return search.go_on(hydras.sweeper, fixed)
 
 
 def jobs(name: str, overrides: list[str]) -> list[list[str]]:
@@ -111,13 +163,13 @@ def register() -> None:
         store.store(group="experiments", name=name, node=OmegaConf.load(file), package="_global_")
 
 
-def _composed(name: str, overrides: list[str]) -> DictConfig:
+def _composed(name: str, overrides: list[str], *, with_hydra: bool = False) -> DictConfig:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
     register()
     with mistakes(name), initialize_config_dir(version_base="1.3", config_dir=str(groups.CONF)):
-        return hydra_compose(config_name=name, overrides=overrides)
+        return hydra_compose(config_name=name, overrides=overrides, return_hydra_config=with_hydra)
 
 
 @contextlib.contextmanager
@@ -134,8 +186,13 @@ def mistakes(name: str) -> Iterator[None]:
         raise UserError(_one_line(error, name)) from None
 
 
+_EXTRAS = ("submitit_local", "submitit_slurm", "joblib", "optuna", "tpe", "nsgaii", "random", "cmaes", "motpe", "grid")
+
+
 def _missing_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    if group.startswith("hydra/") and choice in _EXTRAS:
+        return f"{group}={choice} is not installed: uv sync --extra sweep, or see README, Sweep"
     options = [option for option in error.options or [] if not option.endswith("_schema")]
     return f"no {group} is called '{choice}'{near(choice, options)}" if group else str(error).splitlines()[0]
 

@@ -137,6 +137,7 @@ class TrainConfig:
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     content: str | None = None
     resume: str | None = None  # last, a run folder, or its checkpoint
+    rerun: str | None = None  # the folder of a run to repeat
     compile: Any = AUTO  # auto, true or false
     seed: int = 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shlex
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +22,10 @@ from fst.errors import UserError
 from fst.methods import assemble, fast
 from fst.methods.checkpoints import Checkpoints
 from fst.methods.feedforward import FeedForwardStyleTransfer
+from fst.outcome import write_metrics
 from fst.paintings import painting
-from fst.tracking import build_logger, callbacks, finish, log_image, write_run
+from fst.rerun import differences
+from fst.tracking import build_logger, callbacks, finish, log_image, run_metadata, write_run
 
 
 def feedforward(config: DictConfig, run_dir: Path) -> None:
@@ -51,6 +54,7 @@ def feedforward(config: DictConfig, run_dir: Path) -> None:
         log_image(logger, "style", style, caption=config.style.title, step=0)
         trainer = _trainer(config, precision, logger, checkpoints, run_dir)
         trainer.fit(module, data, ckpt_path=checkpoints.path if config.resume else None)
+        keep_metrics(trainer, run_dir)
     _end(config, module, checkpoints, run_dir)
 
 
@@ -67,6 +71,19 @@ def tracked(config: DictConfig, run_dir: Path, settings: dict, name: str) -> Ite
         finish(logger, failed=True)
         raise
     finish(logger)
+
+
+@rank_zero_only
+def keep_metrics(trainer: pl.Trainer, run_dir: Path) -> None:
+    """Write the last value of every metric into the run's folder."""
+    write_metrics(run_dir, trainer.callback_metrics)
+
+
+@rank_zero_only
+def say_what_differs(earlier: str) -> None:
+    """Warn where a run cannot be the same as the earlier one that it repeats, a line each."""
+    for line in differences(earlier, run_metadata()):
+        print(f"rerun: {line}", file=sys.stderr)
 
 
 def resolved(config: DictConfig, **choices: object) -> dict:

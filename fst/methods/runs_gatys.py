@@ -77,6 +77,7 @@ def gatys(config: DictConfig, run_dir: Path) -> None:
         trainer = _trainer(config, logger, iterations, [*film, checkpoints], run_dir)
         resumed = checkpoints.path if config.resume else None
         trainer.fit(module, itertools.repeat(0), ckpt_path=resumed)
+        runs.keep_metrics(trainer, run_dir)
     _end(module, checkpoints, film, run_dir)
 
 
