@@ -7,6 +7,7 @@ import dataclasses
 import fcntl
 import shlex
 import signal
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,9 +16,9 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from fst import groups, store, stylefile
+from fst.compare import reading
 from fst.errors import UserError
 from fst.resume import CHECKPOINT
-from studies import records
 from studies.definition import RUNS, Arm, Study, config_of, differences
 
 ABSENT, BEGUN, FINISHED = "absent", "begun", "finished"
@@ -60,9 +61,21 @@ def complete(study: Study, arm: Arm, runs: Path = RUNS, more: tuple[str, ...] = 
         other = study.arms[name]
         if state(other, config_of(other, more), runs) != FINISHED:
             raise UserError(f"its time is that of {name}, which is not finished")
-        seconds.append(records.step_seconds(records.history(other.folder(runs))))
+        seconds.append(step_seconds(other.folder(runs)))
     steps = config_of(study.arms[arm.as_long_as], more).trainer.max_steps
     return dataclasses.replace(arm, steps=max(1, round(steps * seconds[0] / seconds[1])))
+
+
+def step_seconds(run: Path) -> float:
+    """The median over a run of the seconds of a training step, waiting for photos included.
+
+    Raises:
+        UserError: the run did not log it, or was too short to.
+    """
+    found = reading.read(run, run.name).series.get("train/step_seconds")
+    if not found:
+        raise UserError(f"{run} does not say what a step took (logger=wandb, more than trainer.log_every steps)")
+    return statistics.median(seconds for _, seconds in found)
 
 
 def state(arm: Arm, config: DictConfig, runs: Path = RUNS) -> str:
