@@ -7,6 +7,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from fst.errors import UserError, near
 from fst.layers import check_layers, check_weights, layer_names, smallest_side
+from fst.schema import AUTO
 
 DATA = ["auto", "coco", "folder", "imagenet_sample", "procedural"]
 PRECISIONS = ["auto", "32-true", "bf16-mixed", "16-mixed"]
@@ -129,8 +130,8 @@ def _check_loss(config: DictConfig) -> None:
     if loss.content_weight == 0 and loss.style_weight == 0:
         raise UserError("loss.content_weight and loss.style_weight are both 0: nothing would be learnt")
     _one_of("loss.pooling", loss.pooling, ["max", "avg"])
-    check_layers([*loss.content_layers, *loss.style_layers], loss.architecture)
-    check_weights(loss.weights, loss.architecture)
+    check_layers([*loss.content_layers, *loss.style_layers], architecture(loss))
+    check_weights(loss.weights, architecture(loss))
     for key in ("content_layers", "style_layers", "style_scales"):
         if len(set(loss[key])) < len(loss[key]):
             raise UserError(f"loss.{key}={loss[key]} names one of them twice")
@@ -146,6 +147,11 @@ def _check_loss(config: DictConfig) -> None:
     if not loss.style_scales or any(not 0 < scale <= 1 for scale in loss.style_scales):
         raise UserError("loss.style_scales are fractions of the image's size, as [1, 0.5]")
     _check_size("style.size", config.style.size, loss)
+
+
+def architecture(loss: DictConfig) -> str:
+    """The loss network's name; of `auto`, the one whose layers are all there are to ask for."""
+    return "vgg16" if loss.architecture == AUTO else loss.architecture
 
 
 def _check_data(config: DictConfig) -> None:
@@ -168,7 +174,7 @@ def _check_size(key: str, size: int, loss: DictConfig) -> None:
     layers = [*loss.content_layers, *loss.style_layers]
     needed = math.ceil(max(smallest_side(loss.style_layers) / min(loss.style_scales), smallest_side(layers)))
     if size < needed:
-        deepest = max(layers, key=layer_names(loss.architecture).index)
+        deepest = max(layers, key=layer_names(architecture(loss)).index)
         raise UserError(f"{key} is {size} pixels, but {deepest} needs at least {needed}")
 
 

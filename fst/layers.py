@@ -1,4 +1,6 @@
-"""The layers and the weights of VGG-16 and VGG-19 (Simonyan and Zisserman 2014) by name: no torch needed."""
+"""The layers and the weights of VGG-16, VGG-19 (Simonyan and Zisserman 2014) and fst's own small student of VGG-16, by
+name: no torch needed.
+"""
 
 import re
 from collections.abc import Iterable
@@ -6,9 +8,14 @@ from pathlib import Path
 
 from fst.errors import UserError, near
 
-CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # in each of the five blocks
-# torchvision's names for the weights it publishes: VGG16_Weights and VGG19_Weights.
-WEIGHTS = {"vgg16": ("IMAGENET1K_FEATURES", "IMAGENET1K_V1"), "vgg19": ("IMAGENET1K_V1",)}
+SMALL = "vgg16_small"
+CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4), SMALL: (2, 2, 3)}  # in each block
+WIDTHS = {"vgg16": (64, 128, 256, 512, 512), "vgg19": (64, 128, 256, 512, 512), SMALL: (32, 48, 96)}  # of each block
+# The small student predicts VGG-16's features at these ReLUs, and only there: channels predicted.
+HEADS = {"relu1_2": 64, "relu2_2": 128, "relu3_3": 256}
+# torchvision's names for the weights it publishes, VGG16_Weights and VGG19_Weights; fst's own come with it.
+BUNDLED = "BUNDLED"
+WEIGHTS = {"vgg16": ("IMAGENET1K_FEATURES", "IMAGENET1K_V1"), "vgg19": ("IMAGENET1K_V1",), SMALL: (BUNDLED,)}
 
 
 def layer_names(architecture: str = "vgg16") -> list[str]:
@@ -21,10 +28,10 @@ def layer_names(architecture: str = "vgg16") -> list[str]:
 
 
 def check_layers(layers: Iterable[str], architecture: str = "vgg16") -> None:
-    """Raise UserError for an unknown architecture, or a name that is no ReLU of it."""
+    """Raise UserError for an unknown architecture, or a name that is no ReLU of it that can be tapped."""
     if architecture not in CONVOLUTIONS:
         raise UserError(f"unknown architecture '{architecture}'{near(architecture, list(CONVOLUTIONS))}")
-    known = layer_names(architecture)
+    known = list(HEADS) if architecture == SMALL else layer_names(architecture)
     for layer in layers:
         if layer not in known:
             raise UserError(f"unknown layer '{layer}' of {architecture}{near(layer, known)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,20 @@ from fst.errors import UserError
 from fst.schema import StyleConfig
 
 LEAST_EDGE = 16  # pixels: below, a painting is a few blots of colour
+SWATCHES = Path(__file__).with_name("styles")  # NAME.jpg: textures with the statistics of paintings
+
+log = logging.getLogger(__name__)
 
 
 def painting(style: StyleConfig) -> np.ndarray:
     """The painting as uint8 (H, W, 3) RGB with its long edge at `style.size` pixels, aspect kept.
 
-    It is read from `style.image`, else from the store, downloaded and checked first if it is not there.
+    It is read from `style.image`, else from the store, downloaded and checked first if it is not there. Without a
+    network, a style that has a bundled swatch (a texture made from the painting's Gram matrices, experiments/swatch)
+    takes that, and says so.
 
     Raises:
-        UserError: a size below 16, no image named, a missing or damaged file, or no network to fetch it.
+        UserError: a size below 16, no image named, a missing or damaged file, or no network and no swatch.
     """
     if style.size < LEAST_EDGE:
         raise UserError(f"style.size is {style.size} pixels, but a painting needs at least {LEAST_EDGE}")
@@ -40,4 +46,11 @@ def _file(style: StyleConfig) -> Path:
     if style.address is None:
         raise UserError(f"style={style.name}: {store.home() / name} does not exist; name a picture: style.image=PATH")
     remote = store.Remote(style.address, style.sha256, style.bytes)
-    return store.fetch(name, remote, otherwise="name a picture of your own: style=custom style.image=PATH")
+    swatch = SWATCHES / f"{style.name}.jpg"
+    try:
+        return store.fetch(name, remote, otherwise="name a picture of your own: style=custom style.image=PATH")
+    except UserError as error:
+        if not swatch.is_file():
+            raise
+        log.warning("style=%s takes the swatch that comes with fst, a texture of its strokes: %s", style.name, error)
+        return swatch

@@ -32,8 +32,8 @@ class StyleConfig:
 class LossConfig:
     """What "looks like" means. Weights are defined as in README, "The numbers"."""
 
-    architecture: str = "vgg16"
-    weights: str = "IMAGENET1K_FEATURES"  # or IMAGENET1K_V1, or a .safetensors/.pth file
+    architecture: str = "vgg16"  # vgg16, vgg19, vgg16_small, or auto: see fst.losses.choose
+    weights: str = "IMAGENET1K_FEATURES"  # or IMAGENET1K_V1, BUNDLED (vgg16_small), or a file
     pooling: str = "max"
     content_layers: list[str] = field(default_factory=lambda: ["relu2_2"])
     style_layers: list[str] = field(default_factory=lambda: ["relu1_2", "relu2_2", "relu3_3", "relu4_3"])
@@ -170,6 +170,7 @@ class RealtimeConfig:
     fold: int = 2
     widths: list[int] = field(default_factory=lambda: [16, 48])
     depth: int = 4
+    skip: bool = False
     norm: str = "instance"
 
 

@@ -70,7 +70,7 @@ def default() -> DictConfig:
         ("style=", "choose from custom, gogh"),
         ("style=null", "choose from custom, gogh"),
         ("loss=[vgg16,vgg16_relu3]", "is no choice, did you mean 'vgg16_relu3'"),
-        ("loss={a:1}", "choose from vgg16, vgg16_relu3"),
+        ("loss={a:1}", "choose from auto, vgg16, vgg16_relu3, vgg16_small"),
         ("network.name=realtime", "write network=realtime"),
         ("gogh", "write style=gogh"),
         ("realtime", "write network=realtime"),

@@ -253,7 +253,7 @@ def test_bf16_features_agree_with_fp32(autocast) -> None:
     image, photo, painting = pictures((48, 48), (48, 48), (48, 48))
     exact = criterion(weights, painting)
     rough = criterion(weights, painting)
-    rough.features.convolutions.to(torch.bfloat16)
+    rough.features.in_precision(torch.bfloat16)
     gradients, terms = [], []
     for loss in (exact, rough):
         leaf = image.clone().requires_grad_()
@@ -276,7 +276,7 @@ def test_bf16_features_agree_with_fp32_with_the_real_weights(store) -> None:
     values, gradients = [], []
     for dtype in (torch.float32, torch.bfloat16):
         loss = criterion(tensors, painting)
-        loss.features.convolutions.to(dtype)
+        loss.features.in_precision(dtype)
         leaf = image.clone().requires_grad_()
         terms = loss(leaf, loss.content_target(photo))
         values.append((terms.content.item(), terms.style.item()))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fst import layers as names
 from fst.errors import UserError
-from fst.losses.vgg import VGGFeatures, kernel_shape
+from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.losses.weights import PINNED, load_weights
 
 PARTIAL = "vgg16_conv1_1-conv3_3.safetensors"
@@ -20,9 +20,8 @@ def tensors(convolutions: int, architecture: str = "vgg16") -> dict[str, Tensor]
     """Tensors of the right names and shapes, each filled with its number; torch.save writes that number once."""
     found = {}
     for layer in names.layer_names(architecture)[:convolutions]:
-        number, shape = names.convolution_number(layer, architecture), kernel_shape(layer)
-        found[f"features.{number}.weight"] = torch.tensor(float(number)).expand(shape)
-        found[f"features.{number}.bias"] = torch.tensor(float(number)).expand(shape[0])
+        number = torch.tensor(float(names.convolution_number(layer, architecture)))
+        found |= {name: number.expand(shape) for name, shape in tensor_shapes([layer], architecture).items()}
     return found
 
 
@@ -66,7 +65,12 @@ def test_layer_numbers_and_shapes_are_torchvisions(architecture) -> None:
             shapes[f"relu{block}_{index}"] = tuple(module.weight.shape)
     layers = names.layer_names(architecture)
     assert {layer: names.convolution_number(layer, architecture) for layer in layers} == numbers
-    assert {layer: kernel_shape(layer) for layer in layers} == shapes
+    weights = {f"features.{numbers[layer]}.weight": shape for layer, shape in shapes.items()}
+    found = tensor_shapes(layers, architecture)
+    assert {name: shape for name, shape in found.items() if name.endswith("weight")} == weights
+    assert {name: shape for name, shape in found.items() if name.endswith("bias")} == {
+        name.replace("weight", "bias"): shape[:1] for name, shape in weights.items()
+    }
 
 
 @pytest.mark.parametrize("architecture", ["vgg16", "vgg19"])
@@ -96,7 +100,11 @@ def test_pinned_files_are_torchvisions() -> None:
         for name, enum in (("vgg16", torchvision.models.VGG16_Weights), ("vgg19", torchvision.models.VGG19_Weights))
         for entry in enum
     }
-    assert set(PINNED) == set(published) == {(a, name) for a, known in names.WEIGHTS.items() for name in known}
+    assert (
+        set(PINNED)
+        == set(published)
+        == {(a, name) for a, known in names.WEIGHTS.items() for name in known if a != names.SMALL}
+    )
     for key, (file, digest, size) in PINNED.items():
         assert published[key].url == f"https://download.pytorch.org/models/{file}"
         assert digest in file and len(digest) == 8
@@ -170,7 +178,7 @@ def test_missing_and_foreign_files(weights, tmp_path) -> None:
 def test_tensors_of_a_wrong_shape(tmp_path) -> None:
     path = tmp_path / "odd.pth"
     torch.save({**tensors(3), "features.2.weight": torch.zeros(64, 32, 3, 3)}, path)
-    assert "features.2.weight of relu1_2" in refusal(str(path), ["relu1_2"])
+    assert "features.2.weight is missing or misshapen" in refusal(str(path), ["relu1_2"])
     assert load_weights(str(path), ["relu1_1"]).path == path, "a layer that is not asked for does not matter"
 
 

@@ -63,3 +63,12 @@ def test_mistakes_end_in_one_line(tmp_path, monkeypatch):
         with pytest.raises(UserError, match=said) as caught:
             painting(style)
         assert "\n" not in str(caught.value)
+
+
+def test_without_a_network_a_bundled_swatch_stands_in(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("FST_HOME", str(tmp_path))
+    settings = {"address": "http://127.0.0.1:9/painting.jpg", "sha256": "0" * 64}
+    pixels = painting(config("gogh", **settings))
+    assert pixels.shape == (512, 512, 3) and pixels.std() > 20
+    assert "style=gogh takes the swatch" in caplog.text and "127.0.0.1:9" in caplog.text
+    assert not any((tmp_path / "styles").glob("*")), "the swatch is not put among the store's paintings"

@@ -3,6 +3,10 @@
 Oxford weights take RGB 0..255 minus their mean, and their features run to hundreds. Here the input after the mean and
 every bias are divided by 128: ReLU, max and average pooling are positively homogeneous, f(a·x) = a·f(x) for a > 0, so
 each feature is scaled by exactly 1/128, to order one.
+
+`vgg16_small` is a narrow student of VGG-16 that comes with fst (experiments/distil_vgg trains it): the same blocks with
+fewer channels, and at each ReLU that can be tapped a 1×1 head that predicts VGG-16's own features there. Its losses are
+therefore estimates of VGG-16's, and weights mean the same.
 """
 
 from __future__ import annotations
@@ -12,9 +16,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from fst.layers import block_and_index, check_layers, convolution_number, layer_names
+from fst.layers import HEADS, SMALL, WIDTHS, block_and_index, check_layers, convolution_number, layer_names
 
-WIDTHS = (64, 128, 256, 512, 512)
 OXFORD_MEAN = (123.68, 116.779, 103.939)  # RGB, of the levels 0..255
 OXFORD_SCALE = 128.0
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -25,8 +28,9 @@ class VGGFeatures(nn.Module):
 
     Args:
         layers: the ReLUs that will be asked for, as ["relu1_2", "relu3_3"].
-        weights: tensors under torchvision's names ("features.0.weight", ...) up to the deepest layer.
-        architecture: "vgg16" or "vgg19".
+        weights: tensors under torchvision's names ("features.0.weight", ...) up to the deepest layer, and of
+            vgg16_small's heads ("heads.relu1_2.weight", ...).
+        architecture: "vgg16", "vgg19" or "vgg16_small".
         normalisation: "oxford" (RGB 0..255 minus the mean, all over 128) or "imagenet" (torchvision's own weights).
         pooling: "max", or "avg" as Gatys et al. prefer; average pooling is scaled so that activations keep their size.
 
@@ -55,9 +59,12 @@ class VGGFeatures(nn.Module):
         scale = OXFORD_SCALE if oxford else 1.0
         self.convolutions = nn.ModuleList()
         for name in self.names:
-            convolution = _convolution(name, architecture, weights)
-            convolution.bias.data /= scale
-            self.convolutions.append(convolution)
+            number = convolution_number(name, architecture)
+            self.convolutions.append(_convolution(f"features.{number}", weights, scale))
+        self.heads = nn.ModuleDict()
+        if architecture == SMALL:
+            tapped = [name for name in self.names if name in wanted]
+            self.heads.update({name: _convolution(f"heads.{name}", weights, scale) for name in tapped})
         mean = [level / 255 for level in OXFORD_MEAN] if oxford else IMAGENET_MEAN
         std = [scale / 255] * 3 if oxford else IMAGENET_STD
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
@@ -67,7 +74,7 @@ class VGGFeatures(nn.Module):
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features of RGB (N, 3, H, W) in [0, 1] by layer name, computed no deeper than the deepest layer asked for.
 
-        They come in the precision of the weights, which `convolutions.to(torch.bfloat16)` may change.
+        They come in the precision of the weights, which `in_precision` may change.
         """
         wanted = set(layers)
         found: dict[str, Tensor] = {}
@@ -77,10 +84,16 @@ class VGGFeatures(nn.Module):
                 x = self._pool(x)
             x = torch.relu(convolution(x))
             if name in wanted:
-                found[name] = x
+                found[name] = torch.relu(self.heads[name](x)) if self.heads else x
             if len(found) == len(wanted):
                 break
         return found
+
+    def in_precision(self, dtype: torch.dtype) -> VGGFeatures:
+        """Convolve in `dtype` from now on; the image's normalisation stays in fp32."""
+        self.convolutions.to(dtype)
+        self.heads.to(dtype)
+        return self
 
     def _pool(self, x: Tensor) -> Tensor:
         if self.pooling == "max":
@@ -90,16 +103,25 @@ class VGGFeatures(nn.Module):
         return nn.functional.avg_pool2d(x, 2) * 2
 
 
-def kernel_shape(layer: str) -> tuple[int, int, int, int]:
-    """The shape of a layer's convolution weights: (outputs, inputs, 3, 3)."""
-    block, index = block_and_index(layer)
-    return WIDTHS[block - 1], WIDTHS[block - 1] if index > 1 else (3, *WIDTHS)[block - 1], 3, 3
+def tensor_shapes(layers: Iterable[str], architecture: str = "vgg16") -> dict[str, tuple[int, ...]]:
+    """The weights that layers need, as torchvision names them, with their shapes, for every layer given."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    widths = WIDTHS[architecture]
+    for layer in layers:
+        block, index = block_and_index(layer)
+        inputs = widths[block - 1] if index > 1 else (3, *widths)[block - 1]
+        convolutions = {f"features.{convolution_number(layer, architecture)}": (widths[block - 1], inputs, 3, 3)}
+        if architecture == SMALL and layer in HEADS:
+            convolutions[f"heads.{layer}"] = (HEADS[layer], widths[block - 1], 1, 1)
+        for name, shape in convolutions.items():
+            shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    return shapes
 
 
-def _convolution(layer: str, architecture: str, weights: dict[str, Tensor]) -> nn.Conv2d:
-    outputs, inputs, *_ = kernel_shape(layer)
-    convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
-    number = convolution_number(layer, architecture)
-    convolution.weight.data = weights[f"features.{number}.weight"].float().clone()
-    convolution.bias.data = weights[f"features.{number}.bias"].float().clone()
+def _convolution(name: str, weights: dict[str, Tensor], scale: float) -> nn.Conv2d:
+    kernel = weights[f"{name}.weight"].float()
+    outputs, inputs, side, _ = kernel.shape
+    convolution = nn.Conv2d(inputs, outputs, side, padding=side // 2)
+    convolution.weight.data = kernel.clone()
+    convolution.bias.data = weights[f"{name}.bias"].float() / scale
     return convolution

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from fst import store
 from fst.errors import UserError
-from fst.layers import check_weights, convolution_number, layer_names
-from fst.losses.vgg import kernel_shape
+from fst.layers import BUNDLED, check_weights, convolution_number, layer_names
+from fst.losses.vgg import tensor_shapes
 
 MODELS = "https://download.pytorch.org/models/"
 # torchvision's names, files, digests and bytes (it publishes MiB): torchvision.models.VGG16_Weights and VGG19_Weights.
@@ -26,6 +26,7 @@ PINNED = {
     ("vgg19", "IMAGENET1K_V1"): ("vgg19-dcbb9e9d.pth", "dcbb9e9d", 574_673_361),
 }
 OXFORD = "IMAGENET1K_FEATURES"
+SMALL_WEIGHTS = Path(__file__).with_name("vgg16_small.safetensors")  # fst's own, with Oxford's normalisation
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,10 @@ def load_weights(source: str, layers: Iterable[str], *, architecture: str = "vgg
 
     Args:
         source: "IMAGENET1K_FEATURES" (Oxford's, as Johnson et al. used), "IMAGENET1K_V1" (torchvision's own training),
-            or a .safetensors or .pth file with torchvision's names, taken to expect Oxford's normalisation.
+            "BUNDLED" (the small student's), or a .safetensors or .pth file with torchvision's names, taken to expect
+            Oxford's normalisation.
         layers: the ReLUs needed.
-        architecture: "vgg16" or "vgg19".
+        architecture: "vgg16", "vgg19" or "vgg16_small".
 
     Raises:
         UserError: no such file, a file that does not reach the deepest layer, or no network to download one.
@@ -64,6 +66,8 @@ def load_weights(source: str, layers: Iterable[str], *, architecture: str = "vgg
 
 def _locate(source: str, architecture: str, deepest: str) -> Path:
     check_weights(source, architecture)
+    if source == BUNDLED:
+        return SMALL_WEIGHTS
     if (architecture, source) not in PINNED:
         return Path(source).expanduser()
     partial = _partial_files(architecture) if source == OXFORD else {}
@@ -119,14 +123,9 @@ def _reach(tensors: dict[str, Tensor], architecture: str) -> str | None:
 
 
 def _check_shapes(tensors: dict[str, Tensor], layers: Iterable[str], architecture: str, path: Path) -> None:
-    for layer in layers:
-        shape = kernel_shape(layer)
-        for part, expected in (("weight", shape), ("bias", shape[:1])):
-            name = f"features.{convolution_number(layer, architecture)}.{part}"
-            if name not in tensors or tuple(tensors[name].shape) != expected:
-                raise UserError(
-                    f"weights file {path} is no {architecture}'s: {name} of {layer} is missing or misshapen"
-                )
+    for name, shape in tensor_shapes(layers, architecture).items():
+        if name not in tensors or tuple(tensors[name].shape) != shape:
+            raise UserError(f"weights file {path} is no {architecture}'s: {name} is missing or misshapen")
 
 
 def _advice(reached: str) -> str:

@@ -54,7 +54,7 @@ def criterion(config: DictConfig, painting: np.ndarray, *, precision: str = "32-
     )
     found.set_style([images.to_tensor(painting)])
     if precision == "bf16-mixed":
-        features.convolutions.to(torch.bfloat16)  # after the targets, which stay exact
+        features.in_precision(torch.bfloat16)  # after the targets, which stay exact
     return found
 
 

@@ -66,7 +66,7 @@ class GatysStyleTransfer(pl.LightningModule):
         self._exact = self._fast = criterion.features
         if bf16:
             self._fast = copy.deepcopy(self._exact)
-            self._fast.convolutions.to(torch.bfloat16)
+            self._fast.in_precision(torch.bfloat16)
 
     @property
     def scale(self) -> Scale:
@@ -94,9 +94,9 @@ class GatysStyleTransfer(pl.LightningModule):
         content = {} if photo is None else self.criterion.content_target(photo.to(self.device))
         self.criterion.features = self._fast.to(self.device)
         strip = strip_pixels(self.config.tile, size)
-        evaluate = optimise.evaluator(self.criterion, content, regions=regions, strip_pixels=strip)
+        self.evaluate = optimise.evaluator(self.criterion, content, regions=regions, strip_pixels=strip)
         done = self.objective.evaluations if self.objective else 0
-        self.objective = optimise.Objective(self.image, evaluate, evaluations=done)
+        self.objective = optimise.Objective(self.image, self.evaluate, evaluations=done)
         config = self.config
         return optimise.optimizer(
             self.image, config.optimizer, learning_rate=config.learning_rate, history=config.history
@@ -136,6 +136,16 @@ class GatysStyleTransfer(pl.LightningModule):
         if self.problem.photo is not None:
             photo = images.resize(photo, self.problem.size)
         return [Preview(self.name, images.to_tensor(photo)[0], images.to_tensor(self.picture())[0])]
+
+    def losses(self) -> dict[str, float]:
+        """The terms at the image so far, by the names a network's validation has; with a photo, its style_ratio too."""
+        terms = self.objective.current().terms
+        found = {name: value.item() for name, value in terms.named().items()}
+        if self.problem.photo is not None and self.criterion.style_weight:
+            photo = self.problem.photo_at(self.scale.size).to(self.image)
+            untouched, _ = self.evaluate(photo if self.problem.channels == 3 else photo.mean(1, keepdim=True))
+            found["style_ratio"] = found["style_loss"] / max(untouched.style.item(), 1e-12)
+        return found
 
     def result(self) -> np.ndarray:
         """The image so far at the photo's size (at its own where it is larger or a texture), uint8 (H, W, 3)."""

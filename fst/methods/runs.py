@@ -19,6 +19,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from fst import data as photo_data
 from fst import images
 from fst.errors import UserError
+from fst.losses.choose import choose
 from fst.methods import assemble, fast
 from fst.methods.checkpoints import Checkpoints
 from fst.methods.feedforward import FeedForwardStyleTransfer
@@ -36,6 +37,7 @@ def feedforward(config: DictConfig, run_dir: Path) -> None:
         SystemExit: 130 or 143 when a signal ended the run, after saving.
     """
     prepare()
+    config = with_loss_network(config)
     pl.seed_everything(config.seed, verbose=False)
     accelerator = _accelerator(config.trainer.accelerator)
     precision = fast.choose_precision(config.trainer.precision, accelerator)
@@ -56,6 +58,18 @@ def feedforward(config: DictConfig, run_dir: Path) -> None:
         trainer.fit(module, data, ckpt_path=checkpoints.path if config.resume else None)
         keep_metrics(trainer, run_dir)
     _end(config, module, checkpoints, run_dir)
+
+
+def with_loss_network(config: DictConfig) -> DictConfig:
+    """The config with `loss=auto` decided, in one line where it is less than was asked for.
+
+    Raises:
+        UserError: as `fst.losses.choose.choose`.
+    """
+    loss, line = choose(config.loss)
+    if line is not None:
+        rank_zero_only(print)(line)
+    return OmegaConf.merge(config, {"loss": loss})
 
 
 @contextlib.contextmanager

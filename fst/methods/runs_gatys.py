@@ -38,6 +38,9 @@ class PictureCheckpoints(Checkpoints):
 
     def log_result(self, pl_module: GatysStyleTransfer) -> None:
         log_image(pl_module.logger, "picture", pl_module.picture(), step=pl_module.global_step)
+        # Named as a network's validation, so that both methods stand in one table; its photo is all the picture is for.
+        losses = {f"val/{name}": value for name, value in pl_module.losses().items()}
+        pl_module.logger.log_metrics(losses, pl_module.global_step)
 
 
 def gatys(config: DictConfig, run_dir: Path) -> None:
@@ -48,6 +51,7 @@ def gatys(config: DictConfig, run_dir: Path) -> None:
         SystemExit: 130 or 143 when a signal ended the run, after saving.
     """
     runs.prepare()
+    config = runs.with_loss_network(config)
     pl.seed_everything(config.seed, verbose=False)
     inputs = problem(config)
     # Near a minimum L-BFGS compares losses that differ by less than bf16 resolves, so bf16 is for those who ask:

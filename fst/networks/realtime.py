@@ -22,18 +22,27 @@ class Realtime(AnySize):
         fold: the edge of the square of pixels that becomes channels: 2 or 4.
         widths: channels at 1/fold resolution, then at each halving of it.
         depth: residual blocks at the coarsest resolution.
+        skip: add what each resolution was on the way down to what it is on the way up (Ronneberger et al. 2015).
         norm: "instance" or "batch".
 
     Raises:
         UserError: no widths, or one that is not positive; another fold.
     """
 
-    def __init__(self, fold: int = 2, widths: Sequence[int] = (16, 48), depth: int = 4, norm: str = "instance") -> None:
+    def __init__(
+        self,
+        fold: int = 2,
+        widths: Sequence[int] = (16, 48),
+        depth: int = 4,
+        skip: bool = False,
+        norm: str = "instance",
+    ) -> None:
         super().__init__()
         if fold not in (2, 4):
             raise UserError(f"network.fold is {fold}; choose 2 or 4")
         if not widths or min(widths) < 1:
             raise UserError(f"network.widths is {list(widths)}; it takes a positive number a resolution, as [16,48]")
+        self.levels, self.depth, self.skip = len(widths), depth, skip
         self.multiple = fold * 2 ** (len(widths) - 1)
         self.smallest = 4 * self.multiple
         folded = 3 * fold**2
@@ -59,4 +68,14 @@ class Realtime(AnySize):
             parameter.copy_(parameter[::pixels].repeat_interleave(pixels, 0))
 
     def paint(self, image: Tensor) -> Tensor:
-        return uncentred(self.layers(centred(image)))
+        fold, *layers = self.layers
+        x, passed = fold(centred(image)), []
+        for layer in layers[: self.levels]:  # down
+            x = layer(x)
+            passed.append(x)
+        for layer in layers[self.levels : self.levels + self.depth]:  # across
+            x = layer(x)
+        for layer, finer in zip(layers[self.levels + self.depth :], reversed(passed[:-1]), strict=False):  # up
+            x = layer(x) + finer if self.skip else layer(x)
+        last, shuffle = layers[-2:]
+        return uncentred(shuffle(last(x)))

@@ -1,0 +1,147 @@
+"""fst's own small loss network, and `loss=auto`, which falls back on it."""
+
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+import torch.nn.functional as F
+from omegaconf import OmegaConf
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from fst import images
+from fst.config import compose
+from fst.errors import UserError
+from fst.layers import HEADS
+from fst.losses.choose import choose
+from fst.losses.perceptual import PerceptualLoss
+from fst.losses.vgg import VGGFeatures, tensor_shapes
+from fst.losses.weights import SMALL_WEIGHTS, load_weights
+
+
+def small(layers: list[str]) -> VGGFeatures:
+    weights = load_weights("BUNDLED", layers, architecture="vgg16_small")
+    return VGGFeatures(layers, weights.tensors, architecture="vgg16_small", normalisation=weights.normalisation)
+
+
+def test_it_is_vgg16s_blocks_with_fewer_channels_and_a_head_at_each_tap() -> None:
+    """The forward pass written out with functions, from the file's own numbers."""
+    weights = {name: tensor.float() for name, tensor in load_file(SMALL_WEIGHTS).items()}
+    image = torch.rand(1, 3, 24, 40, generator=torch.Generator().manual_seed(0))
+    x = (image * 255 - torch.tensor([123.68, 116.779, 103.939]).view(1, 3, 1, 1)) / 128
+    expected: dict[str, Tensor] = {}
+    for block, numbers in enumerate([(0, 2), (5, 7), (10, 12, 14)], start=1):
+        if block > 1:
+            x = F.max_pool2d(x, 2)
+        for number in numbers:
+            weight, bias = weights[f"features.{number}.weight"], weights[f"features.{number}.bias"]
+            x = F.relu(F.conv2d(x, weight, bias / 128, padding=1))
+        name = f"relu{block}_{len(numbers)}"
+        head, bias = weights[f"heads.{name}.weight"], weights[f"heads.{name}.bias"]
+        expected[name] = F.relu(F.conv2d(x, head, bias / 128))
+    found = small(list(HEADS))(image, HEADS)
+    assert {name: tensor.shape[1] for name, tensor in found.items()} == {"relu1_2": 64, "relu2_2": 128, "relu3_3": 256}
+    for name, tensor in expected.items():
+        assert torch.allclose(found[name], tensor, atol=1e-5)
+
+
+def test_it_is_small_and_cheap() -> None:
+    assert SMALL_WEIGHTS.stat().st_size < 2_000_000
+
+    def work(architecture: str) -> float:
+        """Multiplications a pixel, from the shapes: a layer of block b sees a 4^(b-1)-th of the pixels."""
+        layers = ["relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3"]
+        shapes = [(layer, tensor_shapes([layer], architecture)) for layer in layers]
+        kernels = [
+            (layer, shape) for layer, found in shapes for name, shape in found.items() if name.endswith("weight")
+        ]
+        return sum(torch.Size(shape).numel() / 4 ** (int(layer[4]) - 1) for layer, shape in kernels)
+
+    assert 4 <= work("vgg16") / work("vgg16_small") <= 10
+
+
+def test_only_its_taps_can_be_asked_for() -> None:
+    with pytest.raises(UserError, match="unknown layer 'relu3_2' of vgg16_small, did you mean 'relu3_3'"):
+        small(["relu3_2"])
+
+
+def test_its_losses_are_vgg16s(store: Path) -> None:
+    """Style and content losses of real pictures, ranked and sized as by the real VGG-16."""
+    weights = load_weights("IMAGENET1K_FEATURES", HEADS)
+    criteria = [
+        PerceptualLoss(features, style_layers=list(HEADS), style_weight=1e5)
+        for features in (VGGFeatures(HEADS, weights.tensors), small(list(HEADS)))
+    ]
+    painting = images.to_tensor(images.resize(images.read(store / "styles/starry_night_google.jpg"), (256, 320)))
+    photos = [images.to_tensor(images.resize(images.read(file), (128, 128))) for file in _photos(store)]
+    noisy = [(photo + 0.1 * torch.randn(photo.shape, generator=torch.Generator().manual_seed(1))) for photo in photos]
+    losses = []
+    for criterion in criteria:
+        criterion.set_style([painting])
+        with torch.no_grad():
+            terms = [
+                criterion(image, criterion.content_target(photo))
+                for photo, image in zip([*photos, *photos], [*photos[::-1], *noisy], strict=True)
+            ]
+        losses.append(torch.tensor([[float(term.style), float(term.content)] for term in terms]))
+    whole, ours = losses
+    assert ((ours / whole).log2().abs().median(0).values < 0.5).all()  # within a factor of 1.4
+    ranks = [column.argsort().argsort().float() for column in (whole[:, 0], ours[:, 0])]
+    assert torch.corrcoef(torch.stack(ranks))[0, 1] > 0.9
+
+
+def _photos(store: Path) -> list[Path]:
+    return sorted((store / "photos").glob("*.jpg"))[:8]
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty store on a machine without a network."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise URLError("Name or service not known")
+
+    monkeypatch.setenv("FST_HOME", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    (tmp_path / "weights").mkdir()
+    return tmp_path
+
+
+def _loss(*arguments: str):
+    return compose("train", ["style=gogh", *arguments]).loss
+
+
+def _put_weights(store: Path, layers: list[str], deepest: str) -> None:
+    tensors = {name: torch.zeros(shape, dtype=torch.float16) for name, shape in tensor_shapes(layers).items()}
+    save_file(tensors, store / "weights" / f"vgg16_conv1_1-{deepest}.safetensors")
+
+
+TO_RELU3 = ["relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3"]
+
+
+def test_auto_takes_what_is_there(offline: Path) -> None:
+    chosen, line = choose(_loss())
+    assert (chosen.architecture, chosen.weights) == ("vgg16_small", "BUNDLED")
+    assert chosen.style_layers == ["relu1_2", "relu2_2", "relu3_3"] and chosen.style_weight == 1e5
+    assert line.startswith("loss=auto takes vgg16_small") and "Name or service not known" in line and "\n" not in line
+
+    _put_weights(offline, TO_RELU3, "conv3_3")
+    chosen, line = choose(_loss("loss.style_layer_weights=[1,2,3,4]"))
+    assert (chosen.architecture, chosen.weights) == ("vgg16", "IMAGENET1K_FEATURES")
+    assert chosen.style_layers == ["relu1_2", "relu2_2", "relu3_3"] and chosen.style_layer_weights == [1, 2, 3]
+    assert line.startswith("loss=auto takes VGG-16, to relu3_3")
+
+    _put_weights(offline, [*TO_RELU3, "relu4_1", "relu4_2", "relu4_3"], "conv4_3")
+    asked = _loss("loss.style_weight=7")
+    chosen, line = choose(asked)
+    assert line is None and chosen == OmegaConf.merge(asked, {"architecture": "vgg16"})
+
+
+def test_auto_does_not_stand_in_for_layers_that_were_asked_for(offline: Path) -> None:
+    with pytest.raises(UserError, match="no relu4_2.* without VGG-16's weights"):
+        choose(_loss("loss.content_layers=[relu4_2]"))
+    with pytest.raises(UserError, match="without VGG-16's weights"):
+        choose(_loss("loss.style_layers=[relu4_3]"))
+    asked = _loss("loss=vgg16_relu3")
+    assert choose(asked) == (asked, None)
