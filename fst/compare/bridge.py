@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from fst.errors import UserError
 def fill(project: str, runs: Sequence[Run]) -> None:
     """Put runs into a trackio project on this machine: settings, every metric, previews at their steps.
 
-    A run of that name and as many steps, which an earlier call left there, stays as it is.
+    A run of that name which is there already is replaced.
 
     Raises:
         UserError: trackio is not installed.
@@ -24,8 +25,11 @@ def fill(project: str, runs: Sequence[Run]) -> None:
         raise UserError("trackio=... needs trackio, which is not installed: pip install trackio")
     import trackio
 
+    with contextlib.suppress(ValueError):  # no such project so far
+        for earlier in list(trackio.Api().runs(project)):
+            if earlier.name in {run.name for run in runs}:
+                earlier.delete()
     for run in runs:
-        print(f"trackio: {run.name}")
         settings = {key: table.text(value) for key, value in run.settings.items()}
         trackio.init(project=project, name=run.name, config=settings, embed=False, auto_log_gpu=False, auto_log_cpu=False)
         for step, metrics in sorted(_steps(run, trackio.Image).items()):

@@ -55,7 +55,7 @@ function ticks([low, high], log, count) {
   return found.filter(value => value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9));
 }
 
-const brief = value => Math.abs(value) >= 1e4 ? value.toExponential(1).replace(".0e+", "e").replace("e+", "e") : number(value);
+const brief = value => value && (Math.abs(value) >= 1e4 || Math.abs(value) < 1e-3) ? value.toExponential(1).replace(".0e", "e").replace("e+", "e") : number(value);
 
 function draw(chart) {
   const { svg, metric } = chart, width = svg.clientWidth, height = svg.clientHeight;

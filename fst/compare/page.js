@@ -23,8 +23,9 @@ const colour = index => ({
   style: `--hue:${(25 + index * 360 / RUNS.length).toFixed(1)};--shift:${many ? [0, .09, -.09][index % 3] : 0}`,
 });
 const swatch = index => make("span", { class: "swatch", ...colour(index) });
-const last = key => key.split(".").pop();
-const about = run => DATA.varied.filter(key => key in run.settings).slice(0, 4).map(key => `${last(key)} ${run.settings[key] || "none"}`).join(" · ");
+const last = key => key.endsWith(".name") ? key.split(".").at(-2) : key.split(".").pop();
+const short = value => value.includes("/") ? value.split("/").pop() : value || "none";
+const about = run => DATA.varied.filter(key => run.settings[key]).slice(0, 4).map(key => `${last(key)} ${short(run.settings[key])}`).join(" · ");
 
 function number(value) {
   if (value === undefined || value === null) return "–";
@@ -66,12 +67,12 @@ function legend() {
   el("all").hidden = !view.hidden.size;
 }
 
-const columns = [
-  ...DATA.varied.map((key, index) => ({ key, title: last(key), note: key, group: "settings", first: !index, text: run => run.settings[key],
-    value: run => run.numbers[key] ?? run.settings[key] })),
-  ...DATA.columns.map((column, index) => ({ ...column, first: !index || DATA.columns[index - 1].group !== column.group,
-    value: run => run.cells[column.key] })),
-];
+// A few settings stand before the results, as in a sweep; many would push them out of sight.
+const chosen = DATA.varied.map((key, index) => ({ key, title: last(key), note: key, group: "settings", first: !index,
+  text: run => run.settings[key], value: run => run.numbers[key] ?? run.settings[key] }));
+const measured = DATA.columns.map((column, index) => ({ ...column, first: !index || DATA.columns[index - 1].group !== column.group,
+  value: run => run.cells[column.key] }));
+const columns = chosen.length <= 3 ? [...chosen, ...measured] : [...measured, ...chosen];
 
 function sort(key) {
   view.down = view.key === key ? !view.down : false;
@@ -97,7 +98,7 @@ function results() {
   for (const column of columns) column.first ? spans.push([column.group, 1]) : spans.at(-1)[1]++;
   const cell = (run, column) => {
     const value = column.value(run), first = column.first ? " first" : "";
-    if (column.text) return make("td", { class: "text" + first, title: column.text(run) || null }, column.text(run) || "–");
+    if (column.text) return make("td", { class: "text" + first, title: column.text(run) || null }, column.text(run) === undefined ? "–" : short(column.text(run)));
     const best = run.best.includes(column.key);
     return make("td", { class: (best ? "best" : "") + first, title: value === undefined ? null : best ? `best: ${value}` : value },
       column.key === "seconds" ? time(value) : number(value));
@@ -121,8 +122,8 @@ function settings() {
   };
   const cell = (key, index, common) => {
     const value = RUNS[index].settings[key];
-    const words = value === undefined ? "–" : value || "none";
-    return make("td", { class: value === common || value === undefined ? "usual" : "", title: words, ...colour(index) }, words);
+    const words = value === undefined ? "–" : short(value);
+    return make("td", { class: value === common || value === undefined ? "usual" : "", title: value || words, ...colour(index) }, words);
   };
   el("settings").hidden = !DATA.settings.length;
   el("differ").replaceChildren(

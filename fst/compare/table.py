@@ -141,9 +141,10 @@ def text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
+        if 1e-3 <= abs(value) < 1e4 or not value:
+            return f"{value:g}"
         mantissa, _, exponent = f"{value:e}".partition("e")
-        short = f"{float(mantissa):g}e{int(exponent)}"
-        return min(f"{value:g}", short, key=len) if value else "0"
+        return f"{float(mantissa):g}e{int(exponent)}"
     if isinstance(value, list):
         return f"[{','.join(text(item) for item in value)}]"
     return str(value)
