@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fst.networks.blocks import AnySize
+from fst.stylize.rewrite import faster
 
 
 class Frames(nn.Module):
@@ -39,8 +40,8 @@ class AnyImage(nn.Module):
 
 
 def write_frames(network: AnySize, path: Path) -> None:
-    """Write `Frames` to an ONNX file: "frames" to "painted", any fitting height and width."""
-    _write(Frames(network), torch.zeros(1, 64, 64, 3, dtype=torch.uint8), path, ("frames", "painted"), (1, 2))
+    """Write `Frames` to an ONNX file: "frames" to "painted", any fitting height and width; for our own backends."""
+    _write(Frames(faster(network)), torch.zeros(1, 64, 64, 3, dtype=torch.uint8), path, ("frames", "painted"), (1, 2))
 
 
 def write_image(network: AnySize, path: Path) -> None:
