@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
 
 from fst import images
 from fst.methods import assemble
@@ -25,10 +27,12 @@ class Judge:
     Args:
         config: its loss and its style.
         photos: uint8 (H, W, 3) by name.
+        also: further layers at which the content loss is told, though it is not part of the objective.
     """
 
-    def __init__(self, config: DictConfig, photos: dict[str, np.ndarray]) -> None:
+    def __init__(self, config: DictConfig, photos: dict[str, np.ndarray], also: Sequence[str] = ()) -> None:
         self.config = config
+        self.also = also
         self.criterion = assemble.criterion(config, painting(config.style))
         self.photos = {name: images.to_tensor(centre(photo, SIDE)) for name, photo in photos.items()}
         self.targets = {name: self.criterion.content_target(photo) for name, photo in self.photos.items()}
@@ -40,11 +44,17 @@ class Judge:
         """Means over the photos of a network's losses, its pictures clipped to [0, 1]."""
         rows = []
         for name, photo in self.photos.items():
-            terms = self.criterion(network(photo).clamp(0, 1), self.targets[name])
-            content, style = terms.content.item(), terms.style.item()
-            rows.append((content, style, style / self.untouched[name], terms.total.item()))
-        names = ("content_loss", "style_loss", "style_ratio", "total")
+            painted = network(photo).clamp(0, 1)
+            terms = self.criterion(painted, self.targets[name])
+            style = terms.style.item()
+            row = [terms.content.item(), style, style / self.untouched[name], terms.total.item()]
+            rows.append(row + [self._distance(painted, photo, layer) for layer in self.also])
+        names = ("content_loss", "style_loss", "style_ratio", "total", *(f"content_{layer}" for layer in self.also))
         return dict(zip(names, map(statistics.fmean, zip(*rows, strict=True)), strict=True))
+
+    def _distance(self, painted: Tensor, photo: Tensor, layer: str) -> float:
+        features = self.criterion.features
+        return F.mse_loss(features(painted, [layer])[layer], features(photo, [layer])[layer]).item()
 
     @torch.inference_mode()
     def total(self, network: nn.Module, photo: str) -> float:

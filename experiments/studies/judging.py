@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import statistics
-import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -43,13 +42,14 @@ def judge(study: Study, runs: Path, out: Path, more: tuple[str, ...] = (), photo
     fast.keep_memory()
     folders = finished(study, runs, more)
     held_out = unseen(photos, study.file.photos)
+    also = [column.removeprefix("content_") for column in study.file.columns if column.startswith("content_relu")]
     earlier = _read(out / RESULTS)
     judges: dict[str, Judge] = {}
     arms: dict[str, dict[str, Any]] = {}
     for name, folder in folders.items():
         network, info = stylefile.load(folder / "style.safetensors")
         if info.name not in judges:
-            judges[info.name] = Judge(judge_config(study, info.name), held_out)
+            judges[info.name] = Judge(judge_config(study, info.name), held_out, also)
         measured = judges[info.name].losses(network) | cost(network) | training(study, folder)
         arms[name] = {"style": info.name, "overrides": list(study.arms[name].overrides), **measured}
         losses = f"style {measured['style_loss']:.3g}, content {measured['content_loss']:.3g}"
@@ -198,7 +198,7 @@ def about(study: Study, judges: dict[str, Judge], held_out: dict[str, np.ndarray
     return {
         "study": study.name,
         "question": study.file.question,
-        "command": f"python experiments/study.py {' '.join(word for word in sys.argv[1:] if '/' not in word)}",
+        "command": f"python experiments/study.py {study.name}",
         "date": datetime.now().astimezone().date().isoformat(),
         "git": facts["git"] and {key: facts["git"][key] for key in ("commit", "dirty")},
         "machine": {"cpu": facts["cpu"]["model"], "threads": facts["threads"], "packages": facts["packages"]},

@@ -53,15 +53,15 @@ def _points(axis, plot: PlotEntry, y: str, arms: dict[str, dict]) -> None:
             points.sort()
         axis.plot([p[0] for p in points], [p[1] for p in points], "o-" if setting else "o", label=style)
         for across, up, name in () if setting else points:
-            axis.annotate(name, (across, up), xytext=(5, 4), textcoords="offset points", fontsize=8)
+            axis.annotate(name, (across, up), xytext=(0, 6), textcoords="offset points", fontsize=8, ha="center")
     axis.set(xlabel=_label(plot.x), ylabel=_label(y))
     if "x" in plot.log:
         axis.set_xscale("log")
     if "y" in plot.log:
         axis.set_yscale("log")
-    else:
+    axis.margins(0.2)
+    if "y" not in plot.log:
         axis.set_ylim(0, None)
-    axis.margins(x=0.15)
     if len({arm["style"] for arm in arms.values()}) > 1:
         axis.legend(frameon=False)
 
@@ -70,7 +70,9 @@ def _curves(axis, key: str, arms: dict[str, dict]) -> None:
     for name, arm in arms.items():
         points = arm["curves"].get(key) or []
         axis.plot([point[0] for point in points], [point[1] for point in points], "o-", ms=3, label=name)
-    axis.set(xlabel="step", ylabel=_label(key), ylim=(0, None))
+    axis.set(xlabel="step", ylabel=_label(key))
+    axis.margins(y=0.1)
+    axis.set_ylim(0, None)
     axis.legend(frameon=False, fontsize=8)
 
 

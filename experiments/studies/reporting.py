@@ -28,6 +28,7 @@ METRICS = {
     "style_ratio": Metric("style loss / untouched photo's", ".4f", -1),
     "style_loss": Metric("style loss", ".3g", -1),
     "content_loss": Metric("content loss", ".2f", -1),
+    "content_relu3_3": Metric("content loss at relu3_3", ".2f", -1),
     "total": Metric("objective", ".2f", -1),
     "steps": Metric("steps", "d", 0),
     "step_seconds": Metric("s / step", ".3f", -1),
