@@ -31,7 +31,9 @@ def fill(project: str, runs: Sequence[Run]) -> None:
                 earlier.delete()
     for run in runs:
         settings = {key: table.text(value) for key, value in run.settings.items()}
-        trackio.init(project=project, name=run.name, config=settings, embed=False, auto_log_gpu=False, auto_log_cpu=False)
+        trackio.init(
+            project=project, name=run.name, config=settings, embed=False, auto_log_gpu=False, auto_log_cpu=False
+        )
         for step, metrics in sorted(_steps(run, trackio.Image).items()):
             trackio.log(metrics, step=step)
         trackio.finish()

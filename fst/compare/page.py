@@ -36,7 +36,9 @@ def write(output: Path, runs: Sequence[Run], left_out: Sequence[str] = (), edge:
     for name in PARTS:
         page = page.replace(f"/* {name} */", (HERE / name).read_text(encoding="utf-8"))
     # Last, and with "<" escaped, so that no name or setting is taken as markup or as a part's place.
-    page = page.replace("/* data */", json.dumps(content(runs, left_out, edge), allow_nan=False).replace("<", "\\u003c"))
+    page = page.replace(
+        "/* data */", json.dumps(content(runs, left_out, edge), allow_nan=False).replace("<", "\\u003c")
+    )
     with replacing(output) as beside:
         beside.write_text(page, encoding="utf-8")
     return output
@@ -61,7 +63,8 @@ def content(runs: Sequence[Run], left_out: Sequence[str] = (), edge: int | None 
     settings = table.differing(runs)
     columns, cells, best = table.results(runs)
     shown = pictures.collect(runs, edge)
-    notes = [*table.remarks(runs, columns), *left_out]
+    failures = [f"{run.name} failed: {run.reason}" for run in runs if run.reason]
+    notes = [*table.remarks(runs, columns), *failures, *left_out]
     if shown.left_out:
         notes.append(f"{shown.left_out} more photos have previews; those that most runs share are shown.")
     return {

@@ -1,45 +1,27 @@
 """A run's folder read back: its settings, metrics, previews and state.
 
-Metrics come from where the run logged them: W&B's own files (offline or online runs), TensorBoard's or CSV; a run
-without a logger has the validation losses that its style file holds.
+Metrics come from where the run logged them (fst.compare.logs); what they ended with, and how a sweep's job ended, also
+from the small files that every run leaves: metrics.json, job.json, style.safetensors.
 """
 
 from __future__ import annotations
 
-import csv
-import functools
 import json
-import math
 import os
-import re
-import subprocess
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
 
-from fst import stylefile
+from fst import outcome, stylefile
+from fst.compare import logs
 from fst.errors import UserError
 
 FRESH_SECONDS = 600.0  # a run that wrote something so lately is taken as running
-PREFIXES = ("train/", "val/")
-
-Row = tuple[int, float, dict[str, float]]  # global step, seconds since the start, metrics
-
-
-@dataclass
-class Log:
-    """What one start of a run logged: rows by step, what it took, how it ended (None: it did not say)."""
-
-    rows: list[Row] = field(default_factory=list)
-    seconds: float | None = None
-    failed: bool | None = None
-    painting: Path | None = None
 
 
 @dataclass
@@ -51,7 +33,8 @@ class Run:
         settings: plain values by dotted key, `run.` ones from run.json.
         series: points (global step, value) by metric, steps rising.
         clock: points (global step, seconds of work since the run's first start); empty where nothing tells the time.
-        state: "finished", "running", "failed" or "stopped".
+        state: "finished", "running", "failed" or "stopped"; `reason` says why a sweep's job failed.
+        ended: the last metrics that stand in the run's small files, among them those that no logger has.
         previews: picture files by photo and step.
     """
 
@@ -65,7 +48,9 @@ class Run:
     step: int
     photos: dict[str, Path]
     previews: dict[str, dict[int, Path]]
-    painting: Path | None
+    painting: Path | None = None
+    ended: dict[str, float] = field(default_factory=dict)
+    reason: str | None = None
 
     @property
     def gatys(self) -> bool:
@@ -77,8 +62,9 @@ class Run:
         return _total(self.settings)
 
     def last(self, metric: str) -> float | None:
+        """The last value of a metric, None if there is none."""
         points = self.series.get(metric)
-        return points[-1][1] if points else None
+        return points[-1][1] if points else self.ended.get(metric)
 
 
 def find(folders: Iterable[str | Path]) -> list[Path]:
@@ -97,8 +83,10 @@ def find(folders: Iterable[str | Path]) -> list[Path]:
                 here.append(Path(parent).resolve())
                 below.clear()
         if not here:
-            raise UserError(f"no run in {given}: a run's folder has config.yaml and run.json, as runs/DATE_STYLE_WEIGHT")
-        found |= dict.fromkeys(sorted(here, key=lambda path: _natural(str(path))))
+            raise UserError(
+                f"no run in {given}: a run's folder has config.yaml and run.json, as runs/DATE_STYLE_WEIGHT"
+            )
+        found |= dict.fromkeys(sorted(here, key=lambda path: logs.natural(str(path))))
     return list(found)
 
 
@@ -110,20 +98,18 @@ def read(folder: Path, name: str) -> Run:
     """
     settings = _settings(folder / "config.yaml")
     facts = _facts(folder / "run.json")
-    logs = _logs(folder, settings.get("logger.name"), facts)
-    rows = _joined(logs)
-    series: dict[str, list[tuple[int, float]]] = {}
-    for step, _, metrics in rows:
-        for key, value in metrics.items():
-            series.setdefault(key, []).append((step, value))
+    job = _facts(folder / outcome.JOB)
+    starts = logs.read(folder, settings.get("logger.name"), facts)
+    rows = logs.joined(starts)
+    series = _series(rows)
     photos, previews = _previews(folder / "previews")
-    if not series:
-        series = _of_style_file(folder / "style.safetensors")
-    if not series and not previews:
+    ended = _ended(folder, job)
+    if not series and not previews and not ended:
         raise UserError(f"{folder} has neither metrics nor previews")
-    steps = [step for points in series.values() for step, _ in points[-1:]]
-    step = max([*steps, *(max(pictures) for pictures in previews.values())])
-    times = [log.seconds for log in logs]
+    steps = [points[-1][0] for points in series.values()] + [max(pictures) for pictures in previews.values()]
+    step = max(steps, default=int(ended.get("step", 0)))
+    times = [log.seconds for log in starts]
+    failed = True if job.get("status") == "failed" else starts[-1].failed if starts else None
     return Run(
         folder=folder,
         name=name,
@@ -131,11 +117,13 @@ def read(folder: Path, name: str) -> Run:
         series=series,
         clock=[(step, seconds) for step, seconds, _ in rows] if times and None not in times else [],
         seconds=sum(times) if times and None not in times else None,
-        state=_state(logs[-1].failed if logs else None, step, _total(settings), folder),
+        state=_state(failed, step, _total(settings), folder),
         step=step,
         photos=photos,
         previews=previews,
-        painting=next((log.painting for log in reversed(logs) if log.painting), None),
+        painting=next((log.painting for log in reversed(starts) if log.painting), None),
+        ended=ended,
+        reason=job.get("reason"),
     )
 
 
@@ -195,108 +183,23 @@ def _touched(folder: Path) -> float:
     return max((path.stat().st_mtime for pattern in patterns for path in folder.glob(pattern)), default=0.0)
 
 
-def _joined(logs: list[Log]) -> list[Row]:
-    """One line of rows: what a resumed run did again replaces what was lost."""
-    rows: list[Row] = []
-    before = 0.0
-    for log in logs:
-        if log.rows:
-            rows = [row for row in rows if row[0] < log.rows[0][0]]
-            rows += [(step, before + seconds, metrics) for step, seconds, metrics in log.rows]
-        before += log.seconds or 0.0
-    return rows
+def _series(rows: Iterable[logs.Row]) -> dict[str, list[tuple[int, float]]]:
+    found: dict[str, dict[int, float]] = {}
+    for step, _, metrics in rows:
+        for key, value in metrics.items():
+            found.setdefault(key, {})[step] = value
+    return {key: sorted(points.items()) for key, points in found.items()}
 
 
-def _logs(folder: Path, logger: str | None, facts: dict[str, Any]) -> list[Log]:
-    readers = {"wandb": _wandb_logs, "csv": functools.partial(_csv_logs, facts=facts), "tensorboard": _tensorboard_logs}
-    return readers[logger](folder) if logger in readers else []
-
-
-def _wandb_logs(folder: Path) -> list[Log]:
-    """Of the newest W&B run in the folder, in the order of its starts; a resumed run keeps its id."""
-    files = sorted((folder / "wandb").glob("*run-*/run-*.wandb"), key=lambda path: path.parent.name.rpartition("run-")[2])
-    return [_wandb_log(path) for path in files if path.name == files[-1].name]
-
-
-def _wandb_log(path: Path) -> Log:
-    # The program behind `wandb leet inspect`, without the seconds that W&B's command line takes to start.
-    from wandb.util import get_core_path
-
-    command = [get_core_path(), "leet", "inspect", "-json", "-no-observability", "-run-file", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    log, began, last = Log(), 0.0, 0.0
-    for line in done.stdout.splitlines():
-        record = json.loads(line)
-        kind = record["type"]
-        if kind == "run":
-            began = datetime.fromisoformat(record["run"]["start_time"]).timestamp()
-        elif kind == "exit":
-            log.failed = record["exit"].get("exit_code", 0) != 0
-        elif kind == "history":
-            item = record["history"]["item"]
-            last = max(last, float(item.get("_timestamp", 0.0)) - began)
-            if "style.path" in item:
-                log.painting = path.parent / "files" / item["style.path"]
-            media = tuple(key.removesuffix("_type") for key in item if key.endswith("._type"))
-            metrics = _numbers({key: value for key, value in item.items() if not key.startswith(media)})
-            if metrics and "trainer/global_step" in item:
-                log.rows.append((int(item["trainer/global_step"]), last, metrics))
-    log.seconds = last if log.rows else 0.0
-    return log
-
-
-def _csv_logs(folder: Path, facts: dict[str, Any]) -> list[Log]:
-    """CSV holds no times: a start's is from its run.json entry to its file's last change."""
-    files = sorted(folder.glob("csv/version_*/metrics.csv"), key=lambda path: _natural(str(path)))
-    starts = [entry.get("started") for entry in [*reversed(facts.get("earlier") or []), facts]]
-    logs = []
-    for number, path in enumerate(files):
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [(int(float(row["step"])), 0.0, _numbers(row)) for row in csv.DictReader(file) if row.get("step")]
-        log = Log([row for row in rows if row[2]])
-        if len(starts) == len(files) and starts[number]:
-            log.seconds = max(0.0, path.stat().st_mtime - datetime.fromisoformat(starts[number]).timestamp())
-            steps = max(log.rows[-1][0], 1) if log.rows else 1
-            log.rows = [(step, log.seconds * step / steps, metrics) for step, _, metrics in log.rows]
-        logs.append(log)
-    return logs
-
-
-def _tensorboard_logs(folder: Path) -> list[Log]:
-    if not list((folder / "tensorboard").glob("events*")):
-        return []
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0}).Reload()
-    by_step: dict[int, tuple[float, dict[str, float]]] = {}
-    for tag in events.Tags()["scalars"]:
-        for event in events.Scalars(tag):
-            at, metrics = by_step.get(event.step, (event.wall_time, {}))
-            by_step[event.step] = (at, metrics | _numbers({tag: event.value}))
-    began = events.FirstEventTimestamp()
-    rows = [(step, at - began, metrics) for step, (at, metrics) in sorted(by_step.items()) if metrics]
-    return [Log(rows, seconds=rows[-1][1] if rows else 0.0)]
-
-
-def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
-    """The finite ones among a row's metrics."""
-    found = {}
-    for key, value in metrics.items():
-        if key.startswith(PREFIXES) and value not in ("", None):
-            try:
-                found[key] = float(value)
-            except (TypeError, ValueError):
-                continue
-    return {key: value for key, value in found.items() if math.isfinite(value)}
-
-
-def _of_style_file(path: Path) -> dict[str, list[tuple[int, float]]]:
+def _ended(folder: Path, job: dict[str, Any]) -> dict[str, float]:
+    """The metrics of style file, metrics.json and job.json, the later ones first."""
     try:
-        training = stylefile.read_info(path).training
+        training = stylefile.read_info(folder / "style.safetensors").training
     except UserError:
-        return {}
-    losses = training.get("losses")
-    return {key: [(training["steps"], value)] for key, value in (losses or {}).items()}
+        training = {}
+    of_style = {"step": training.get("steps"), **(training.get("losses") or {})}
+    found = {**of_style, **outcome.read_metrics(folder), **(job.get("metrics") or {})}
+    return {key: float(value) for key, value in found.items() if isinstance(value, int | float)}
 
 
 def _previews(folder: Path) -> tuple[dict[str, Path], dict[str, dict[int, Path]]]:
@@ -306,7 +209,3 @@ def _previews(folder: Path) -> tuple[dict[str, Path], dict[str, dict[int, Path]]
     for path in sorted(folder.glob("step-*/*.png")):
         pictures.setdefault(path.stem, {})[int(path.parent.name.removeprefix("step-"))] = path
     return photos, pictures
-
-
-def _natural(text: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]

@@ -1,4 +1,4 @@
-"""What differs between runs, and their results: quality, speed, cost, the best ones among those whose numbers compare."""
+"""What differs between runs, and their results: quality, speed, cost; the best among those that compare."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ ASIDE = ("logger.", "resume", *(f"style.{key}" for key in ("title", "artist", "y
 ASIDE += ("style.bytes", "style.licence", "trainer.checkpoint_every", "trainer.log_every", "trainer.val_every")
 
 # Numbers compare between runs that have these settings in common.
-CONTENT = ("loss.architecture", "loss.weights", "loss.pooling", "loss.content_layers")
-STYLE = ("loss.style_layers", "loss.style_layer_weights", "loss.style_scales", "style.name", "style.image", "style.size")
+MEASURED = ("loss.architecture", "loss.weights")
+CONTENT = (*MEASURED, "loss.pooling", "loss.content_layers")
+PAINTING = ("style.name", "style.image", "style.size")
+STYLE = ("loss.style_layers", "loss.style_layer_weights", "loss.style_scales", *PAINTING)
 WEIGHTS = ("loss.content_weight", "loss.style_weight", "loss.tv_weight")
 PHOTOS = ("resolved.data", "data.root", "data.val_images", "data.size")
 PICTURE = ("content", "resolved.size")  # what the baseline optimises
@@ -55,8 +57,30 @@ def _megabytes(run: Run) -> float | None:
 
 
 COLUMNS = (
-    Column("content", "content loss", "quality", "on held-out photos, at the end", -1, _quality("content_loss"), CONTENT),
-    Column("style", "style loss", "quality", "on held-out photos, at the end", -1, _quality("style_loss"), CONTENT + STYLE),
+    Column(
+        "reference content",
+        "content, reference",
+        "quality",
+        "content loss by the definition that a sweep measures all its networks with, on held-out photos",
+        -1,
+        lambda run: run.last("reference/content_loss"),
+        MEASURED,
+    ),
+    Column(
+        "reference style",
+        "style, reference",
+        "quality",
+        "style loss by the definition that a sweep measures all its networks with, on held-out photos",
+        -1,
+        lambda run: run.last("reference/style_loss"),
+        MEASURED + PAINTING,
+    ),
+    Column(
+        "content", "content loss", "quality", "on held-out photos, at the end", -1, _quality("content_loss"), CONTENT
+    ),
+    Column(
+        "style", "style loss", "quality", "on held-out photos, at the end", -1, _quality("style_loss"), CONTENT + STYLE
+    ),
     Column(
         "ratio",
         "style ratio",
@@ -75,12 +99,17 @@ COLUMNS = (
         _quality("loss"),
         CONTENT + STYLE + WEIGHTS,
     ),
-    Column(
-        "speed", "images/s", "speed", "in training, the median", 1, _typical("train/images_per_second"), MACHINE
-    ),
+    Column("speed", "images/s", "speed", "in training, the median", 1, _typical("train/images_per_second"), MACHINE),
     Column("step", "s/step", "speed", "in training, the median", -1, _typical("train/step_seconds"), MACHINE),
     Column("steps", "steps", "cost", "made so far", 0, lambda run: run.step),
-    Column("seconds", "time", "cost", "from start to the last record, all starts of the run together", 0, lambda run: run.seconds),
+    Column(
+        "seconds",
+        "time",
+        "cost",
+        "from start to the last record, all starts of the run together",
+        0,
+        lambda run: run.seconds,
+    ),
     Column("size", "style file", "cost", "MB on disk", 0, _megabytes),
 )
 

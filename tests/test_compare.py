@@ -1,0 +1,362 @@
+"""Runs read back from disk and compared: small real runs of both methods and all loggers, folders made by hand."""
+
+import base64
+import csv
+import io
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from training import tiny_arguments
+
+from fst.checks import check
+from fst.compare import __main__ as command
+from fst.compare import logs, page, pictures, reading, table
+from fst.config import compose
+from fst.errors import UserError
+
+STEPS = 6
+
+
+def run(folder: Path, arguments: list[str]) -> Path:
+    from fst.methods import runs, runs_gatys
+
+    config = compose("train", arguments)
+    check(config)
+    (runs_gatys.gatys if config.method.name == "gatys" else runs.feedforward)(config, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory, tiny_vgg) -> Path:
+    """runs/: a network and the baseline with W&B and one photo; the network's run once more as CSV and TensorBoard."""
+    folder = tmp_path_factory.mktemp("compare")
+    photo = folder / "bridge.jpg"
+    rough = np.random.default_rng(1).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+    Image.fromarray(rough).resize((64, 48), Image.Resampling.BICUBIC).save(photo)
+    common = {"logger": "wandb", "logger.mode": "offline", "trainer.log_every": 1, "style.size": 64}
+    changes = {**common, "logger.preview_images": f"[{photo}]"}
+    network = run(folder / "runs" / "0_wandb", tiny_arguments(folder, tiny_vgg, **changes))
+    for number, logger in enumerate(("csv", "tensorboard"), 1):
+        logged_again(network, folder / "runs" / f"{number}_{logger}", logger, 1e5 * 10**number)
+    changes = {**common, "method": "gatys", "content": photo, "method.size": 48, "method.coarsest": "null"}
+    kept = [word for word in tiny_arguments(folder, tiny_vgg, **changes) if not word.startswith(("network", "data"))]
+    run(folder / "runs" / "10_gatys", [*kept, f"method.iterations={STEPS}"])
+    return folder / "runs"
+
+
+def logged_again(source: Path, target: Path, name: str, weight: float) -> None:
+    """A copy of a W&B run's folder, as if another logger had been chosen."""
+    from fst.schema import LoggerConfig
+    from fst.tracking import build_logger, finish
+
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("wandb"))
+    config = (source / "config.yaml").read_text().replace("name: wandb", f"name: {name}")
+    assert "style_weight: 100000.0" in config
+    (target / "config.yaml").write_text(config.replace("style_weight: 100000.0", f"style_weight: {weight}"))
+    logger = build_logger(LoggerConfig(name=name), target, name="x", settings={})
+    for step, _, metrics in logs.joined(logs.read(source, "wandb", {})):
+        logger.log_metrics(metrics, step)
+    finish(logger)
+
+
+@pytest.fixture(scope="module")
+def found(parent) -> dict[str, reading.Run]:
+    paths = reading.find([parent])
+    return {name: reading.read(path, name) for path, name in zip(paths, command.names(paths), strict=True)}
+
+
+def of_page(path: Path) -> dict:
+    """The data of a written page, found as a browser finds it."""
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', path.read_text(), re.DOTALL)
+    return json.loads(data)
+
+
+def inspected(folder: Path) -> list[dict]:
+    (log,) = (folder / "wandb").glob("offline-run-*")
+    done = subprocess.run(["wandb", "leet", "inspect", "--json", log], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_every_logger_reads_back_the_same(parent, found):
+    assert list(found) == ["0_wandb", "1_csv", "2_tensorboard", "10_gatys"]
+    for name in ("0_wandb", "1_csv", "2_tensorboard"):
+        run = found[name]
+        assert (run.state, run.step, run.total) == ("finished", STEPS, STEPS)
+        assert [step for step, _ in run.series["train/loss"]] == list(range(1, STEPS + 1))
+        assert [step for step, _ in run.series["val/style_ratio"]] == [3, 6]
+        assert run.series.keys() == found["0_wandb"].series.keys()
+        assert sorted(run.previews["bridge"]) == [1, 2, 5, 6]
+        assert 0 < run.clock[-1][1] <= run.seconds < 900
+        for (_, loss), (_, content), (_, style) in zip(
+            *(run.series[f"train/{kind}"] for kind in ("loss", "content_loss", "style_loss")), strict=True
+        ):
+            assert loss == pytest.approx(content + 1e5 * style, rel=1e-3)
+    rows = list(csv.DictReader((parent / "1_csv/csv/version_0/metrics.csv").open()))
+    logged = [float(row["train/style_loss/relu2_2"]) for row in rows if row["train/style_loss/relu2_2"]]
+    assert [value for _, value in found["1_csv"].series["train/style_loss/relu2_2"]] == pytest.approx(logged)
+
+
+def test_both_methods_line_up_in_wandb(parent):
+    """Config keys, metric names and preview keys, so that W&B's groups and panels hold runs of both."""
+    configs, metrics, kinds = [], [], []
+    for name in ("0_wandb", "10_gatys"):
+        records = inspected(parent / name)
+        (about,) = [record["run"] for record in records if record["type"] == "run"]
+        configs.append(dict(reading._leaves(about["config"]["update"])))
+        rows = [record["history"]["item"] for record in records if record["type"] == "history"]
+        keys = {key for row in rows for key in row}
+        media = {key.removesuffix("._type") for key in keys if key.endswith("._type")}
+        kinds.append(media)
+        metrics.append({key for key in keys if key.startswith(("train/", "val/")) and key.split(".")[0] not in media})
+        assert all("trainer/global_step" in row for row in rows)
+    network, picture = configs
+    groups = ("network.", "data.", "method.", "resolved.")
+    assert {k for k in network if not k.startswith(groups)} == {k for k in picture if not k.startswith(groups)}
+    assert {k.split(".")[0] for k in picture} <= {k.split(".")[0] for k in network}
+    assert {"method.name", "resolved.precision"} <= network.keys() & picture.keys()
+    batches = {"train/images_per_second", "train/learning_rate"}
+    assert metrics[0] - metrics[1] == batches  # L-BFGS has neither
+    assert metrics[1] - metrics[0] == {"train/evaluations", "train/long_edge"}
+    assert {"preview/bridge", "style"} <= kinds[0] & kinds[1]
+
+
+def test_the_baselines_validation_is_of_its_picture(found, parent, tiny_vgg):
+    """From the picture file, by a criterion of the test's own making."""
+    import torch
+
+    from fst import images
+    from fst.methods import assemble
+    from fst.paintings import painting
+
+    run = found["10_gatys"]
+    config = compose(
+        "train",
+        [
+            f"loss.weights={tiny_vgg}",
+            "loss=vgg16_relu3",
+            "style=custom",
+            "style.size=64",
+            f"style.image={parent.parent / 'painting.png'}",
+        ],
+    )
+    criterion = assemble.criterion(config, painting(config.style))
+    picture, photo = (
+        images.to_tensor(images.read(path)) for path in (run.previews["bridge"][STEPS], run.photos["bridge"])
+    )
+    with torch.no_grad():
+        target = criterion.content_target(photo)
+        terms, untouched = criterion(picture, target), criterion(photo, target)
+    assert run.last("val/content_loss") == pytest.approx(terms.content.item(), rel=0.02)
+    assert run.last("val/style_loss") == pytest.approx(terms.style.item(), rel=0.02)
+    assert run.last("val/style_ratio") == pytest.approx((terms.style / untouched.style).item(), rel=0.02)
+    assert [step for step, _ in run.series["val/loss"]] == [STEPS]
+
+
+def test_the_page_needs_nothing_but_itself(parent, tmp_path, capsys):
+    output = tmp_path / "compare.html"
+    command.main([str(parent), f"output={output}"])
+    printed = capsys.readouterr()
+    assert printed.out == f"4 runs, {output.stat().st_size / 1e6:.1f} MB: {output}\n" and not printed.err
+    text = output.read_text()
+    assert not re.search(r"(src|href)=[\"']?(?!data:|#)\w", text) and "@import" not in text
+    assert "default-src 'none'" in text and "/* data */" not in text and "page.css */" not in text
+    data = of_page(output)
+    assert data["varied"][:1] == ["loss.style_weight"] or "loss.style_weight" in data["varied"]
+    assert "seed" not in data["settings"] and "loss.architecture" not in data["settings"]
+    assert {"network.name", "method.name", "method.iterations"} <= set(data["settings"])
+    assert [entry["name"] for entry in data["runs"]] == ["0_wandb", "1_csv", "2_tensorboard", "10_gatys"]
+    for entry in data["runs"]:
+        shown = entry["pictures"]["bridge"]
+        assert [step for step, _ in shown] == [1, 2, 5, 6]
+        picture = Image.open(io.BytesIO(base64.b64decode(shown[-1][1].split(",")[1])))
+        original = Image.open(parent / entry["name"] / "previews/step-000006/bridge.png").resize(picture.size)
+        difference = np.asarray(picture.convert("L"), float) - np.asarray(original.convert("L"), float)
+        assert picture.format == "JPEG" and np.abs(difference).mean() < 6
+    assert [run["painting"] is not None for run in data["runs"]] == [True, False, False, True]
+    command.main([str(parent), f"output={output}", "size=64"])
+    assert output.stat().st_size < len(text)
+
+
+def fake(name: str, settings: dict, **series: list) -> reading.Run:
+    """A run with metrics under readable names: content_loss=[...] is val/content_loss."""
+    points = {f"val/{key}": list(enumerate(values, 1)) for key, values in series.items()}
+    return reading.Run(Path(name), name, settings, points, [], None, "finished", 9, {}, {})
+
+
+def test_the_best_is_among_runs_that_compare():
+    gogh, hokusai = ({"style.name": name, "data.size": 256} for name in ("gogh", "hokusai"))
+    runs = [
+        fake("a", gogh, style_loss=[9, 3], content_loss=[1, 5]),
+        fake("b", gogh, style_loss=[2], content_loss=[6]),
+        fake("c", hokusai, style_loss=[1], content_loss=[7]),
+        fake("d", {**hokusai, "data.size": 128}, style_loss=[0.5], content_loss=[1]),
+    ]
+    columns, cells, best = table.results(runs)
+    assert [cell["style"] for cell in cells] == [3, 2, 1, 0.5]
+    # d saw photos of another size; c is the only one of its painting, whose content loss compares all the same
+    assert best == [["content"], ["style"], [], []]
+    assert "content loss" in table.remarks(runs, columns)[0] and len(table.remarks(runs[:2], columns)) == 0
+
+
+def test_equal_results_have_no_best_and_failed_numbers_none():
+    runs = [fake(name, {}, style_loss=[1]) for name in "ab"]
+    assert table.results(runs)[2] == [[], []]
+    assert logs._numbers({"train/loss": "NaN", "val/loss": "inf", "train/x": "", "epoch": 1, "val/y": "2"}) == {
+        "val/y": 2
+    }
+
+
+def test_settings_are_written_as_on_the_command_line():
+    values = [1e5, 1.6e5, 0.001, 2e-4, 0.0, 1500, True, None, [1.0, 0.5], ["relu1_2"], "gogh"]
+    written = ["1e5", "1.6e5", "0.001", "2e-4", "0", "1500", "true", "", "[1,0.5]", "[relu1_2]", "gogh"]
+    assert [table.text(value) for value in values] == written
+    runs = [
+        fake("a", {"x": 1, "y": [1], "logger.tags": [1]}),
+        fake("b", {"x": 1, "y": [2], "z": None, "logger.tags": []}),
+    ]
+    assert table.differing(runs) == ["y"]
+    assert table.differing([*runs, fake("c", {"x": 1, "y": [1], "z": 3, "run.cpu": "new"})]) == ["y", "z", "run.cpu"]
+
+
+def test_a_resumed_run_is_one_curve():
+    first = logs.Log([(1, 1.0, {"l": 9}), (2, 2.0, {"l": 8}), (3, 3.0, {"l": 7})], seconds=3.5)
+    again = logs.Log([(3, 1.0, {"l": 6}), (4, 2.0, {"l": 5})], seconds=2.0)
+    joined = logs.joined([first, again])
+    assert joined == [(1, 1.0, {"l": 9}), (2, 2.0, {"l": 8}), (3, 4.5, {"l": 6}), (4, 5.5, {"l": 5})]
+
+
+def test_long_curves_are_averaged_and_keep_their_end():
+    points = [(step, float(step % 2)) for step in range(1, 1001)]
+    short = page.reduced(points, 100)
+    assert len(short) <= 100 and short[-1] == points[-1]
+    assert all(abs(value - 0.5) < 0.06 for _, value in short[:-1])
+    assert page.reduced(points[:100], 100) == points[:100]
+
+
+def test_slider_stops_are_dense_early():
+    steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, *range(1000, 40001, 1000)]
+    stops = pictures.spread(steps, 12)
+    assert len(stops) == 12 and stops[0] == 1 and stops[-1] == 40000
+    assert max(b / a for a, b in itertools.pairwise(stops)) <= 8
+    assert pictures.spread([0, 3], 12) == [0, 3]
+
+
+def test_states(tmp_path):
+    state = reading._state
+    assert state(True, 3, 9, tmp_path) == "failed"
+    assert state(False, 9, 9, tmp_path) == "finished"
+    assert state(False, 3, 9, tmp_path) == "stopped"
+    (tmp_path / "run.json").write_text("{}")
+    assert state(None, 3, 9, tmp_path) == "running"
+    past = time.time() - 3600
+    os.utime(tmp_path / "run.json", (past, past))
+    assert state(None, 3, 9, tmp_path) == "stopped"
+
+
+def test_a_run_under_way_and_broken_folders(parent, tmp_path, capsys):
+    going = shutil.copytree(parent / "0_wandb", tmp_path / "going", symlinks=True)
+    (log,) = going.glob("wandb/offline-run-*/run-*.wandb")
+    log.write_bytes(log.read_bytes()[: log.stat().st_size // 2])  # as a run leaves it that is being written
+    config = going / "config.yaml"
+    config.write_text(config.read_text().replace("max_steps: 6", "max_steps: 600"))
+    broken = shutil.copytree(going, tmp_path / "broken", symlinks=True)
+    (broken / "config.yaml").write_text("loss: [")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for name in ("config.yaml", "run.json"):
+        (empty / name).write_text("{}\n")
+    (shutil.copytree(parent / "1_csv", tmp_path / "unlogged") / "csv").rename(tmp_path / "elsewhere")
+    command.main([str(tmp_path), f"output={tmp_path / 'out.html'}"])
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and "broken" in told[0] and "neither metrics nor previews" in told[1]
+    data = of_page(tmp_path / "out.html")
+    assert [(run["name"], run["state"]) for run in data["runs"]] == [("going", "running"), ("unlogged", "finished")]
+    assert 0 < len(data["runs"][0]["series"].get("train/loss", [[]])[0]) < STEPS
+    assert data["runs"][1]["cells"]["style"] > 0  # from the style file
+    assert sum(note.startswith("Left out") for note in data["notes"]) == 2
+
+
+def test_names_and_settings_cannot_break_the_page(tmp_path):
+    evil = "</script><script>alert(1)</script><!-- /* page.js */"
+    runs = [fake(evil, {"style.image": evil, "x": 1}, style_loss=[1]), fake("b", {"x": 2}, style_loss=[2])]
+    text = page.write(tmp_path / "a.html", runs).read_text()
+    assert text.count("</script>") == 2 and "<script>alert" not in text
+    assert of_page(tmp_path / "a.html")["runs"][0]["name"] == evil
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere"], "nowhere does not exist"),
+        (["runs/x=1"], "runs/x=1 does not exist"),
+        (["."], "no run in ."),
+        (["file.txt"], "is a file"),
+        ([".", "outptu=a.html"], "did you mean 'output'"),
+        ([".", "--out"], "no option '--out'"),
+        (["output=a.html"], "name a folder"),
+        ([".", "output="], "output= needs a value"),
+        ([".", "output=a.pdf"], "name an .html file"),
+        ([".", "output=folder.html"], "is a folder"),
+        ([".", "output=mine.html"], "is no comparison of runs"),
+        ([".", "size=big"], "size=big"),
+        ([".", "size=1"], "from 64 to 4096"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.txt").write_text("")
+    (tmp_path / "mine.html").write_text("<p>mine")
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(UserError, match=re.escape(said)) as caught:
+        command.main(words)
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "mine.html").read_text() == "<p>mine"
+
+
+def test_the_program_says_how_and_loads_no_torch():
+    code = "import sys; from fst.compare import __main__, page; __main__.main(['--help']); "
+    code += "assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "output=" in done.stdout and "trackio=" in done.stdout
+    done = subprocess.run([sys.executable, "-m", "fst.compare", "nowhere"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: nowhere does not exist\n")
+
+
+def test_trackio_holds_the_same_numbers(found, tmp_path, monkeypatch):
+    pytest.importorskip("trackio", reason="needs trackio, which is optional")
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom fst.compare import bridge, reading\n"
+        "from trackio.sqlite_storage import SQLiteStorage as store\n"
+        "run = reading.read(Path(sys.argv[1]), 'a')\n"
+        "for _ in range(2): bridge.fill('p', [run])\n"
+        "assert store.get_runs('p') == ['a'], store.get_runs('p')\n"
+        "rows = {row['step']: row for row in store.get_logs('p', 'a')}\n"
+        "assert all(rows[step]['train/loss'] == value for step, value in run.series['train/loss'])\n"
+        "assert 'preview/bridge' in rows[5] and 'preview/bridge' not in rows[4]\n"
+    )
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
+    command = [sys.executable, "-c", code, str(found["1_csv"].folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.rglob("*.png"))
+
+
+def test_trackio_missing_is_one_line(monkeypatch):
+    import importlib.util
+
+    from fst.compare import bridge
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install trackio"):
+        bridge.fill("p", [])
