@@ -46,7 +46,7 @@ def _check_network(network: DictConfig) -> None:
     if "fold" in network:
         _one_of("network.fold", str(network.fold), ["2", "4"])
     if "widths" in network and min(network.widths, default=0) < 1:
-        raise UserError(f"network.widths is {network.widths}; it takes a positive number a resolution, as [16,48]")
+        raise UserError(f"network.widths is {network.widths}; it takes a positive number a resolution, as [16,32,64]")
     _one_of("network.norm", network.norm, ["instance", "batch"])
 
 

@@ -100,6 +100,7 @@ class FeedForwardConfig:
     learning_rate: float = 1e-3
     schedule: str = "constant"  # constant, cosine or onecycle
     gradient_clip: float | None = None
+    start: str | None = None  # begin with the weights of this style (a bundled name, style file or run folder)
 
 
 @dataclass
@@ -168,9 +169,8 @@ class RealtimeConfig:
 
     name: str = "realtime"
     fold: int = 2
-    widths: list[int] = field(default_factory=lambda: [16, 48])
+    widths: list[int] = field(default_factory=lambda: [16, 32, 64])
     depth: int = 4
-    skip: bool = False
     norm: str = "instance"
 
 

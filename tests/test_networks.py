@@ -82,8 +82,8 @@ def test_johnson_has_the_parameters_of_pytorch_examples() -> None:
 
 
 def test_realtime_has_the_parameters_it_says() -> None:
-    assert parameter_count(build("realtime")) == 184_572
-    assert "184,572 parameters" in NETWORKS["realtime"].__doc__
+    assert parameter_count(build("realtime")) == 346_476
+    assert "346,476 parameters" in NETWORKS["realtime"].__doc__
 
 
 def test_width_and_depth_change_the_network() -> None:

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from pictures import Pictures
 from safetensors.torch import save
 from torch import Tensor

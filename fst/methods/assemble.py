@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
-from fst import images
+from fst import images, stylefile
+from fst.errors import UserError
 from fst.losses.perceptual import PerceptualLoss
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import load_weights
@@ -62,8 +64,11 @@ def feedforward(config: DictConfig, criterion: PerceptualLoss, data: PhotoData) 
     """The feed-forward method of a config, with the photos to preview."""
     settings = OmegaConf.to_container(config.network)
     del settings["name"]
+    network = build_network(config.network.name, **settings)
+    if config.method.start is not None and config.resume is None:
+        start_from(network, config.method.start, config.network.name)
     module = FeedForwardStyleTransfer(
-        build_network(config.network.name, **settings).to(memory_format=torch.channels_last),
+        network.to(memory_format=torch.channels_last),
         criterion,
         config.method,
         steps=config.trainer.max_steps,
@@ -73,6 +78,26 @@ def feedforward(config: DictConfig, criterion: PerceptualLoss, data: PhotoData) 
     named = [(Path(name).stem, images.to_tensor(images.read(name))[0]) for name in config.logger.preview_images]
     module.preview_photos = named or data.preview_photos(config.logger.preview_count)
     return module
+
+
+def start_from(network: nn.Module, style: str, name: str) -> None:
+    """Give a network the weights of a trained style: another painting is learnt from there in a fraction of the steps.
+
+    Args:
+        network: changed in place.
+        style: a bundled style's name, a style file or a run folder.
+        name: of the network, for the message.
+
+    Raises:
+        UserError: no such style, or its network is not of the same shape.
+    """
+    path = stylefile.bundled().get(style, Path(style).expanduser())
+    weights, info = stylefile.load(path / "style.safetensors" if path.is_dir() else path)
+    shapes = [{key: value.shape for key, value in of.state_dict().items()} for of in (weights, network)]
+    if info.network != name or shapes[0] != shapes[1]:
+        described = ", ".join(f"network.{key}={value}" for key, value in info.settings.items())
+        raise UserError(f"method.start={style} holds another network than this run's: {info.network} with {described}")
+    network.load_state_dict(weights.state_dict())
 
 
 def style_info(config: DictConfig, settings: dict[str, Any], data: str) -> StyleInfo:

@@ -26,6 +26,7 @@ from fst.methods.feedforward import FeedForwardStyleTransfer
 from fst.outcome import write_metrics
 from fst.paintings import painting
 from fst.rerun import differences
+from fst.schema import AUTO
 from fst.tracking import build_logger, callbacks, finish, log_image, run_metadata, write_run
 
 
@@ -37,7 +38,7 @@ def feedforward(config: DictConfig, run_dir: Path) -> None:
         SystemExit: 130 or 143 when a signal ended the run, after saving.
     """
     prepare()
-    config = with_loss_network(config)
+    config = with_loss_network(config, run_dir)
     pl.seed_everything(config.seed, verbose=False)
     accelerator = _accelerator(config.trainer.accelerator)
     precision = fast.choose_precision(config.trainer.precision, accelerator)
@@ -60,12 +61,18 @@ def feedforward(config: DictConfig, run_dir: Path) -> None:
     _end(config, module, checkpoints, run_dir)
 
 
-def with_loss_network(config: DictConfig) -> DictConfig:
-    """The config with `loss=auto` decided, in one line where it is less than was asked for.
+def with_loss_network(config: DictConfig, run_dir: Path) -> DictConfig:
+    """The config with `loss=auto` decided, in one line where it is less than was asked for; a resumed run keeps what
+    it began with.
 
     Raises:
         UserError: as `fst.losses.choose.choose`.
     """
+    began = run_dir / "config.yaml"
+    if config.resume and config.loss.architecture == AUTO and began.is_file():
+        earlier = OmegaConf.load(began).loss
+        keys = ("architecture", "weights", "style_layers", "style_layer_weights")
+        return OmegaConf.merge(config, {"loss": {key: earlier[key] for key in keys}})
     loss, line = choose(config.loss)
     if line is not None:
         rank_zero_only(print)(line)

@@ -1,0 +1,167 @@
+"""How well vgg16_small stands in for VGG-16: python experiments/distil_vgg/judge.py [weights=FILE]
+
+On photos that it was not trained on (photos/ of the store), as they are, with noise, and painted by the bundled styles,
+against a painting it never saw: features explained, style losses side by side, directions of the losses' gradients, and
+the time that a loss takes. Writes results.json and the table in README.md.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fst import images, store, stylefile
+from fst.errors import UserError, one_line_errors
+from fst.files import replacing
+from fst.layers import HEADS, SMALL
+from fst.losses.perceptual import PerceptualLoss
+from fst.losses.vgg import VGGFeatures
+from fst.losses.weights import OXFORD, SMALL_WEIGHTS, load_weights
+from fst.methods import fast
+
+HERE = Path(__file__).parent
+LAYERS = list(HEADS)
+PAINTINGS = {"gogh": "starry_night_google.jpg", "hokusai": "wave.jpg"}
+COUNT, SIDE = 24, 192
+
+
+def criteria(small: Path) -> dict[str, PerceptualLoss]:
+    """The loss on VGG-16 and on the student, as `loss=vgg16_relu3` and `loss=vgg16_small` build it."""
+    whole = load_weights(OXFORD, LAYERS)
+    narrow = load_weights(str(small), LAYERS, architecture=SMALL)
+    networks = {
+        "vgg16": VGGFeatures(LAYERS, whole.tensors, normalisation=whole.normalisation),
+        "vgg16_small": VGGFeatures(LAYERS, narrow.tensors, architecture=SMALL, normalisation=narrow.normalisation),
+    }
+    return {
+        name: PerceptualLoss(network.to(memory_format=torch.channels_last), style_layers=LAYERS)
+        for name, network in networks.items()
+    }
+
+
+def pictures() -> dict[str, list[tuple[Tensor, Tensor]]]:
+    """Kinds of pictures, each a list of (photo, picture), (1, 3, SIDE, SIDE) in [0, 1]."""
+    files = sorted((store.home() / "photos").glob("*.jpg"))[:COUNT]
+    if len(files) < COUNT:
+        raise UserError(f"{store.home() / 'photos'} holds fewer than {COUNT} photos (*.jpg)")
+    photos = [images.to_tensor(images.resize(images.read(file, at_least=SIDE), (SIDE, SIDE))) for file in files]
+    rng = torch.Generator().manual_seed(0)
+    made = {
+        "photo": [(photo, photo) for photo in photos],
+        "noisy": [(photo, photo + 0.15 * torch.randn(photo.shape, generator=rng)) for photo in photos],
+    }
+    for name, path in stylefile.bundled().items():
+        network = stylefile.load(path)[0]
+        with torch.no_grad():
+            made[f"painted by {name}"] = [(photo, network(photo)) for photo in photos]
+    return made
+
+
+def measure(loss: PerceptualLoss, photo: Tensor, picture: Tensor) -> dict[str, object]:
+    """Losses of a picture and their gradients by it."""
+    picture = picture.clone().requires_grad_()
+    terms = loss(picture, loss.content_target(photo))
+    found = {}
+    for name in ("style", "content"):
+        value = getattr(terms, name)
+        gradient = torch.autograd.grad(value, picture, retain_graph=name == "style")[0]
+        found |= {name: value.item(), f"{name}_gradient": gradient}
+    return found
+
+
+def explained(losses: dict[str, PerceptualLoss], picture: Tensor) -> list[float]:
+    """The share of the features' variance that the student has, layer by layer."""
+    with torch.no_grad():
+        whole, ours = (loss.features(picture, LAYERS) for loss in losses.values())
+    return [
+        1 - ((ours[name] - whole[name]).square().mean() / whole[name].var(dim=(2, 3)).mean()).item() for name in LAYERS
+    ]
+
+
+def compare(losses: dict[str, PerceptualLoss], kind: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    """One row of the table."""
+    both = [[measure(loss, *pair) for loss in losses.values()] for pair in kind]
+    shares = [explained(losses, picture) for _, picture in kind]
+    row = {name: statistics.median(share[i] for share in shares) for i, name in enumerate(LAYERS)}
+    for name in ("style", "content"):
+        if all(whole[name] > 0 for whole, _ in both):
+            ratios = [ours[name] / whole[name] for whole, ours in both]
+            row[f"{name}_ratio"] = statistics.median(ratios)
+            row[f"{name}_spread"] = statistics.pstdev([torch.tensor(ratio).log().item() for ratio in ratios])
+            row[f"{name}_cosine"] = statistics.median(
+                torch.cosine_similarity(*(one[f"{name}_gradient"].flatten() for one in pair), dim=0).item()
+                for pair in both
+            )
+    return row
+
+
+def seconds(run: Callable[[], object], times: int = 9) -> float:
+    run()
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        run()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def main(arguments: list[str]) -> None:
+    """Measure, write results.json and the table."""
+    small = Path(next((word.partition("=")[2] for word in arguments if word.startswith("weights=")), SMALL_WEIGHTS))
+    fast.keep_memory()
+    losses, kinds = criteria(small), pictures()
+    rows = []
+    for painting, file in PAINTINGS.items():
+        target = images.read(store.home() / "styles" / file)
+        target = images.to_tensor(images.resize(target, images.fit_long_edge(*target.shape[:2], 512)))
+        for loss in losses.values():
+            loss.set_style([target])
+        rows += [{"painting": painting, "pictures": kind, **compare(losses, pairs)} for kind, pairs in kinds.items()]
+    photo, picture = kinds["noisy"][0]
+    times = {name: seconds(lambda loss=loss: measure(loss, photo, picture)) for name, loss in losses.items()}
+    result = {"rows": rows, "seconds": times, "side": SIDE, "photos": COUNT, "threads": torch.get_num_threads()}
+    with replacing(HERE / "results.json") as beside:
+        beside.write_text(json.dumps(result, indent=1) + "\n")
+    text = table(result)
+    print(text)
+    before, _, rest = (HERE / "README.md").read_text().partition("<!-- table -->\n")
+    after = rest.partition("<!-- end -->\n")[2]
+    with replacing(HERE / "README.md") as beside:
+        beside.write_text(f"{before}<!-- table -->\n{text}\n<!-- end -->\n{after}")
+
+
+def table(result: dict) -> str:
+    """The results as Markdown."""
+    lines = [
+        f"| painting | {result['photos']} pictures | relu1_2 | relu2_2 | relu3_3 | style loss | its gradient "
+        "| content loss | its gradient |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        cells = [f"{100 * row[name]:.0f} %" for name in LAYERS]
+        for name in ("style", "content"):
+            if f"{name}_ratio" in row:
+                cells += [
+                    f"×{row[f'{name}_ratio']:.2f} ±{100 * row[f'{name}_spread']:.0f} %", f"{row[f'{name}_cosine']:.2f}"
+                ]  # fmt: skip
+            else:
+                cells += ["0 in both", ""]
+        lines.append(f"| {row['painting']} | {row['pictures']} | {' | '.join(cells)} |")
+    whole, ours = result["seconds"].values()
+    lines.append(
+        f"\nA loss and its gradient at {result['side']}², {result['threads']} thread(s): VGG-16 {1000 * whole:.0f} ms, "
+        f"vgg16_small {1000 * ours:.0f} ms, {whole / ours:.1f} times faster."
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main(sys.argv[1:])
