@@ -18,7 +18,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fst import commandline, groups, rerun, schema, search, sweeps
+from fst import commandline, groups, launchers, rerun, schema, search, sweeps
 from fst.checks import check
 from fst.errors import UserError, near, one_line_errors
 from fst.resume import earlier_overrides
@@ -154,6 +154,7 @@ def jobs(name: str, overrides: list[str]) -> list[list[str]]:
 @functools.cache
 def register() -> None:
     """Put the schemas, and the experiments' configs, where Hydra finds them."""
+    launchers.register()
     store = ConfigStore.instance()
     store.store(name="train_schema", node=schema.TrainConfig)
     for group, nodes in schema.GROUP_SCHEMAS.items():
@@ -186,12 +187,9 @@ def mistakes(name: str) -> Iterator[None]:
         raise UserError(_one_line(error, name)) from None
 
 
-_EXTRAS = ("submitit_local", "submitit_slurm", "joblib", "optuna", "tpe", "nsgaii", "random", "cmaes", "motpe", "grid")
-
-
 def _missing_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
-    if group.startswith("hydra/") and choice in _EXTRAS:
+    if group.startswith("hydra/") and choice in launchers.CHOICES:
         return f"{group}={choice} is not installed: uv sync --extra sweep, or see README, Sweep"
     options = [option for option in error.options or [] if not option.endswith("_schema")]
     return f"no {group} is called '{choice}'{near(choice, options)}" if group else str(error).splitlines()[0]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
-import importlib.util
 import os
 import signal
 import sys
@@ -51,14 +50,7 @@ class Sweep:
 
 
 def sweep_of(hydra: DictConfig, swept: set[str], fixed: set[str], total: int | None) -> Sweep:
-    """The multirun that Hydra's part of a composed config describes.
-
-    Raises:
-        UserError: a launcher or sweeper that is not installed.
-    """
-    for target in (hydra.launcher._target_, hydra.sweeper._target_):
-        if importlib.util.find_spec(".".join(target.split(".")[:2])) is None:
-            raise UserError(f"{target.split('.')[1]} is not installed: uv sync --extra sweep, or see README, Sweep")
+    """The multirun that Hydra's part of a composed config describes."""
     optuna = "optuna" in hydra.sweeper._target_
     direction = hydra.sweeper.get("direction") if optuna else None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

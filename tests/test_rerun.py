@@ -1,0 +1,187 @@
+"""rerun=RUN_DIR: the same losses to the last bit, with what is given winning; what differs told; damage in a line."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from test_gatys_runs import arguments as gatys_arguments
+from test_gatys_runs import pictures  # noqa: F401  a fixture
+from test_gatys_runs import run_here as gatys_here
+from test_training import run_here, weights
+from training import tiny_arguments
+
+from fst import commandline, rerun
+from fst.config import compose
+from fst.errors import UserError
+
+TRAIN = Path(__file__).resolve().parents[1] / "train.py"
+
+
+def again(*arguments: str) -> list[str]:
+    """The overrides of `train.py rerun=...` as Hydra gets them."""
+    _, given = commandline.arranged(list(arguments))
+    return [*rerun.overrides(list(arguments), given, lambda overrides: compose("train", overrides)), *given]
+
+
+def config(*arguments: str):
+    from fst.config import _composed
+
+    return _composed("train", again(*arguments))
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory, tiny_vgg: Path) -> Path:
+    """A finished run, `auto` left to choose data, precision and compilation."""
+    folder = tmp_path_factory.mktemp("earlier")
+    changes = {"trainer__max_steps": 3, "trainer__val_every": 3, "trainer__log_every": 1, "seed": 7}
+    changes |= {"loss__style_weight": 2e4, "method__schedule": "cosine", "loss__style_layers": "[relu1_2,relu3_3]"}
+    arguments = [*tiny_arguments(folder, tiny_vgg, **changes), "logger.notes=it's a 'test', {x}"]
+    arguments = [a for a in arguments if not a.startswith(("trainer.precision", "compile"))]
+    return run_here(folder / "run", arguments)
+
+
+def test_the_same_losses_to_the_last_bit(earlier: Path, tmp_path: Path) -> None:
+    new = run_here(tmp_path / "run", again(f"rerun={earlier}"))
+    then, now = (json.loads((run / "metrics.json").read_text()) for run in (earlier, new))
+    losses = [key for key in then if "loss" in key or "gradient" in key]
+    assert len(losses) >= 12 and "val/style_ratio" in then
+    assert {key: then[key] for key in losses} == {key: now[key] for key in losses}
+    expected, found = weights(earlier), weights(new)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    settings = [OmegaConf.load(run / "config.yaml") for run in (earlier, new)]
+    assert settings[1].pop("rerun") == str(earlier) and settings[0].pop("rerun") is None
+    pinned = {key: settings[0].resolved[key] for key in ("precision", "compile")}
+    assert (settings[1].trainer.precision, settings[1].compile) == (pinned["precision"], pinned["compile"])
+    for each in settings:
+        each.pop("compile"), each.trainer.pop("precision")
+    assert settings[0] == settings[1]
+
+
+def test_from_the_command_line_in_a_new_folder_with_a_warning(earlier: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(earlier, old)
+    facts = json.loads((old / "run.json").read_text())
+    facts["packages"]["torch"], facts["git"] = "1.0", {"commit": "0123456789abcdef", "dirty": True}
+    (old / "run.json").write_text(json.dumps(facts))
+    command = [sys.executable, str(TRAIN), "rerun=old", "loss.style_weight=3e4", "trainer.max_steps=1", "logger=csv"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=250)
+    assert ran.returncode == 0, ran.stderr
+    warned = [line for line in ran.stderr.splitlines() if line.startswith("rerun: ")]
+    assert any(line.startswith("rerun: torch was 1.0, is ") for line in warned), ran.stderr
+    assert any("commit was 0123456789, is " in line for line in warned) == bool(_commit())
+    assert any("old/changes.patch" in line for line in warned)
+    [new] = (tmp_path / "runs").iterdir()
+    made = OmegaConf.load(new / "config.yaml")
+    assert (made.loss.style_weight, made.trainer.max_steps, made.logger.name, made.rerun) == (3e4, 1, "csv", "old")
+    assert made.seed == 7 and made.network.widths == [4, 8] and made.logger.notes == "it's a 'test', {x}"
+
+
+def test_a_gatys_run_too(pictures: Path, tiny_vgg: Path, tmp_path: Path) -> None:  # noqa: F811
+    old = gatys_here(tmp_path / "old", gatys_arguments(pictures, tiny_vgg, "method.init=noise", "method.iterations=3"))
+    new = gatys_here(tmp_path / "new", again(f"rerun={old}", "logger=none"))
+    then, now = (json.loads((run / "metrics.json").read_text()) for run in (old, new))
+    losses = [key for key in then if "loss" in key]
+    assert losses and {key: then[key] for key in losses} == {key: now[key] for key in losses}
+    names = [run / "photo-custom.png" for run in (old, new)]
+    assert names[0].read_bytes() == names[1].read_bytes()
+
+
+def test_what_is_given_wins(earlier: Path) -> None:
+    found = config(f"rerun={earlier}", "network=johnson", "loss=vgg16_relu3", "seed=3")
+    assert found.network.name == "johnson" and found.network.depth == 5
+    assert list(found.loss.style_layers) == ["relu1_2", "relu2_2", "relu3_3"] and found.loss.style_weight == 2e4
+    assert found.seed == 3 and found.data.batch_size == 2 and found.method.schedule == "cosine"
+    assert config(f"rerun={earlier}", "style=gogh").style.size == 512
+    swept = again("-m", f"rerun={earlier}", "loss.style_weight=1e4,1e5", "style=gogh,munch")
+    assert not any(o.startswith(("loss.style_weight=2", "style.")) for o in swept)
+
+
+def test_the_defaults_of_then_count(earlier: Path, tmp_path: Path) -> None:
+    """As if fst's default learning rate and paths had been others when it was run."""
+    folder = _copy(earlier, tmp_path)
+    saved = OmegaConf.load(folder / "config.yaml")
+    saved.method.learning_rate, saved.data.flip, saved.style.image = 5e-4, False, "painting.png"
+    saved.style.name, saved.resolved.data = "a-style-of-mine", "procedural"
+    OmegaConf.save(saved, folder / "config.yaml")
+    facts = json.loads((folder / "run.json").read_text())
+    facts["folder"] = str(earlier.parent)
+    (folder / "run.json").write_text(json.dumps(facts))
+    found = config(f"rerun={folder}")
+    assert (found.method.learning_rate, found.data.flip, found.data.name) == (5e-4, False, "procedural")
+    assert (found.style.name, found.style.image) == ("a-style-of-mine", str(earlier.parent / "painting.png"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "arguments", "said"),
+    [
+        ("rm run.json", "", "is no run folder: one holds config.yaml and run.json"),
+        ("rm .", "", "is no run folder"),
+        ("config.yaml={", "", "config.yaml is damaged: "),
+        ("config.yaml=", "", "config.yaml is damaged: it holds no settings"),
+        ("config.yaml=[1]", "", "config.yaml is damaged: "),
+        ("config.yaml=style: 3", "", "config.yaml is damaged: it is no config of a run"),
+        ("run.json={", "", "run.json is damaged: "),
+        ("run.json=\x00\xff", "", "run.json is damaged: "),
+        ("loss.gamma=2", "", "was run with the setting loss.gamma, which no longer exists"),
+        ("speed=2", "", "was run with the setting speed, which no longer exists"),
+        ("network.name=vast", "", "the earlier run had network=vast, which no longer exists"),
+        ("loss.style_weight=heavy", "", "loss.style_weight is 'heavy', but it must be a number"),
+        ("", "resume=last", "rerun= starts a run anew"),
+        ("", "experiments=quickstart", "leave it out"),
+    ],
+)
+def test_damage_is_a_line(earlier: Path, tmp_path: Path, damage: str, arguments: str, said: str) -> None:
+    folder = _copy(earlier, tmp_path)
+    what, _, content = damage.partition("=")
+    if damage == "rm .":
+        shutil.rmtree(folder)
+    elif damage.startswith("rm "):
+        (folder / damage[3:]).unlink()
+    elif what in rerun.FILES:
+        (folder / what).write_text(content, encoding="latin-1")
+    elif damage:
+        saved = OmegaConf.load(folder / "config.yaml")
+        OmegaConf.update(saved, what, content)
+        OmegaConf.save(saved, folder / "config.yaml")
+    with pytest.raises(UserError) as error:
+        config(f"rerun={folder}", *arguments.split())
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_differences_are_named(earlier: Path) -> None:
+    now = json.loads((earlier / "run.json").read_text())
+    now["git"] = then_git = {"commit": "a" * 40, "branch": "main", "dirty": False}
+    run = earlier.parent / "same"
+    run.mkdir()
+    shutil.copy(earlier / "config.yaml", run)
+    (run / "run.json").write_text(json.dumps(now))
+    assert rerun.differences(run, now) == []
+    other = json.loads(json.dumps(now))
+    other["git"] = {**then_git, "commit": "b" * 40, "dirty": True}
+    other["packages"]["numpy"], other["threads"], other["python"] = "9.9", 77, "4.0"
+    other["cpu"]["model"], other["gpus"] = "an abacus", [{"name": "H200"}]
+    lines = rerun.differences(run, other)
+    assert lines[0] == "commit was aaaaaaaaaa, is bbbbbbbbbb" and "the checkout has uncommitted changes" in lines
+    text = "\n".join(lines)
+    for words in ("python was 3.", "is 4.0", "numpy was", "is an abacus", "is 77", "GPU was none, is H200"):
+        assert words in text
+    assert len(lines) == 7
+
+
+def _copy(earlier: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for name in rerun.FILES:
+        shutil.copy(earlier / name, folder)
+    return folder
+
+
+def _commit() -> str | None:
+    from fst.tracking.metadata import git_state
+
+    return (git_state() or {}).get("commit")
