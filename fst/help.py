@@ -41,9 +41,11 @@ def training() -> str:
         """Train a style.
 
   python train.py style=gogh loss.style_weight=1e5          one run, tracked in W&B
-  python train.py -m style=gogh,hokusai loss.style_weight=1e4,1e5      a sweep
+  python train.py -m style=gogh,hokusai loss.style_weight=1e4,1e5      a sweep, summed up in a table
+  python train.py -m experiments=search style=gogh          Optuna looks for weights, layers, learning rate
   python train.py method=gatys style=gogh content=PHOTO     no network: this one photo, by optimisation
-  python train.py resume=last                               go on where the last run stopped""",
+  python train.py resume=last                               go on where the last run stopped
+  python train.py rerun=RUN_FOLDER                          the same once more; what is given with it wins""",
         ["style", "method", "network", "loss", "data", "trainer", "logger", "experiments"],
         """Settings worth knowing (all: python train.py --cfg job):
   style.image=FILE        a painting of one's own, with style=custom
