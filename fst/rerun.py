@@ -21,6 +21,7 @@ from fst.errors import UserError
 KEY = "rerun"
 FILES = ("config.yaml", "run.json")
 NOT_REPEATED = {KEY, "resume", "resolved"}
+NAMES = {"logger.group", "logger.run_name"}  # they told the earlier run from others
 RESOLVED = {"precision": "trainer.precision", "compile": "compile", "data": "data.name"}
 CHOICES = ("style", "method", "network", "data", "logger")  # groups whose choice config.yaml holds as `name`
 
@@ -144,7 +145,7 @@ def _settings(saved: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         if group in NOT_REPEATED:
             continue
         for key, value in content.items() if isinstance(content, dict) else [("", content)]:
-            if key != "name" or group == "style":
+            if (key != "name" or group == "style") and f"{group}.{key}" not in NAMES:
                 yield f"{group}.{key}".rstrip("."), value
 
 

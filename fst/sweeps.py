@@ -137,9 +137,11 @@ def _job(task: Callable[..., dict[str, float]], config: DictConfig, sweep: Sweep
         return None
     except Exception as error:
         ended = {"status": "failed", "reason": reason(error)}
-        if not isinstance(error, UserError):
+        more = ""
+        if not isinstance(error, UserError):  # a mistake of the code's
             (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        print(f"job {number} failed: {ended['reason']}", file=sys.stderr, flush=True)
+            more = f"   ({summary.shown(folder / 'traceback.txt')})"
+        print(f"job {number} failed: {ended['reason']}{more}", file=sys.stderr, flush=True)
         return None
     finally:
         write_job(folder, {**facts, **ended, "seconds": round(time.perf_counter() - began, 1)})
@@ -201,7 +203,7 @@ def _fit_in(config: DictConfig, number: int, changed: list[str], sweep: Sweep) -
     if sweep.parallel > 1 and config.data.workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         config.data.workers = max(1, min(8, cores // (2 * sweep.parallel)))
-    if config.trainer.devices == "auto" and config.trainer.accelerator in ("auto", "gpu", "cuda"):
+    if config.trainer.devices in ("auto", 1) and config.trainer.accelerator in ("auto", "gpu", "cuda"):
         import torch
 
         gpus = torch.cuda.device_count()

@@ -130,7 +130,7 @@ def test_the_defaults_of_then_count(earlier: Path, tmp_path: Path) -> None:
         ("loss.gamma=2", "", "was run with the setting loss.gamma, which no longer exists"),
         ("speed=2", "", "was run with the setting speed, which no longer exists"),
         ("network.name=vast", "", "the earlier run had network=vast, which no longer exists"),
-        ("loss.style_weight=heavy", "", "loss.style_weight is 'heavy', but it must be a number"),
+        ("loss.tv_weight=heavy", "", "loss.tv_weight is 'heavy', but it must be a number"),
         ("", "resume=last", "rerun= starts a run anew"),
         ("", "experiments=quickstart", "leave it out"),
     ],

@@ -70,10 +70,9 @@ def test_real_jobs_are_one_group_and_each_is_as_if_alone(tmp_path: Path, tiny_vg
 def test_every_way_to_fail_is_a_line_and_the_rest_goes_on(tmp_path: Path) -> None:
     status, said, errors = sweep(tmp_path, "seed=1,13,14,2", "logger.group=mine")
     assert status == 1
-    assert errors.splitlines() == [
-        "job 1 failed: seed 13 is unlucky: choose another",
-        "job 2 failed: RuntimeError: a bug",
-    ]
+    user_mistake, bug = errors.splitlines()
+    assert user_mistake == "job 1 failed: seed 13 is unlucky: choose another"
+    assert re.fullmatch(r"job 2 failed: RuntimeError: a bug   \(runs/\S+/traceback\.txt\)", bug)
     assert [row["status"] for row in rows(tmp_path)] == ["done", "failed", "failed", "done"]
     [trace] = tmp_path.rglob("traceback.txt")
     assert trace.parent.name.startswith("2_") and "with details" in trace.read_text()
