@@ -166,7 +166,8 @@ def test_the_page_needs_nothing_but_itself(parent, tmp_path, capsys):
     output = tmp_path / "compare.html"
     command.main([str(parent), f"output={output}"])
     printed = capsys.readouterr()
-    assert printed.out == f"4 runs, {output.stat().st_size / 1e6:.1f} MB: {output}\n" and not printed.err
+    assert printed.out == f"reading 4 runs\n4 runs, {output.stat().st_size / 1e6:.1f} MB: {output}\n"
+    assert printed.err == ""
     text = output.read_text()
     assert not re.search(r"(src|href)=[\"']?(?!data:|#)\w", text) and "@import" not in text
     assert "default-src 'none'" in text and "/* data */" not in text and "page.css */" not in text

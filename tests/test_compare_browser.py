@@ -155,6 +155,7 @@ async def slider(tab: Tab) -> None:
     assert near(await tab.js(GREYS), {"0": 100, "1": 20, "2": 120})
     await tab.js("el('only').value = 'bridge'; el('only').oninput()")
     assert near(await tab.js(GREYS), {"0": 100, "1": 20, "2": 120})
+    assert await tab.js("getComputedStyle(el('turned')).display") == "none"  # one photo is a contact sheet
     await tab.js("el('only').value = ''; el('only').oninput()")
 
 

@@ -36,6 +36,7 @@ def main(words: list[str]) -> None:
 
     page.check(output)
     paths = reading.find(folders)
+    print(f"reading {len(paths)} run{'s'[: len(paths) > 1]}", flush=True)
     runs, left_out = [], []
     for path, name in zip(paths, names(paths), strict=True):
         try:
@@ -46,7 +47,7 @@ def main(words: list[str]) -> None:
     if not runs:
         raise UserError("nothing to compare: no run there has metrics or previews")
     page.write(output, runs, left_out, edge)
-    print(f"{len(runs)} run{'s' if len(runs) > 1 else ''}, {output.stat().st_size / 1e6:.1f} MB: {output}")
+    print(f"{len(runs)} run{'s'[: len(runs) > 1]}, {output.stat().st_size / 1e6:.1f} MB: {output}")
     if "trackio" in given:
         from fst.compare import bridge
 
