@@ -27,6 +27,8 @@ colors=      style, or content for the source's own colours
 tile=        auto (default), or N: paint in pieces of about N x N pixels, in bounded memory; null: never
 quality=     of JPEG 1 to 100 (95), or of video;  codec= of video
 backend=     auto (default), torch, openvino or onnx
+precision=   of openvino: auto (default: f32 or bf16, the faster here), f32, bf16, or int8: faster, a little less exact;
+             calibration=FOLDER: photos on which int8 is calibrated, the first time, instead of made pictures
 webcam.      device= width= height= fps= mirror=;  page.host= page.port=: the page where there is no display
 """
 

@@ -17,7 +17,7 @@ from fst.wording import wrong_value
 FILE = Path(__file__).resolve().parent.parent / "conf" / "infer.yaml"
 
 # Values of these keys are names, taken as the shell passes them: commas, brackets, quotes and all.
-VERBATIM = ("source", "style", "output", "webcam.device", "page.host")
+VERBATIM = ("source", "style", "output", "calibration", "webcam.device", "page.host")
 
 
 def compose(arguments: list[str]) -> InferConfig:

@@ -35,6 +35,8 @@ class InferConfig:
         None  # file, folder, window, or - for standard output; None: named after the source, in the current folder
     )
     backend: str = AUTO  # auto, torch, openvino or onnx
+    precision: str = AUTO  # of openvino: auto, f32, bf16, or int8 (needs nncf the first time)
+    calibration: str | None = None  # of int8: a folder of photos to measure ranges on; None: made pictures
     network: str | None = None  # which of a bundled style's networks: realtime, johnson
     size: int | None = None  # long edge in pixels at which the network works; None: the source's
     strength: float = 1.0  # 0: the source, 1: the painting

@@ -12,6 +12,7 @@ import onnxruntime
 import openvino as ov
 import pytest
 import torch
+from photos import real_photos
 from styles import make_style
 from test_stylize import picture
 
@@ -60,15 +61,15 @@ def test_backends_agree_with_torch(shelf, network, name):
 
 @pytest.mark.parametrize("precision", ["bf16", "f32"])
 @pytest.mark.parametrize("network", ["johnson", "realtime"])
-def test_each_precision_agrees_on_real_photos(shelf, network, precision, request):
-    photos = request.getfixturevalue("store")  # named before this module sets its own FST_HOME
+def test_each_precision_agrees_on_real_photos(shelf, network, precision):
+    photos = real_photos(183, 251)
     reference = Stylizer.load(shelf[network], backend="torch")
-    stylizer = Stylizer.load(shelf[network], backend="openvino")
-    if precision == "bf16" and "BF16" not in stylizer._backend.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if precision == "bf16" and "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with pytest.raises(UserError, match="no bf16"):
+            Stylizer.load(shelf[network], backend="openvino", precision=precision)
         pytest.skip("this processor has no bf16")
-    stylizer._backend.facts["precision"] = precision
-    for path in sorted((photos / "content").glob("*.jpg")):
-        photo = images.resize(images.read(path), (183, 251))
+    stylizer = Stylizer.load(shelf[network], backend="openvino", precision=precision)
+    for photo in photos:
         assert psnr(stylizer(photo), reference(photo)) >= (40 if precision == "bf16" else 60)
 
 

@@ -72,6 +72,8 @@ def paint(config: InferConfig, styles: list[str]) -> None:
     load = partial(
         Stylizer.load,
         backend=config.backend,
+        precision=config.precision,
+        calibration=config.calibration,
         network=config.network,
         size=config.size,
         strength=config.strength,

@@ -67,7 +67,8 @@ def _load(config: InferConfig, style: str) -> Stylizer:
     from fst.stylize import Stylizer  # late: it may bring torch, which takes seconds
 
     look = {"size": config.size, "strength": config.strength, "colors": config.colors}
-    return Stylizer.load(style, backend=config.backend, network=config.network, live=True, **look)
+    how = {"backend": config.backend, "precision": config.precision, "calibration": config.calibration}
+    return Stylizer.load(style, network=config.network, live=True, **how, **look)
 
 
 def _why_page(config: InferConfig) -> str | None:

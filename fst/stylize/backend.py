@@ -15,6 +15,7 @@ from fst.errors import UserError, near
 from fst.stylize.styles import Style
 
 BACKENDS = ("torch", "openvino", "onnx")
+PRECISIONS = ("auto", "f32", "bf16", "int8")
 
 
 class Backend(Protocol):
@@ -29,21 +30,36 @@ class Backend(Protocol):
         """Many frames, in order, as many a second as possible."""
 
 
-def load(name: str, style: Style, *, live: bool = False) -> Backend:
+def load(
+    name: str, style: Style, *, live: bool = False, precision: str = "auto", calibration: str | None = None
+) -> Backend:
     """The backend of that name ("auto": the fastest that this machine has) with a style's network.
 
+    Args:
+        name: "auto", "torch", "openvino" or "onnx".
+        style: the style.
+        live: frames are a camera's.
+        precision: "auto", or "f32", "bf16" or "int8" of OpenVINO; the other backends know f32 alone.
+        calibration: for int8, a folder of photos to measure the layers' ranges on; None: made pictures.
+
     Raises:
-        UserError: no such backend, or its package is not installed.
+        UserError: no such backend or precision, they do not go together, or a package is not installed.
     """
+    if precision not in PRECISIONS:
+        raise UserError(f"unknown precision '{precision}'{near(precision, list(PRECISIONS))}")
+    if calibration is not None and precision != "int8":
+        raise UserError("calibration= is for precision=int8: add that, or leave calibration= away")
     if name == "auto":
-        name = _fastest()
+        name = _fastest() if precision == "auto" else "openvino"
     if name not in BACKENDS:
         raise UserError(f"unknown backend '{name}'{near(name, ['auto', *BACKENDS])}")
     if name == "openvino":
         require("openvino", "backend=openvino")
         from fst.stylize.openvino import OpenVinoBackend
 
-        return OpenVinoBackend(style, live=live)
+        return OpenVinoBackend(style, live=live, precision=precision, calibration=calibration)
+    if precision not in ("auto", "f32"):
+        raise UserError(f"precision={precision} is OpenVINO's: backend={name} paints in f32; leave one of them away")
     if name == "onnx":
         require("onnxruntime", "backend=onnx")
         from fst.stylize.onnx import OnnxBackend
@@ -54,10 +70,10 @@ def load(name: str, style: Style, *, live: bool = False) -> Backend:
     return TorchBackend(style)
 
 
-def require(package: str, wanted_by: str) -> None:
-    """Raise a UserError that says how to install an optional package, if it is missing."""
+def require(package: str, wanted_by: str, *, otherwise: str = "backend=torch") -> None:
+    """Raise a UserError that says how to install an optional package, or do without, if it is missing."""
     if importlib.util.find_spec(package) is None:
-        raise UserError(f"{wanted_by} needs the package {package}: pip install {package}, or choose backend=torch")
+        raise UserError(f"{wanted_by} needs the package {package}: pip install {package}, or choose {otherwise}")
 
 
 def _fastest() -> str:

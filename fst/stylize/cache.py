@@ -22,8 +22,11 @@ def made_once(style: Style, backend: str, version: str, make: Callable[[Path], N
     Its name changes with the style's weights, the networks' and the backend's code, and the `version` of the library.
     """
     digest = hashlib.sha256(version.encode())
-    code = [*sorted((CODE.parent / "networks").glob("*.py")), *(CODE / f"{name}.py" for name in ("graph", "rewrite"))]
-    for path in (style.path, *code, CODE / f"{backend}.py"):
+    code = [
+        *sorted((CODE.parent / "networks").glob("*.py")),
+        *(CODE / f"{name}.py" for name in ("graph", "rewrite", backend)),
+    ]
+    for path in (style.path, *code):
         digest.update(path.read_bytes())
     shelf = writable("compiled")
     folder = shelf / f"{backend}-{digest.hexdigest()[:20]}"

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
+from fst.errors import UserError
+from fst.stylize import int8
 from fst.stylize.backend import pad
 from fst.stylize.cache import made_once
 from fst.stylize.styles import Style
@@ -31,17 +33,34 @@ class OpenVinoBackend:
     Args:
         style: the style.
         live: frames are a camera's: their shape is compiled at once.
+        precision: "f32", "bf16", "int8" (`fst.stylize.int8`), or "auto": the faster of f32 and bf16 here.
+        calibration: of int8, a folder of photos.
+
+    Raises:
+        UserError: bf16 on a processor without it; int8 without NNCF, or a calibration folder without photos.
     """
 
     name = "openvino"
 
-    def __init__(self, style: Style, *, live: bool = False) -> None:
+    def __init__(
+        self, style: Style, *, live: bool = False, precision: str = "auto", calibration: str | None = None
+    ) -> None:
         self.core = ov.Core()
+        if precision == "bf16" and not _has_bf16(self.core):
+            raise UserError("precision=bf16: this processor has no bf16 instructions; leave precision= away")
         processor = self.core.get_property("CPU", "FULL_DEVICE_NAME")
         version = f"{ov.__version__} {processor} {self.core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')}"
         folder = made_once(style, "openvino", version, lambda folder: _make(self.core, style, folder))
-        self.folder = folder
         self.facts = json.loads((folder / FACTS).read_text())
+        if precision == "int8":
+            key = f"{version} {folder.name} {int8.calibration_key(calibration)}"
+            graph = folder / GRAPH
+            folder = made_once(
+                style, "int8", key, lambda new: int8.quantise(self.core, graph, new / GRAPH, calibration)
+            )
+            precision = "f32"  # of the layers between
+        self.folder = folder
+        self.precision = self.facts["precision"] if precision == "auto" else precision
         self.live = live
         self.last_shape: tuple[int, ...] | None = None
         self.compiled: OrderedDict[tuple, ov.CompiledModel] = OrderedDict()
@@ -85,7 +104,7 @@ class OpenVinoBackend:
     def _compile(self, shape: tuple[int, ...] | None, hint: str) -> ov.CompiledModel:
         key = (shape, hint)
         if key not in self.compiled:
-            settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": self.facts["precision"]}
+            settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": self.precision}
             if hint == "THROUGHPUT":
                 settings["NUM_STREAMS"] = str(IN_FLIGHT)
             if shape is None or self.live:  # what a start begins with; the shapes of all photos would fill the disk
@@ -133,9 +152,13 @@ def _make(core: ov.Core, style: Style, folder: Path) -> None:
     (folder / FACTS).write_text(json.dumps(facts))
 
 
+def _has_bf16(core: ov.Core) -> bool:
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 def _fastest_precision(core: ov.Core, graph: Path) -> str:
     """bf16 or f32, by the clock: some processors have bf16 instructions that are slower than their f32 ones."""
-    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if not _has_bf16(core):
         return "f32"
     frame = np.zeros((1, TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8)
     trials = {}

@@ -66,6 +66,8 @@ class Stylizer:
         colors: str = "style",
         tile: int | str | None = "auto",
         live: bool = False,
+        precision: str = "auto",
+        calibration: str | None = None,
     ) -> Stylizer:
         """A style by name or file, on a backend.
 
@@ -80,6 +82,9 @@ class Stylizer:
             tile: frames are painted in pieces of about this many pixels squared, for bounded memory; "auto": only
                 large ones are; None: none is.
             live: one frame at a time, as soon as possible: never in pieces, without the margin that evens edges.
+            precision: of OpenVINO: "auto" (f32 or bf16, whichever is faster here), "f32", "bf16", or "int8", which is
+                faster still and a little less exact.
+            calibration: a folder of photos on which int8 measures the ranges of its layers; None: made pictures.
 
         Raises:
             UserError: an unknown style, a damaged file, a value out of range, a backend that is not installed.
@@ -87,7 +92,7 @@ class Stylizer:
         look.check(size, strength, colors)
         tile = tiles.pixels(None if live else tile)
         found = styles.find(style, network)
-        ready = backends.load(backend, found, live=live)
+        ready = backends.load(backend, found, live=live, precision=precision, calibration=calibration)
         margin = 0 if live else look.MARGIN
         return cls(found, ready, size=size, strength=strength, colors=colors, tile=tile, margin=margin)
 
