@@ -125,7 +125,11 @@ def _check_trainer(trainer: DictConfig) -> None:
 
 def _check_loss(config: DictConfig) -> None:
     loss = config.loss
-    for key in ("content_weight", "style_weight", "tv_weight", "style_warmup_steps"):
+    if loss.style_weight != AUTO:
+        if isinstance(loss.style_weight, bool) or not isinstance(loss.style_weight, int | float):
+            raise UserError(f"loss.style_weight is '{loss.style_weight}', but it must be a number, as 1e5, or auto")
+        _at_least("loss.style_weight", loss.style_weight, 0)
+    for key in ("content_weight", "tv_weight", "style_warmup_steps"):
         _at_least(f"loss.{key}", loss[key], 0)
     if loss.content_weight == 0 and loss.style_weight == 0:
         raise UserError("loss.content_weight and loss.style_weight are both 0: nothing would be learnt")

@@ -40,7 +40,7 @@ class LossConfig:
     style_layer_weights: list[float] | None = None  # one a style layer; None: 1 each
     style_scales: list[float] = field(default_factory=lambda: [1.0])
     content_weight: float = 1.0
-    style_weight: float = 1e5
+    style_weight: Any = 1e5  # a number, or auto: from the size of the painting's Gram matrices
     tv_weight: float = 0.0
     style_warmup_steps: int = 0
 

@@ -1,10 +1,16 @@
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from fst import stylefile
+from fst.checks import check
+from fst.config import compose
 from fst.errors import UserError
-from fst.methods.assemble import start_from
+from fst.losses.perceptual import PerceptualLoss
+from fst.losses.vgg import VGGFeatures, tensor_shapes
+from fst.methods.assemble import automatic_style_weight, criterion, start_from
 from fst.networks import build
+from fst.paintings import painting
 from fst.stylefile import StyleInfo
 
 SETTINGS = {"widths": [4, 8], "depth": 1}
@@ -31,3 +37,35 @@ def test_another_network_is_refused(tmp_path) -> None:
             start_from(network, str(file), "realtime")
     with pytest.raises(UserError, match="does not exist"):
         start_from(build("realtime", **SETTINGS), "nowhere", "realtime")
+
+
+def test_the_automatic_style_weight_balances_paintings() -> None:
+    """1e5 for a painting as strong as Starry Night; a quarter where Gram matrices are twice as large, so that squares
+    are four times as large.
+    """
+    weights = {
+        name: torch.randn(shape, generator=torch.Generator().manual_seed(index)) * 0.1
+        for index, (name, shape) in enumerate(tensor_shapes(["relu1_1", "relu1_2"]).items())
+    }
+    loss = PerceptualLoss(
+        VGGFeatures(["relu1_2"], weights),
+        content_layers=["relu1_2"],
+        style_layers=["relu1_2"],
+        style_layer_weights=[3.0],
+        style_scales=[1.0, 0.5],
+    )
+    loss.set_style([torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))])
+    by_hand = sum(3.0 * loss.style_target(index, "relu1_2").double().square().mean() for index in (0, 1))
+    assert loss.style_size() == pytest.approx(float(by_hand), rel=1e-5)
+    assert automatic_style_weight(0.0058) == 1e5 and automatic_style_weight(4 * 0.0058) == 2.5e4
+
+
+def test_starry_night_at_1e5_is_the_measure(store) -> None:
+    config = compose("train", ["style=gogh", "loss=vgg16_relu3", "loss.style_scales=[1,0.5]", "loss.style_weight=auto"])
+    assert criterion(config, painting(OmegaConf.to_object(config.style))).style_weight == 1e5
+
+
+@pytest.mark.parametrize("value", ["abc", "true", "-1", "inf", "[1]"])
+def test_a_style_weight_is_a_number_or_auto(value) -> None:
+    with pytest.raises(UserError, match=r"loss\.style_weight"):
+        check(compose("train", ["style=gogh", f"loss.style_weight={value}"]))

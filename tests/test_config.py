@@ -85,7 +85,7 @@ def default() -> DictConfig:
         ("loss.style_weight=abc", "loss.style_weight is 'abc', but it must be a number"),
         ("loss.style_weight=", "loss.style_weight is '', but it must be a number"),
         ("loss.style_weight=[1]", "must be a number"),
-        ("loss.style_weight=null", "loss.style_weight cannot be empty"),
+        ("loss.style_weight=null", "loss.style_weight is 'None', but it must be a number, as 1e5, or auto"),
         ("trainer.max_steps=1e3", "trainer.max_steps is '1000.0', but it must be a whole number"),
         ("data.flip=perhaps", "data.flip is 'perhaps', but it must be true or false"),
         ("loss.style_layers=relu1_2", "must be a list: write it in brackets"),

@@ -152,6 +152,14 @@ class PerceptualLoss(nn.Module):
         with torch.autocast(photo.device.type, enabled=False):
             return self.features(photo.float(), self.content_layers)
 
+    def style_size(self) -> float:
+        """The style loss of a picture without any features, Σ of the targets' mean squares: how large they are."""
+        weights = dict(zip(self.style_layers, self.style_layer_weights, strict=True))
+        return sum(
+            weights[layer] * self.style_target(index, layer).square().mean().item()
+            for index, _, layer in self._style_terms()
+        )
+
     def style_target(self, index: int, layer: str) -> Tensor:
         """The Gram matrices to reach at a style layer and `style_scales[index]`: (1, C, C), or one a region."""
         return getattr(self, _target(index, layer))

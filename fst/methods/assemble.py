@@ -17,10 +17,13 @@ from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import load_weights
 from fst.methods.feedforward import FeedForwardStyleTransfer
 from fst.networks import build as build_network
+from fst.schema import AUTO
 from fst.stylefile import StyleInfo
 
 if TYPE_CHECKING:
     from fst.data.module import PhotoData
+
+STARRY_NIGHT = 580.0  # 1e5 times its style_size, at 512 pixels, to relu3_3, at scales 1 and 1/2
 
 
 def criterion(config: DictConfig, painting: np.ndarray, *, precision: str = "32-true") -> PerceptualLoss:
@@ -51,13 +54,25 @@ def criterion(config: DictConfig, painting: np.ndarray, *, precision: str = "32-
         style_layer_weights=loss.style_layer_weights,
         style_scales=loss.style_scales,
         content_weight=loss.content_weight,
-        style_weight=loss.style_weight,
+        style_weight=1.0 if loss.style_weight == AUTO else loss.style_weight,
         tv_weight=loss.tv_weight,
     )
     found.set_style([images.to_tensor(painting)])
+    if loss.style_weight == AUTO:
+        found.style_weight = automatic_style_weight(found.style_size())
     if precision == "bf16-mixed":
         features.in_precision(torch.bfloat16)  # after the targets, which stay exact
     return found
+
+
+def automatic_style_weight(size: float) -> float:
+    """The style weight for a painting whose `PerceptualLoss.style_size` is `size`, to two digits.
+
+    Paintings differ sixfold in the size of their Gram matrices, and so do style losses at the same likeness. With
+    this weight the weighted style loss of a featureless picture is the same for all of them: what it is for The Starry
+    Night at 1e5 (experiments/style_weight).
+    """
+    return float(f"{STARRY_NIGHT / size:.2g}")
 
 
 def feedforward(config: DictConfig, criterion: PerceptualLoss, data: PhotoData) -> FeedForwardStyleTransfer:

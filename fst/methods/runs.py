@@ -20,6 +20,7 @@ from fst import data as photo_data
 from fst import images
 from fst.errors import UserError
 from fst.losses.choose import choose
+from fst.losses.perceptual import PerceptualLoss
 from fst.methods import assemble, fast
 from fst.methods.checkpoints import Checkpoints
 from fst.methods.feedforward import FeedForwardStyleTransfer
@@ -44,6 +45,7 @@ def feedforward(config: DictConfig, run_dir: Path) -> None:
     precision = fast.choose_precision(config.trainer.precision, accelerator)
     style = painting(config.style)
     criterion = assemble.criterion(config, style, precision=precision)
+    config = with_style_weight(config, criterion)
     data = photo_data.build(OmegaConf.to_object(config.data), seed=config.seed)
     data.prepare_data()
     module = assemble.feedforward(config, criterion, data)
@@ -77,6 +79,14 @@ def with_loss_network(config: DictConfig, run_dir: Path) -> DictConfig:
     if line is not None:
         rank_zero_only(print)(line)
     return OmegaConf.merge(config, {"loss": loss})
+
+
+def with_style_weight(config: DictConfig, criterion: PerceptualLoss) -> DictConfig:
+    """The config with the number that `loss.style_weight=auto` became, in one line."""
+    if config.loss.style_weight != AUTO:
+        return config
+    rank_zero_only(print)(f"loss.style_weight=auto is {criterion.style_weight:g} for this painting")
+    return OmegaConf.merge(config, {"loss": {"style_weight": criterion.style_weight}})
 
 
 @contextlib.contextmanager

@@ -58,6 +58,7 @@ def gatys(config: DictConfig, run_dir: Path) -> None:
     # after 60 iterations at 96 pixels it was at 11.5 where fp32 was at 11.4, in 68 evaluations instead of 64.
     precision = "32-true" if config.trainer.precision == "auto" else config.trainer.precision
     criterion = assemble.criterion(config, inputs.paintings[0])
+    config = runs.with_style_weight(config, criterion)
     iterations = min(config.method.iterations, config.trainer.max_steps)
     name = Path(config.content).stem if config.content else "texture"
     module = GatysStyleTransfer(
