@@ -23,7 +23,8 @@ const colour = index => ({
   style: `--hue:${(25 + index * 360 / RUNS.length).toFixed(1)};--shift:${many ? [0, .09, -.09][index % 3] : 0}`,
 });
 const swatch = index => make("span", { class: "swatch", ...colour(index) });
-const last = key => key.endsWith(".name") ? key.split(".").at(-2) : key.split(".").pop();
+const tail = key => key.endsWith(".name") ? key.split(".").at(-2) : key.split(".").pop();
+const last = key => DATA.settings.some(other => other !== key && tail(other) === tail(key)) ? key : tail(key);
 const short = value => value.includes("/") ? value.split("/").pop() : value || "none";
 const about = run => DATA.varied.filter(key => run.settings[key]).slice(0, 4).map(key => `${last(key)} ${short(run.settings[key])}`).join(" · ");
 

@@ -42,7 +42,7 @@ function grid() {
   const originals = PHOTOS.map(photo => photo.src ? still(photo.src, `${photo.name}, the photo`) : make("div"));
   const art = order.map(index => RUNS[index].painting ? still(RUNS[index].painting, "the painting") : make("div"));
   const rows = el("turn").checked
-    ? [[...one, make("div", { class: "head" }, "photo"), ...heads],
+    ? [[several ? make("div") : one[0], make("div", { class: "head" }, PAINTINGS.length ? "photo" : ""), ...heads],
        ...(several ? [[make("div", { class: "head" }, "painting"), make("div"), ...art]] : []),
        ...photos.map((photo, row) => [names[row], originals[row], ...order.map(index => cell(index, photo))])]
     : [[make("div"), ...(several ? [make("div", { class: "head" }, "painting")] : []), ...names],
