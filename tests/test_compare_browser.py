@@ -191,6 +191,8 @@ async def hover(tab: Tab) -> None:
     words = await tab.js("document.querySelector('.tip:not([hidden])').textContent")
     assert words.startswith("step 100 · 3 min 20 s") and f"run 0{100 * math.exp(-100 / 40):.3g}" in words, words
     assert await tab.js("document.querySelector('.tip .near').textContent.startsWith('run 0')")
+    strong = "[0, 1, 2].map(n => getComputedStyle(document.querySelector(`#charts g[data-run='${n}'] path`)).opacity)"
+    assert await tab.js(strong) == ["1", "0.14", "0.14"]
     middle = """(() => { const path = document.querySelector('#charts svg g[data-run="0"] path');
       return path.getAttribute('d').split('L')[50].split(',').map(Number); })()"""
     logarithmic = await tab.js(middle)

@@ -125,7 +125,7 @@ for (const chart of CHARTS) {
     ...names.map(name => make("option", { value: name, selected: name === chart.metric }, name)));
   el("charts").append(make("div", { class: "chart" }, choose, chart.svg, chart.tip));
 }
-const charts = () => CHARTS.forEach(draw);
+const charts = () => { CHARTS.forEach(draw); look(view.looked); };
 for (const id of ["logy", "logx", "train", "val", "x", "smooth"]) el(id).oninput = charts;
 el("axis").hidden = !timed;
 el("curves").hidden = !CHARTS.length;

@@ -3,7 +3,7 @@ const RUNS = DATA.runs;
 const el = id => document.getElementById(id);
 
 // What the reader has chosen: the order of the runs, those put away, the one looked at.
-const view = { key: null, down: false, order: RUNS.map((_, index) => index), hidden: new Set() };
+const view = { key: null, down: false, order: RUNS.map((_, index) => index), hidden: new Set(), looked: null };
 const shown = () => view.order.filter(index => !view.hidden.has(index));
 
 function make(tag, attributes = {}, ...children) {
@@ -50,6 +50,7 @@ function state(run) {
 
 // One run looked at is marked everywhere: legend, table, pictures, curves.
 function look(index) {
+  view.looked = index;
   document.body.querySelectorAll(".hot").forEach(node => node.classList.remove("hot"));
   document.querySelectorAll(".chart svg").forEach(node => node.classList.toggle("dimmed", index !== null));
   if (index !== null) document.querySelectorAll(`[data-run="${index}"]`).forEach(node => node.classList.add("hot"));
