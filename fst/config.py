@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
-import math
 import os
 import re
 import sys
@@ -57,9 +56,9 @@ def run_hydra(task: Callable[..., Any], name: str, arguments: list[str]) -> None
     if options in ([], ["--multirun"]):
         hydras = check_jobs(name, overrides, multirun=multirun)
         if multirun:
-            sweep = _sweep(name, overrides, hydras)
-            folder = f"hydra.sweep.dir={commandline.quoted(str(sweep.folder))}"
-            overrides = [*overrides, folder, *_search(overrides, hydras)]
+            with mistakes(name):
+                sweep = sweeps.sweep_of(hydras, overrides)
+            overrides += [f"hydra.sweep.dir={commandline.quoted(str(sweep.folder))}", *search.go_on(hydras, overrides)]
     typed, sys.argv = sys.argv, [sys.argv[0], *options, *overrides]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as exceptions instead of being printed by Hydra
 
@@ -94,7 +93,7 @@ def check_jobs(name: str, overrides: list[str], *, multirun: bool) -> DictConfig
             config = _composed(name, job, with_hydra=True)
             check(config)
         hydras = hydras or config.hydra
-        if multirun and (config.trainer.strategy != "auto" or str(config.trainer.devices) not in _ONE_DEVICE):
+        if multirun and (config.trainer.strategy != "auto" or not _one_device(config.trainer.devices)):
             raise UserError("a multirun's jobs share one process, which ddp would multiply: run them one by one")
         if multirun and config.resume is not None:
             raise UserError("resume= goes on in one run's folder: leave out -m, or start anew with rerun=")
@@ -104,30 +103,8 @@ def check_jobs(name: str, overrides: list[str], *, multirun: bool) -> DictConfig
     return hydras
 
 
-_ONE_DEVICE = ("auto", "1", *(f"[{number}]" for number in range(64)))
-
-
-def _sweep(name: str, overrides: list[str], hydras: DictConfig) -> sweeps.Sweep:
-    with mistakes(name):
-        parsed = OverridesParser.create().parse_overrides(
-            [*(f"{key}={value}" for key, value in (hydras.sweeper.get("params") or {}).items()), *overrides]
-        )
-        swept = {override.get_key_element(): override for override in parsed if override.is_sweep_override()}
-        fixed = {override.get_key_element() for override in parsed} - set(swept)
-        counts = [
-            len(list(override.sweep_string_iterator())) if override.is_discrete_sweep() else 0
-            for override in swept.values()
-        ]
-        return sweeps.sweep_of(hydras, set(swept), fixed, math.prod(counts) or None)
-
-
-def _search(overrides: list[str], hydras: DictConfig) -> list[str]:
-    """What an Optuna search adds to the command line."""
-    if "optuna" not in hydras.sweeper._target_:
-        return []
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    fixed = {o.get_key_element(): o.get_value_element_as_str() for o in parsed if not o.is_sweep_override()}
-    return search.go_on(hydras.sweeper, fixed)
+def _one_device(devices: Any) -> bool:
+    return len(devices) == 1 if OmegaConf.is_list(devices) else str(devices) in ("auto", "1")
 
 
 def jobs(name: str, overrides: list[str]) -> list[list[str]]:

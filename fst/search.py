@@ -9,26 +9,30 @@ from typing import Any
 from omegaconf import DictConfig
 
 from fst.errors import UserError
+from fst.sweeps import split
 
 OPTUNA = (4, 9)
 NOT_COMPARED = ("logger", "rerun", "trainer.accelerator", "trainer.devices", "content", "hydra")
 
 
-def go_on(sweeper: DictConfig, fixed: dict[str, str]) -> list[str]:
+def go_on(hydra: DictConfig, overrides: list[str]) -> list[str]:
     """Make the study's place, and leave to this search the trials that earlier ones have not done.
 
     `hydra.sweeper.n_trials` counts the study's trials, so the same command goes on with a stopped search.
 
     Args:
-        sweeper: `hydra.sweeper` of the composed config.
-        fixed: settings that all trials share, as Hydra's text.
+        hydra: Hydra's part of the composed config.
+        overrides: of the command line.
 
     Returns:
-        Overrides to add.
+        Overrides to add; none for another sweeper than Optuna's.
 
     Raises:
         UserError: the study is complete, was made with other settings, or cannot be opened.
     """
+    sweeper = hydra.sweeper
+    if "optuna" not in sweeper._target_:
+        return []
     import optuna
 
     if tuple(int(part) for part in optuna.__version__.split(".")[:2]) < OPTUNA:
@@ -45,9 +49,12 @@ def go_on(sweeper: DictConfig, fixed: dict[str, str]) -> list[str]:
         return []
     trials = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
     elsewhere = f"another hydra.sweeper.study_name than {study.study_name} starts anew"
-    for key, was in (trials[0].user_attrs if trials else {}).items():
-        if not key.startswith(NOT_COMPARED) and str(fixed.get(key)) != str(was):
-            raise UserError(f"the study was made with {key}={was}, not {fixed.get(key, 'its default')}; {elsewhere}")
+    fixed = {key: override.get_value_element_as_str() for key, override in split(overrides)[1].items()}
+    was = trials[0].user_attrs if trials else fixed
+    for key in (key for key in {**was, **fixed} if not key.startswith(NOT_COMPARED) and was.get(key) != fixed.get(key)):
+        now = f"{key}={fixed[key]}" if key in fixed else f"{key} left out"
+        then = f"{key}={was[key]}" if key in was else f"{key} left out"
+        raise UserError(f"the study {study.study_name} was made with {then}, this is {now}: {elsewhere}")
     left = sweeper.n_trials - len(trials)
     if left <= 0:
         more = f"hydra.sweeper.n_trials={2 * len(trials)} adds to them"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import math
 import os
 import signal
 import sys
@@ -22,7 +23,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from omegaconf import DictConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
 
 from fst import groups, summary
 from fst.errors import UserError
@@ -49,21 +52,42 @@ class Sweep:
         return self.folder / ".stop"
 
 
-def sweep_of(hydra: DictConfig, swept: set[str], fixed: set[str], total: int | None) -> Sweep:
-    """The multirun that Hydra's part of a composed config describes."""
-    optuna = "optuna" in hydra.sweeper._target_
-    direction = hydra.sweeper.get("direction") if optuna else None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def sweep_of(hydra: DictConfig, overrides: list[str]) -> Sweep:
+    """The multirun that a command line's overrides and Hydra's part of their config describe."""
+    params = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
+    swept, fixed = split([*params, *overrides])
+    counts = [len(list(o.sweep_string_iterator())) if o.is_discrete_sweep() else 0 for o in swept.values()]
+    objectives = 0
+    if "optuna" in hydra.sweeper._target_:
+        direction = hydra.sweeper.direction
+        objectives = len(direction) if OmegaConf.is_list(direction) else 1
     at_once = hydra.launcher.n_jobs if "joblib" in hydra.launcher._target_ else 1
     return Sweep(
         folder=Path(hydra.sweep.dir),
         fixed=frozenset(fixed),
-        reference=optuna or any(k == "loss" or (k[:5] == "loss." and k not in SAME_DEFINITION) for k in swept),
-        parallel=at_once if at_once > 0 else max(1, cores + 1 + at_once),
-        objectives=0 if not optuna else 1 if isinstance(direction, str) or len(direction) == 1 else len(direction),
-        total=None if optuna else total,
+        reference=objectives > 0 or any(redefines(key) for key in swept),
+        parallel=at_once if at_once > 0 else max(1, cores() + 1 + at_once),  # joblib: -1 is all cores, -2 all but one
+        objectives=objectives,
+        total=None if objectives else math.prod(counts),
         started=datetime.now().astimezone().isoformat(),
     )
+
+
+def split(overrides: list[str]) -> tuple[dict[str, Override], dict[str, Override]]:
+    """Overrides by key: those with several values, and those with one for all jobs."""
+    parsed = {override.get_key_element(): override for override in OverridesParser.create().parse_overrides(overrides)}
+    swept = {key: override for key, override in parsed.items() if override.is_sweep_override()}
+    return swept, {key: override for key, override in parsed.items() if key not in swept}
+
+
+def redefines(key: str) -> bool:
+    """Whether losses of runs that differ in this setting cannot be compared."""
+    return key == "loss" or (key.startswith("loss.") and key not in SAME_DEFINITION)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(task: Callable[..., dict[str, float]], start: Callable[[Callable], None], sweep: Sweep) -> None:
@@ -201,8 +225,7 @@ def _fit_in(config: DictConfig, number: int, changed: list[str], sweep: Sweep) -
     config.logger.run_name = f"{own} {name}" if own and name else own or name
     config.logger.group = config.logger.group or sweep.folder.name
     if sweep.parallel > 1 and config.data.workers is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        config.data.workers = max(1, min(8, cores // (2 * sweep.parallel)))
+        config.data.workers = max(1, min(8, cores() // (2 * sweep.parallel)))
     if config.trainer.devices in ("auto", 1) and config.trainer.accelerator in ("auto", "gpu", "cuda"):
         import torch
 

@@ -1,5 +1,6 @@
 """rerun=RUN_DIR: the same losses to the last bit, with what is given winning; what differs told; damage in a line."""
 
+import functools
 import json
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from test_gatys_runs import arguments as gatys_arguments
 from test_gatys_runs import pictures  # noqa: F401  a fixture
 from test_gatys_runs import run_here as gatys_here
@@ -16,8 +17,9 @@ from test_training import run_here, weights
 from training import tiny_arguments
 
 from fst import commandline, rerun
-from fst.config import compose
+from fst.config import _composed
 from fst.errors import UserError
+from fst.methods import runs, runs_gatys
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 
@@ -25,12 +27,11 @@ TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 def again(*arguments: str) -> list[str]:
     """The overrides of `train.py rerun=...` as Hydra gets them."""
     _, given = commandline.arranged(list(arguments))
-    return [*rerun.overrides(list(arguments), given, lambda overrides: compose("train", overrides)), *given]
+    return [*rerun.overrides(list(arguments), given, functools.partial(_composed, "train")), *given]
 
 
-def config(*arguments: str):
-    from fst.config import _composed
-
+def config(*arguments: str) -> DictConfig:
+    """What a rerun is composed to."""
     return _composed("train", again(*arguments))
 
 
@@ -46,7 +47,8 @@ def earlier(tmp_path_factory: pytest.TempPathFactory, tiny_vgg: Path) -> Path:
 
 
 def test_the_same_losses_to_the_last_bit(earlier: Path, tmp_path: Path) -> None:
-    new = run_here(tmp_path / "run", again(f"rerun={earlier}"))
+    new = tmp_path / "run"
+    runs.feedforward(config(f"rerun={earlier}"), new)
     then, now = (json.loads((run / "metrics.json").read_text()) for run in (earlier, new))
     losses = [key for key in then if "loss" in key or "gradient" in key]
     assert len(losses) >= 12 and "val/style_ratio" in then
@@ -69,7 +71,7 @@ def test_from_the_command_line_in_a_new_folder_with_a_warning(earlier: Path, tmp
     facts["packages"]["torch"], facts["git"] = "1.0", {"commit": "0123456789abcdef", "dirty": True}
     (old / "run.json").write_text(json.dumps(facts))
     command = [sys.executable, str(TRAIN), "rerun=old", "loss.style_weight=3e4", "trainer.max_steps=1", "logger=csv"]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=250)
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
     assert ran.returncode == 0, ran.stderr
     warned = [line for line in ran.stderr.splitlines() if line.startswith("rerun: ")]
     assert any(line.startswith("rerun: torch was 1.0, is ") for line in warned), ran.stderr
@@ -83,7 +85,8 @@ def test_from_the_command_line_in_a_new_folder_with_a_warning(earlier: Path, tmp
 
 def test_a_gatys_run_too(pictures: Path, tiny_vgg: Path, tmp_path: Path) -> None:  # noqa: F811
     old = gatys_here(tmp_path / "old", gatys_arguments(pictures, tiny_vgg, "method.init=noise", "method.iterations=3"))
-    new = gatys_here(tmp_path / "new", again(f"rerun={old}", "logger=none"))
+    new = tmp_path / "new"
+    runs_gatys.gatys(config(f"rerun={old}", "logger=none"), new)
     then, now = (json.loads((run / "metrics.json").read_text()) for run in (old, new))
     losses = [key for key in then if "loss" in key]
     assert losses and {key: then[key] for key in losses} == {key: now[key] for key in losses}

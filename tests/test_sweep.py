@@ -273,7 +273,7 @@ def test_the_reference_is_the_same_for_any_loss(tmp_path: Path, tiny_vgg: Path) 
 def test_an_old_optuna_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optuna, "__version__", "2.10.1")
     with pytest.raises(UserError, match=r"pip install 'optuna>=4\.9"):
-        search.go_on(OmegaConf.create({"storage": None}), {})
+        search.go_on(compose_hydra("hydra/sweeper=optuna"), [])
 
 
 @pytest.mark.parametrize("file", sorted(groups.EXPERIMENTS.glob("*/sweep.yaml")), ids=lambda file: file.parent.name)
