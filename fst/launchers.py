@@ -20,7 +20,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "array_parallelism": 16,
     },
     "hydra/sweeper/optuna": {
-        "direction": ["minimize", "minimize"],  # content and style loss: see fst.sweeps.objective
+        "direction": ["minimize", "minimize"],  # content and style loss: see fst.jobs.objective
         "storage": "sqlite:///runs/search.db",
         "study_name": "${style.name}",
         "n_trials": 20,  # of the study in all: see fst.search.go_on

@@ -10,7 +10,7 @@ from fst.files import replacing
 from fst.outcome import read_jobs, read_metrics, write_job
 
 if TYPE_CHECKING:
-    from fst.sweeps import Sweep
+    from fst.jobs import Sweep
 
 FILE = "summary.csv"
 PLAIN_WIDTH = 160  # where standard output is no terminal
@@ -70,7 +70,8 @@ def _show(sweep: Sweep, jobs: list[dict[str, Any]]) -> None:
     names = [key.rpartition(".")[2] for key in changed]
     heads = [key.removesuffix("_loss").replace("/", " ") for key in losses]
     for name in ["job", *names, "status", *heads, "images/s", "minutes", "folder"]:
-        table.add_column(name, overflow="fold", justify="left" if name in ("status", "folder") else "right")
+        words = name in ("status", "folder")
+        table.add_column(name, overflow="fold", no_wrap=words, justify="left" if words else "right")
     for job in jobs:
         cells = [str(job["job"]), *(number(_values(job).get(key, "")) for key in changed)]
         cells.append(job["status"] + (" *" if job["job"] in best else ""))

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from test_tracking import inspect, of_type
 from training import tiny_arguments
 
-from fst import groups, search, summary, sweeps
+from fst import groups, jobs, search, summary
 from fst.config import check_jobs, compose, run_hydra
 from fst.errors import UserError
 
@@ -222,35 +222,35 @@ def test_a_job_gets_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(16))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    four = sweeps.Sweep(tmp_path / "abc_sweep", frozenset(), False, parallel=4)
+    four = jobs.Sweep(tmp_path / "abc_sweep", frozenset(), False, parallel=4)
     config = compose("train", [])
-    sweeps._fit_in(config, 3, ["loss.style_weight=100000.0", "style=gogh"], four)
+    jobs._fit_in(config, 3, ["loss.style_weight=100000.0", "style=gogh"], four)
     assert (config.data.workers, config.trainer.devices) == (2, [1])
     assert (config.logger.group, config.logger.run_name) == ("abc_sweep", "style_weight=100000 style=gogh")
     config = compose("train", ["data.workers=5", "trainer.devices=[0]", "logger.group=g", "logger.run_name=n"])
-    sweeps._fit_in(config, 3, ["seed=2"], four)
+    jobs._fit_in(config, 3, ["seed=2"], four)
     assert (config.data.workers, list(config.trainer.devices)) == (5, [0])
     assert (config.logger.group, config.logger.run_name) == ("g", "n seed=2")
 
 
 def test_the_objective_does_not_depend_on_the_weights_that_are_searched() -> None:
     metrics = {"reference/content_loss": 2.0, "reference/style_loss": 3e-5, "train/style_loss": 9.0, "val/loss": 7.0}
-    assert sweeps.objective(metrics, 2) == [2.0, 3e-5]
-    assert sweeps.objective(metrics, 1) == pytest.approx(2 + 1e5 * 3e-5)
-    assert sweeps.objective(metrics, 0) is None
+    assert jobs.objective(metrics, 2) == [2.0, 3e-5]
+    assert jobs.objective(metrics, 1) == pytest.approx(2 + 1e5 * 3e-5)
+    assert jobs.objective(metrics, 0) is None
     with pytest.raises(UserError, match="one or two"):
-        sweeps.objective(metrics, 3)
+        jobs.objective(metrics, 3)
     with pytest.raises(UserError, match="no losses"):
-        sweeps.objective({}, 2)
+        jobs.objective({}, 2)
 
 
 def test_the_front_is_what_nothing_else_beats() -> None:
     points = [(1, 4), (2, 2), (4, 1), (3, 3), (2, 2), (1, 5)]
-    jobs = [
+    found = [
         {"job": n, "metrics": {"reference/content_loss": c, "reference/style_loss": s}}
         for n, (c, s) in enumerate(points)
     ]
-    assert summary.front([*jobs, {"job": 9, "metrics": {}}]) == {0, 1, 2, 4}
+    assert summary.front([*found, {"job": 9, "metrics": {}}]) == {0, 1, 2, 4}
 
 
 def test_the_reference_is_the_same_for_any_loss(tmp_path: Path, tiny_vgg: Path) -> None:
