@@ -1,0 +1,147 @@
+"""experiments/speed/inference.py and experiments/gallery.py: that they measure what they say, on small things."""
+
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from styles import make_style
+from test_stylize import picture
+
+from fst import images, stylefile
+from fst.errors import UserError
+from fst.media import webcam as cameras
+
+EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
+sys.path += [str(EXPERIMENTS), str(EXPERIMENTS / "speed")]
+import gallery  # noqa: E402
+import inference  # noqa: E402
+import measures  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    measures.make_clip(None, path, 96, 128, 1)
+    return path
+
+
+class Slow:
+    """A Stylizer's outside that takes 30 ms a frame."""
+
+    name = "slow"
+
+    def __call__(self, frame):
+        time.sleep(0.03)
+        return frame
+
+    def stream(self, frames):
+        return map(self, frames)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    monkeypatch.setattr(measures, "_stylizer", lambda *words, **more: Slow())
+    monkeypatch.setattr(cameras, "_open", cameras._open)  # put back afterwards
+
+
+def test_a_made_clip_has_its_size_and_sound(clip):
+    with av.open(str(clip)) as film:
+        video, sound = film.streams.video[0], film.streams.audio[0]
+        assert (video.width, video.height, video.average_rate) == (128, 96, 24)
+        assert sum(frame.samples for frame in film.decode(sound)) >= 48000
+    with av.open(str(clip)) as film:
+        assert sum(1 for _ in film.decode(video=0)) == 24
+
+
+def test_a_film_is_painted_whole_and_timed(clip, slow):
+    found = measures.film("any", str(clip), "auto")
+    assert found["fps"] == pytest.approx(1 / found["seconds"])
+    assert 3 < found["fps"] < 1 / 0.03
+
+
+def test_the_webcam_loop_is_as_fast_as_its_painting_and_counts_from_the_camera(clip, slow):
+    found = measures.webcam("any", str(clip), "auto", 1.5)
+    assert 3 < found["fps"] < 1 / 0.03
+    assert 0.03 < found["glass"] < 0.5  # a frame waits for the one before it, and is painted
+
+
+def test_medians_leave_warming_up_out():
+    pauses = iter([0.2, 0.2, 0.01, 0.02, 0.05])
+    assert 0.02 <= measures.median_seconds(lambda: time.sleep(next(pauses)), 3) < 0.05
+
+
+def test_each_row_is_a_process_that_tells_its_memory(tmp_path):
+    style = make_style(tmp_path / "style.safetensors", "realtime")
+    words = {"height": 48, "width": 64, "repeats": 2, "backend": "openvino", "precision": "f32"}
+    found = inference.row("paint", {"FST_HOME": str(tmp_path)}, style=str(style), **words)
+    assert found["precision"] == "f32" and found["seconds"] > 0 and found["fps"] > 0
+    assert 50 < found["memory"] < 5000  # MB
+    with pytest.raises(UserError, match="no-such-style"):
+        inference.row("paint", style="no-such-style", **words)
+
+
+def test_tables_hold_ratios_of_one_run():
+    def one(size, network, how, precision, seconds, memory):
+        return {"size": size, "network": network, "how": how, "precision": precision} | {
+            "seconds": seconds, "memory": memory, "fps": 2 / seconds
+        }  # fmt: skip
+
+    painting = []
+    for size in inference.SIZES:
+        painting += [
+            one(size, "johnson", "eager", "f32", 0.8, 2000),
+            one(size, "johnson", "eager, malloc tuned", "f32", 0.4, 2100),
+            one(size, "johnson", "openvino", "f32", 0.1, 900),
+            one(size, "johnson", "openvino", "int8", 0.05, 700),
+            one(size, "realtime", "openvino", "f32", 0.02, 500),
+        ]
+    films = {size: {"fps": 51.25} for size in inference.SIZES}
+    results = {
+        "painting": painting,
+        "films": {"auto": films},
+        "webcam": {"auto": {"fps": 33.5, "glass": 0.0415}},
+        "start": {"cold": 9.0, "cached": 1.25},
+    }
+    table = inference.painting_table(painting)
+    assert "| 640×480 | johnson | openvino | f32 | 100.0 | 10.0 | 20.0 | 900 | 8.00 | 4.00 |" in table
+    goals = inference.goal_table(results)
+    for line in [
+        "johnson, 640×480, times eager | ≥ 4.5 | 8 |",
+        "johnson int8, 640×480, times eager |  | 16 |",
+        "640×480, auto, fps | ≥ 50 | 51.2 |",
+        "camera to painted, ms | ≤ 50 | 41.5 |",
+        "realtime, share of eager's | ≤ 0.5 | 0.25 |",
+        "first frame, s | < 2 | 1.25 |",
+    ]:
+        assert line in goals
+
+
+def test_the_gallery_has_a_row_a_style_under_the_photos(tmp_path, monkeypatch):
+    monkeypatch.setattr(stylefile, "BUNDLED", tmp_path / "shelf")
+    monkeypatch.setenv("FST_HOME", str(tmp_path))
+    for name in ("gogh", "hokusai"):
+        make_style(tmp_path / "shelf" / f"{name}.safetensors", "realtime")
+    for number in range(2):
+        images.write(tmp_path / f"{number}.png", picture(90, 160, number))
+    arguments = ["gallery.py", str(tmp_path / "0.png"), str(tmp_path / "1.png"), "--output", str(tmp_path / "out.jpg")]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--width", "96", "--size", "96"])
+    gallery.main()
+    with Image.open(tmp_path / "out.jpg") as sheet:
+        pixels = np.asarray(sheet)
+    row = gallery.LABEL + 72 + gallery.GAP
+    assert pixels.shape == (3 * row - gallery.GAP, 2 * (96 + gallery.GAP) - gallery.GAP, 3)
+    photo = images.resize(picture(90, 160), (72, 96), box=(0, 20, 90, 120)).astype(float)
+    assert np.abs(pixels[gallery.LABEL : gallery.LABEL + 72, :96] - photo).mean() < 6
+    painted = pixels[row + gallery.LABEL : row + gallery.LABEL + 72, :96]
+    assert np.abs(painted - photo).mean() > 20
+
+
+def test_the_gallery_stays_below_its_size():
+    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)
+    data, quality = gallery.small_enough(noise)
+    assert len(data) <= 600_000 and quality < 92
+    assert len(images.encode(noise, ".jpg", quality=quality + 4)) > 600_000
