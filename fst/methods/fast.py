@@ -49,7 +49,8 @@ def choose_precision(requested: str, accelerator: str) -> str:
 
 def _bf16_gain() -> float:
     """How many times faster a convolution of the loss network runs in bf16 than in fp32, timed in about 0.2 s."""
-    fp32, bf16 = (_convolution_seconds(dtype) for dtype in (torch.float32, torch.bfloat16))
+    with torch.random.fork_rng(devices=[]):  # or a run with the precision given would have other random numbers
+        fp32, bf16 = (_convolution_seconds(dtype) for dtype in (torch.float32, torch.bfloat16))
     return fp32 / bf16
 
 
