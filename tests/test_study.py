@@ -209,7 +209,7 @@ def test_costs_are_the_known_ones() -> None:
 def small_store(tmp_path: Path, tiny_vgg: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store with all that a study of gogh asks for, small and random."""
     home = tmp_path / "store"
-    make_photos(home / "photos", 5, size=(60, 80))
+    make_photos(home / "photos", 3, size=(60, 80))
     make_photos(home / "imagenet-sample" / "train", 12)
     (home / "weights").mkdir()
     shutil.copy(tiny_vgg, home / "weights" / "vgg16_tiny.safetensors")
@@ -246,7 +246,7 @@ def test_a_study_from_command_to_table(small_store: Path, tmp_path: Path, capfd)
     assert "instance                 not judged: absent" in output
     out = tmp_path / "runs" / "norm"
     results = json.loads((out / "results.json").read_text())
-    assert results["photos"] == ["photo000", "photo002", "photo004", "photo001", "photo003"]
+    assert results["photos"] == ["photo000", "photo002", "photo001"]
     assert str(tmp_path) not in (out / "results.json").read_text() and results["criterion"]["gogh"]["side"] == 256
     arm = results["arms"]["batch"]
     assert arm["steps"] == 2 and arm["seconds"] == pytest.approx(2 * arm["step_seconds"]) and arm["total"] > 0
