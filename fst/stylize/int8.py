@@ -1,7 +1,8 @@
 """A graph with its convolutions in 8 bits: post-training quantisation by NNCF, calibrated on pictures.
 
 Convolutions alone are quantised. Instance normalisation and the sums of residual blocks stay in 32 bits, where they
-cost little and where 8 bits would be seen: sums in 8 bits take 8 dB off Johnson's network.
+cost little and where 8 bits would be seen: sums in 8 bits take 7 dB off Johnson's network (35.5 instead of 42.7 dB).
+Made pictures do as calibration what photos do (43.5 and 42.9 dB on photos of a realtime style; plain noise, 37.8).
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import io
 import logging
 from pathlib import Path
 
+import cv2
 import numpy as np
 import openvino as ov
 
 from fst import images
 from fst.stylize.backend import require
 
-PICTURES = 32  # more change nothing: normalised layers have about the same range in every picture
+PICTURES = 32  # few are enough: normalised layers have about the same range in every picture
 SIDE = 256
+SHAPES = 60  # in a made picture
 IN_FLOAT = ["MVN", "Add", "Multiply", "Subtract", "Divide"]
 
 
@@ -76,7 +79,7 @@ def _square(pixels: np.ndarray) -> np.ndarray:
 
 
 def _made_pictures() -> list[np.ndarray]:
-    """Coloured noise with a photo's spectrum, 1/f (Field 1987), in many contrasts."""
+    """What photos have in common: flat shapes that occlude each other (Lee, Mumford and Huang 2001), over 1/f noise."""
     random = np.random.default_rng(0)
     frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None])
     frequency[0, 0] = 1 / SIDE
@@ -85,6 +88,18 @@ def _made_pictures() -> list[np.ndarray]:
         spectrum = np.fft.rfft2(random.normal(size=(3, SIDE, SIDE))) / frequency ** random.uniform(0.8, 1.4)
         noise = np.fft.irfft2(spectrum, s=(SIDE, SIDE))
         noise = 0.6 * noise + 1.5 * noise.mean(axis=0)  # colours go together, as in photos
-        levels = noise / noise.std() * random.uniform(30, 70) + random.uniform(90, 165, (3, 1, 1))
-        pictures.append(np.ascontiguousarray(levels.clip(0, 255).astype(np.uint8).transpose(1, 2, 0)))
+        levels = noise / noise.std() * random.uniform(20, 60) + random.uniform(60, 195, (3, 1, 1))
+        picture = np.ascontiguousarray(levels.clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
+        pictures.append(_with_shapes(picture, random))
     return pictures
+
+
+def _with_shapes(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Ellipses, many small and few large, each in one colour of any brightness; some of the noise shines through."""
+    shapes = picture.copy()
+    for _ in range(SHAPES):
+        axes = np.minimum(4 / random.uniform(0.04, 1, 2), SIDE / 2).astype(int).tolist()
+        centre = random.integers(0, SIDE, 2).tolist()
+        colour = (random.uniform(0, 255) + random.normal(0, 35, 3)).clip(0, 255).tolist()
+        cv2.ellipse(shapes, centre, axes, random.uniform(0, 180), 0, 360, colour, cv2.FILLED, cv2.LINE_AA)
+    return cv2.addWeighted(shapes, 0.85, picture, 0.15, 0)
