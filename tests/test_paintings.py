@@ -69,6 +69,6 @@ def test_without_a_network_a_bundled_swatch_stands_in(tmp_path, monkeypatch, cap
     monkeypatch.setenv("FST_HOME", str(tmp_path))
     settings = {"address": "http://127.0.0.1:9/painting.jpg", "sha256": "0" * 64}
     pixels = painting(config("gogh", **settings))
-    assert pixels.shape == (512, 512, 3) and pixels.std() > 20
+    assert max(pixels.shape) == 512 and pixels.std() > 20
     assert "style=gogh takes the swatch" in caplog.text and "127.0.0.1:9" in caplog.text
     assert not any((tmp_path / "styles").glob("*")), "the swatch is not put among the store's paintings"
