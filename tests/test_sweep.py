@@ -25,7 +25,7 @@ PROGRAM = Path(__file__).with_name("sweep_program.py")
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 
 
-def sweep(folder: Path, *arguments: str, program: Path = PROGRAM, timeout: float = 200) -> tuple[int, str, str]:
+def sweep(folder: Path, *arguments: str, program: Path = PROGRAM, timeout: float = 280) -> tuple[int, str, str]:
     """Exit status, output and errors of a multirun in a folder, on the CPU."""
     given = [sys.executable, str(program), "-m", "trainer=cpu", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(groups.ROOT)}
@@ -43,28 +43,25 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def test_real_jobs_are_one_group_and_each_is_as_if_alone(tmp_path: Path, tiny_vgg: Path) -> None:
     changes = {"trainer__max_steps": 4, "trainer__val_every": 2, "trainer__log_every": 1, "logger": "wandb"}
     arguments = [*tiny_arguments(tmp_path, tiny_vgg, **changes), "logger.mode=offline", "logger.preview_count=0"]
-    swept = ["loss.style_weight=1e4,1e5", "method.learning_rate=1e30,2e-3"]
-    status, said, errors = sweep(tmp_path, *arguments, *swept, program=TRAIN)
+    status, said, errors = sweep(tmp_path, *arguments, "method.learning_rate=1e30,2e-3", program=TRAIN)
     assert status == 1
     found = rows(tmp_path)
-    assert [row["status"] for row in found] == ["failed", "done", "failed", "done"]
-    assert [row["loss.style_weight"] for row in found] == ["10000.0", "10000.0", "100000.0", "100000.0"]
-    assert all("is not finite" in row["reason"] for row in found[::2]) and not found[1]["reason"]
-    assert [line[:14] for line in errors.splitlines()] == ["job 0 failed: ", "job 2 failed: "]
+    assert [row["status"] for row in found] == ["failed", "done"]
+    assert [row["method.learning_rate"] for row in found] == ["1e+30", "0.002"]
+    assert "is not finite" in found[0]["reason"] and not found[1]["reason"]
+    assert [line[:14] for line in errors.splitlines()] == ["job 0 failed: "]
     [folder] = (tmp_path / "runs").glob("*_sweep")
-    assert f"2 of 4 jobs done; summary  runs/{folder.name}/summary.csv" in said
+    assert f"1 of 2 jobs done; summary  runs/{folder.name}/summary.csv" in said
     described = [of_type(inspect(file), "run")[0] for file in sorted(folder.glob("*/wandb/*run-*/*.wandb"))]
-    names = [f"style_weight={weight} learning_rate={rate}" for weight in (10000, 100000) for rate in ("1e+30", "0.002")]
-    assert [run["display_name"] for run in described] == names
+    assert [run["display_name"] for run in described] == ["learning_rate=1e+30", "learning_rate=0.002"]
     assert {run["run_group"] for run in described} == {folder.name}
 
     from test_training import run_here
 
-    alone = run_here(tmp_path / "alone", [*arguments, "loss.style_weight=1e5", "method.learning_rate=2e-3"])
+    alone = run_here(tmp_path / "alone", [*arguments, "method.learning_rate=2e-3"])
     metrics = OmegaConf.load(alone / "metrics.json")
     for key in ("train/loss", "val/content_loss", "val/style_loss", "train/gradient_norm"):
-        assert float(found[3][key]) == pytest.approx(metrics[key], rel=1e-6), key
-    assert float(found[1]["val/loss"]) < float(found[3]["val/loss"])
+        assert float(found[1][key]) == pytest.approx(metrics[key], rel=1e-6), key
 
 
 def test_every_way_to_fail_is_a_line_and_the_rest_goes_on(tmp_path: Path) -> None:
