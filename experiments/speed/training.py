@@ -2,7 +2,8 @@
 
 Each row is a process of its own, run one after another on this machine: medians of a few steps, images a second, peak
 memory, and the ratio to the first row, which is the step as pytorch/examples writes it (NCHW, fp32, both images through
-the whole loss network, the allocator as it is). VGG-16 to relu4_3 with random weights: speed does not depend on them.
+the whole loss network, the allocator as it is). VGG-16 to relu4_3 has random
+weights, on which speed does not depend; the last rows use the small loss network that comes with fst, to relu3_3.
 Before the table, loss and gradient of fst's step are compared with the plain one's on the same weights and photos.
 """
 
@@ -21,9 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fst.layers import CONVOLUTIONS, convolution_number, layer_names
+from fst.layers import BUNDLED, HEADS, SMALL, layer_names
 from fst.losses.perceptual import PerceptualLoss
-from fst.losses.vgg import WIDTHS, VGGFeatures
+from fst.losses.vgg import VGGFeatures, tensor_shapes
+from fst.losses.weights import load_weights
 from fst.methods import fast
 from fst.networks import build
 
@@ -34,21 +36,21 @@ ROWS = {
     "fst johnson, not compiled": {"network": "johnson", "allocator": True},
     "fst johnson": {"network": "johnson", "allocator": True, "compile": True},
     "fst realtime": {"network": "realtime", "allocator": True, "compile": True},
+    "fst johnson, loss=vgg16_small": {"network": "johnson", "allocator": True, "compile": True, "small": True},
+    "fst realtime, loss=vgg16_small": {"network": "realtime", "allocator": True, "compile": True, "small": True},
 }
 
 
 def random_weights() -> dict[str, Tensor]:
     """He-initialised tensors under torchvision's names, to relu4_3."""
     generator = torch.Generator().manual_seed(1)
-    tensors, inputs = {}, 3
-    for name in layer_names()[: sum(CONVOLUTIONS["vgg16"][:4])]:
-        outputs, number = WIDTHS[int(name[4]) - 1], convolution_number(name)
-        tensors[f"features.{number}.weight"] = (
-            torch.randn(outputs, inputs, 3, 3, generator=generator) * (2 / (9 * inputs)) ** 0.5
-        )
-        tensors[f"features.{number}.bias"] = torch.zeros(outputs)
-        inputs = outputs
-    return tensors
+    layers = layer_names()[: layer_names().index("relu4_3") + 1]
+    return {
+        name: torch.zeros(shape)
+        if len(shape) == 1
+        else torch.randn(shape, generator=generator) * (2 / (9 * shape[1])) ** 0.5
+        for name, shape in tensor_shapes(layers).items()
+    }
 
 
 class PlainLoss(nn.Module):
@@ -76,22 +78,30 @@ class PlainLoss(nn.Module):
         return content + 1e5 * style
 
 
+def loss_network(layers: tuple[str, ...], *, small: bool) -> VGGFeatures:
+    """VGG-16 to relu4_3, or the student that comes with fst, to relu3_3."""
+    if not small:
+        return VGGFeatures(layers, random_weights())
+    return VGGFeatures(layers, load_weights(BUNDLED, layers, architecture=SMALL).tensors, architecture=SMALL)
+
+
 def objective(row: dict, device: torch.device) -> tuple[nn.Module, Callable[[Tensor], Tensor], str]:
     """The network, photos -> loss, and the precision of a row."""
     torch.manual_seed(0)
     network = build(row["network"]).to(device)
-    features = VGGFeatures(LAYERS, random_weights()).to(device)
+    layers = tuple(HEADS) if row.get("small") else LAYERS
+    features = loss_network(layers, small="small" in row).to(device)
     painting = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(2)).to(device)
     if row.get("plain"):
         plain = PlainLoss(features, painting)
         return network, lambda photos: plain(network(photos), photos), "32-true"
     precision = fast.choose_precision("auto", device.type)
     network.to(memory_format=torch.channels_last)
-    criterion = PerceptualLoss(features.to(memory_format=torch.channels_last), style_layers=LAYERS).to(device)
+    criterion = PerceptualLoss(features.to(memory_format=torch.channels_last), style_layers=layers).to(device)
     criterion.set_style([painting])
     bf16 = precision == "bf16-mixed"
     if bf16:
-        features.convolutions.to(torch.bfloat16)
+        features.in_precision(torch.bfloat16)
 
     def loss(photos: Tensor) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
