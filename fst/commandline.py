@@ -16,7 +16,17 @@ from fst.errors import UserError, near
 
 # Values of these keys are taken as the shell passes them: no user has to know Hydra's override grammar.
 FILE_KEYS = frozenset(
-    ("content", "data.root", "loss.weights", "method.content_mask", "method.init", "method.start", "rerun", "resume", "style.image")
+    (
+        "content",
+        "data.root",
+        "loss.weights",
+        "method.content_mask",
+        "method.init",
+        "method.start",
+        "rerun",
+        "resume",
+        "style.image",
+    )
 )
 LISTS_OF_FILES = frozenset(("logger.preview_images", "method.style_masks", "method.styles"))
 TEXT_KEYS = frozenset(
