@@ -191,6 +191,8 @@ def _one_line(error: Exception, name: str) -> str:
 def near_keys(word: str, name: str) -> str:
     """The settings that resemble a mistyped one, by whole path or by last part."""
     known = known_keys(name)
+    if word in known:
+        return f" with this choice of {word.partition('.')[0]}"
     last = word.rpartition(".")[2]
     same = [key for key in known if key.rpartition(".")[2] == last]
     if same:

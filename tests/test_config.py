@@ -52,6 +52,7 @@ def default() -> DictConfig:
         ("Style=gogh", "did you mean 'style'"),
         ("loss.style_wieght=1", "there is no setting 'loss.style_wieght', did you mean 'loss.style_weight'"),
         ("style_weight=1", "did you mean 'loss.style_weight'"),
+        ("method=gatys method.start=gogh", "there is no setting 'method.start' with this choice of method"),
         ("batch_size=2", "did you mean 'data.batch_size'"),
         ("steps=100", "did you mean 'trainer.max_steps'"),
         ("loss.max_steps=1", "did you mean 'trainer.max_steps'"),
@@ -268,10 +269,10 @@ def test_every_choice_says_what_it_is(group) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_file_names_arrive_as_the_shell_passed_them(name) -> None:
-    config = compose("train", ["method=gatys", *(f"{key}={name}" for key in sorted(commandline.FILE_KEYS))])
-    assert {key: OmegaConf.select(config, key) for key in commandline.FILE_KEYS} == dict.fromkeys(
-        commandline.FILE_KEYS, name
-    )
+    of_networks = {"method.start"}
+    for method, keys in (("feedforward", of_networks), ("gatys", commandline.FILE_KEYS - of_networks)):
+        config = compose("train", [f"method={method}", *(f"{key}={name}" for key in sorted(keys))])
+        assert {key: OmegaConf.select(config, key) for key in keys} == dict.fromkeys(keys, name)
 
 
 @pytest.mark.parametrize("text", ["The Starry Night, 1889", "it's (mine)", "a = b", "[x]", "50 %: y", "${x}", "写真"])
