@@ -187,11 +187,11 @@ def test_equal_time_is_steps_at_the_others_pace(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(UserError, match="time is that of vgg-photos, which is not finished"):
         training.complete(study, arm, tmp_path)
     for name in ("vgg-photos", "student-photos"):
-        leave(study.arms[name], tmp_path, 400)
+        leave(study.arms[name], tmp_path, 300)
     monkeypatch.setattr(training, "step_seconds", lambda run: {"vgg-photos": 0.9, "student-photos": 0.2}[run.name])
     made = training.complete(study, arm, tmp_path)
-    assert made.arguments()[-1] == "trainer.max_steps=1800"  # 400 steps of 0.9 s are 1800 of 0.2 s
-    assert definition.config_of(made).trainer.max_steps == 1800
+    assert made.arguments()[-1] == "trainer.max_steps=1350"  # 300 steps of 0.9 s are 1350 of 0.2 s
+    assert definition.config_of(made).trainer.max_steps == 1350
 
 
 def test_costs_are_the_known_ones() -> None:

@@ -36,5 +36,5 @@ def test_nothing_is_left_to_do_at_the_larger_resolution():
     assert not any(isinstance(module, nn.Upsample) for module in johnson)
     [last] = [module for module in johnson if isinstance(module, nn.Conv2d) and module.out_channels == 12]
     assert (last.kernel_size, last.stride) == ((10, 10), (2, 2))
-    realtime = list(faster(build("realtime")).modules())
-    assert sum(isinstance(module, nn.ConvTranspose2d) for module in realtime) == 1
+    realtime = list(faster(build("realtime", widths=[8, 16, 24], depth=1)).modules())
+    assert sum(isinstance(module, nn.ConvTranspose2d) for module in realtime) == 2
