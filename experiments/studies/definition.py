@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fst import groups
 from fst.config import compose
 from fst.errors import UserError, near
+from fst.schema import AUTO
 
 RUNS = Path("runs", "studies")
 # Settings that say how a run is watched or where its files lie, not what it learns.
@@ -197,9 +198,10 @@ def judge_config(study: Study, style: str) -> DictConfig:
 def differences(trained: DictConfig, wanted: DictConfig) -> list[str]:
     """What a run's config says otherwise than the arm's, as "network.depth=3 instead of 4".
 
-    Settings that are newer than the run are no difference: it was trained before there was a choice.
+    Settings that are newer than the run are no difference: it was trained before there was a choice. Nor is `auto`,
+    for which a run writes down what it became.
     """
-    before, after = _leaves(trained), _leaves(wanted)
+    before, after = _leaves(trained), {key: value for key, value in _leaves(wanted).items() if value != AUTO}
     return [
         f"{key}={before[key]} instead of {after[key]}"
         for key in after
