@@ -52,5 +52,5 @@ def _file(style: StyleConfig) -> Path:
     except UserError as error:
         if not swatch.is_file():
             raise
-        log.warning("style=%s takes the swatch that comes with fst, a texture of its strokes: %s", style.name, error)
+        log.warning("style=%s takes the swatch that comes with fst instead of the painting: %s", style.name, error)
         return swatch
