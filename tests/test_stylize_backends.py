@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import openvino as ov
 import pytest
 import torch
 from photos import real_photos
@@ -19,7 +18,7 @@ from test_stylize import picture
 from fst import images, stylefile
 from fst.errors import UserError
 from fst.stylize import Stylizer, backend, export, styles
-from fst.stylize.openvino import OpenVinoBackend
+from fst.stylize.openvino import OpenVinoBackend, has_bf16
 
 NETWORKS = ["johnson", "realtime", "johnson_paper"]
 
@@ -64,7 +63,7 @@ def test_backends_agree_with_torch(shelf, network, name):
 def test_each_precision_agrees_on_real_photos(shelf, network, precision):
     photos = real_photos(183, 251)
     reference = Stylizer.load(shelf[network], backend="torch")
-    if precision == "bf16" and "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if precision == "bf16" and not has_bf16():
         with pytest.raises(UserError, match="no bf16"):
             Stylizer.load(shelf[network], backend="openvino", precision=precision)
         pytest.skip("this processor has no bf16")
@@ -124,6 +123,29 @@ def test_few_compiled_shapes_are_kept(shelf, monkeypatch):
     assert len(stylizer._backend.compiled) == 2
 
 
+SIGNAL = """
+import gc, os, signal, sys
+import numpy as np
+from fst.stylize import Stylizer
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+frame = np.zeros((48, 64, 3), np.uint8)
+first, second = (Stylizer.load(style, backend="openvino", live=True) for style in sys.argv[1:])
+first(frame), second(frame)
+del first
+gc.collect()
+del second
+gc.collect()
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_signals_are_handled_after_styles_have_come_and_gone(shelf):
+    arguments = [sys.executable, "-c", SIGNAL, shelf["realtime"], shelf["johnson"]]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "handled\n")
+
+
 START = """
 import sys, time
 started = time.perf_counter()
@@ -180,7 +202,7 @@ def test_only_what_a_start_begins_with_is_kept_on_disk(home, shelf, tmp_path, mo
 
 def test_precision_is_the_faster_by_the_clock(home, shelf):
     stylizer = OpenVinoBackend(styles.find(shelf["johnson"]))
-    allowed = ["bf16", "f32"] if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else ["f32"]
+    allowed = ["bf16", "f32"] if has_bf16() else ["f32"]
     assert stylizer.facts["precision"] in allowed
 
 

@@ -16,6 +16,7 @@ import infer
 from fst import images, stylefile
 from fst.errors import UserError
 from fst.stylize import Stylizer, int8
+from fst.stylize.openvino import core
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def quick(monkeypatch, home):
 
 def test_convolutions_alone_are_in_8_bits(style):
     stylizer = Stylizer.load(style, backend="openvino", precision="int8")
-    model = ov.Core().read_model(stylizer._backend.folder / "network.xml")
+    model = core().read_model(stylizer._backend.folder / "network.xml")
     quantised = [op for op in model.get_ordered_ops() if op.get_type_name().startswith("Convolution")]
     assert quantised
     for convolution in quantised:

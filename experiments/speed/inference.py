@@ -163,14 +163,10 @@ def photos() -> list[str]:
     return [str(path) for path in sorted(folder.glob("*.jpg"))] if folder else []
 
 
-def has_bf16() -> bool:
-    import openvino as ov
-
-    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
 def measure(styles: dict[str, str], folder: Path, quick: bool) -> dict:
     import torch
+
+    from fst.stylize.openvino import has_bf16
 
     precisions = ["f32", *(["bf16"] if has_bf16() else []), "int8"]
     ways = [("torch", "auto"), ("onnx", "auto"), *(("openvino", precision) for precision in precisions)]

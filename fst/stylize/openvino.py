@@ -5,6 +5,7 @@ The graph is made from the torch network once and kept (`fst.stylize.cache`); af
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import time
@@ -27,6 +28,16 @@ GRAPH, FACTS = "network.xml", "facts.json"
 TRIAL_SIDE, TRIAL_ROUNDS = 256, 4
 
 
+@functools.cache
+def core() -> ov.Core:
+    """OpenVINO's CPU, one for the process and to its end.
+
+    Each Core moves the process's signal stack (sigaltstack) into memory of its own and back when it goes. Of two, the
+    one that came first must not go first: the next signal, Ctrl-C too, would be handled in memory that is freed.
+    """
+    return ov.Core()
+
+
 class OpenVinoBackend:
     """A style's network as OpenVINO graphs: one for any shape, and faster ones for shapes that come again.
 
@@ -45,19 +56,16 @@ class OpenVinoBackend:
     def __init__(
         self, style: Style, *, live: bool = False, precision: str = "auto", calibration: str | None = None
     ) -> None:
-        self.core = ov.Core()
-        if precision == "bf16" and not _has_bf16(self.core):
+        if precision == "bf16" and not has_bf16():
             raise UserError("precision=bf16: this processor has no bf16 instructions; leave precision= away")
-        processor = self.core.get_property("CPU", "FULL_DEVICE_NAME")
-        version = f"{ov.__version__} {processor} {self.core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')}"
-        folder = made_once(style, "openvino", version, lambda folder: _make(self.core, style, folder))
+        processor = core().get_property("CPU", "FULL_DEVICE_NAME")
+        version = f"{ov.__version__} {processor} {core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')}"
+        folder = made_once(style, "openvino", version, lambda folder: _make(style, folder))
         self.facts = json.loads((folder / FACTS).read_text())
         if precision == "int8":
             key = f"{version} {folder.name} {int8.calibration_key(calibration)}"
             graph = folder / GRAPH
-            folder = made_once(
-                style, "int8", key, lambda new: int8.quantise(self.core, graph, new / GRAPH, calibration)
-            )
+            folder = made_once(style, "int8", key, lambda new: int8.quantise(core(), graph, new / GRAPH, calibration))
             precision = "f32"  # of the layers between
         self.folder = folder
         self.precision = self.facts["precision"] if precision == "auto" else precision
@@ -109,18 +117,18 @@ class OpenVinoBackend:
                 settings["NUM_STREAMS"] = str(IN_FLIGHT)
             if shape is None or self.live:  # what a start begins with; the shapes of all photos would fill the disk
                 settings["CACHE_DIR"] = str(self.folder)
-            self.compiled[key] = _compiled(self.core, self.folder / GRAPH, shape, settings)
+            self.compiled[key] = _compiled(self.folder / GRAPH, shape, settings)
         self.compiled.move_to_end(key)
         while len(self.compiled) > SHAPES_KEPT:
             self.compiled.popitem(last=False)
         return self.compiled[key]
 
 
-def _compiled(core: ov.Core, graph: Path, shape: tuple[int, ...] | None, settings: dict[str, str]) -> ov.CompiledModel:
-    model = core.read_model(graph)
+def _compiled(graph: Path, shape: tuple[int, ...] | None, settings: dict[str, str]) -> ov.CompiledModel:
+    model = core().read_model(graph)
     height, width = shape[:2] if shape else (-1, -1)
     model.reshape([1, height, width, 3])
-    return core.compile_model(model, "CPU", settings)
+    return core().compile_model(model, "CPU", settings)
 
 
 def _wait(busy: deque, idle: list[ov.InferRequest]) -> np.ndarray:
@@ -135,36 +143,37 @@ def _result(request: ov.InferRequest, frame: np.ndarray) -> np.ndarray:
     return request.get_output_tensor().data[0, :height, :width].copy()  # the next request writes there again
 
 
-def _make(core: ov.Core, style: Style, folder: Path) -> None:
+def _make(style: Style, folder: Path) -> None:
     """Write a style's graph, and what must be known of it, to a folder."""
     from fst.stylize.graph import write_frames
 
     network = style.network()
     exchange = folder / "network.onnx"
     write_frames(network, exchange)
-    ov.save_model(core.read_model(exchange), folder / GRAPH, compress_to_fp16=False)
+    ov.save_model(core().read_model(exchange), folder / GRAPH, compress_to_fp16=False)
     exchange.unlink()
     facts = {
         "multiple": network.multiple,
         "smallest": network.smallest,
-        "precision": _fastest_precision(core, folder / GRAPH),
+        "precision": _fastest_precision(folder / GRAPH),
     }
     (folder / FACTS).write_text(json.dumps(facts))
 
 
-def _has_bf16(core: ov.Core) -> bool:
-    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+def has_bf16() -> bool:
+    """Whether this processor has bf16 instructions."""
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def _fastest_precision(core: ov.Core, graph: Path) -> str:
+def _fastest_precision(graph: Path) -> str:
     """bf16 or f32, by the clock: some processors have bf16 instructions that are slower than their f32 ones."""
-    if not _has_bf16(core):
+    if not has_bf16():
         return "f32"
     frame = np.zeros((1, TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8)
     trials = {}
     for precision in ("bf16", "f32"):
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
-        trials[precision] = _compiled(core, graph, frame.shape[1:], settings).create_infer_request()
+        trials[precision] = _compiled(graph, frame.shape[1:], settings).create_infer_request()
         trials[precision].infer([frame])
     seconds = dict.fromkeys(trials, float("inf"))
     for _ in range(TRIAL_ROUNDS):
