@@ -1,7 +1,8 @@
 """Train vgg16_small, the student of VGG-16 that comes with fst: python experiments/distil_vgg/run.py minutes=40
 
 Needs VGG-16's weights to relu3_3, photos (imagenet-sample and coco) and paintings in FST_HOME. The file is written to
-output= (fst/losses/vgg16_small.safetensors) every 200 steps, in 16 bits; Ctrl-C keeps the last.
+output= (fst/losses/vgg16_small.safetensors) every 200 steps, in 16 bits; Ctrl-C keeps the last. start=FILE goes on from
+a student's file with other pictures (seed=) instead of from a pruned VGG-16.
 """
 
 from __future__ import annotations
@@ -116,20 +117,23 @@ def write(student: VGGFeatures, path: Path) -> None:
         beside.write_bytes(save(tensors, metadata={"source": "fst, experiments/distil_vgg"}))
 
 
-def train(minutes: float, output: Path, seed: int = 0) -> None:
-    """Distil for so many minutes."""
+def train(minutes: float, output: Path, start: Path | None = None, seed: int = 0) -> None:
+    """Distil for so many minutes, from a pruned teacher or from a student's file."""
     torch.manual_seed(seed)
     fast.keep_memory()
     whole = teacher().to(memory_format=torch.channels_last)
     styles = [path for path in sorted((store.home() / "styles").glob("*.jpg")) if not path.stem.startswith(UNSEEN)]
     draft = Pictures(VGGFeatures(LAYERS, _untrained(), architecture=SMALL), styles, seed)
-    weights = pruned(whole, torch.cat([next(draft.photos[i % 2]) for i in range(8)]))
+    if start:
+        weights = load_weights(str(start), LAYERS, architecture=SMALL).tensors
+    else:
+        weights = pruned(whole, torch.cat([next(draft.photos[i % 2]) for i in range(8)]))
     student = VGGFeatures(LAYERS, weights, architecture=SMALL).to(memory_format=torch.channels_last)
     pictures = Pictures(student, styles, seed)
     optimizer = torch.optim.Adam(student.parameters(), LEARNING_RATE)
-    start, step, shown = time.monotonic(), 0, [0.0, 0.0]
+    began, step, shown = time.monotonic(), 0, [0.0, 0.0]
     try:
-        while (spent := (time.monotonic() - start) / 60) < minutes:
+        while (spent := (time.monotonic() - began) / 60) < minutes:
             for group in optimizer.param_groups:  # a ramp of 100 steps, then half a cosine over the time
                 group["lr"] = LEARNING_RATE * min(1, (step + 1) / 100) * (0.01 + 0.99 * _half_cosine(spent / minutes))
             student.requires_grad_(False)
@@ -166,13 +170,14 @@ def _half_cosine(done: float) -> float:
 
 
 def main(arguments: list[str]) -> None:
-    settings = {"minutes": "40", "output": str(SMALL_WEIGHTS)}
+    settings = {"minutes": "40", "output": str(SMALL_WEIGHTS), "start": "", "seed": "0"}
     for word in arguments:
         key, _, value = word.partition("=")
         if key not in settings or not value:
-            raise UserError("usage: python experiments/distil_vgg/run.py [minutes=40] [output=FILE]")
+            raise UserError("usage: python run.py [minutes=40] [output=FILE] [start=FILE] [seed=0]")
         settings[key] = value
-    train(float(settings["minutes"]), Path(settings["output"]))
+    start = Path(settings["start"]) if settings["start"] else None
+    train(float(settings["minutes"]), Path(settings["output"]), start, int(settings["seed"]))
 
 
 if __name__ == "__main__":
