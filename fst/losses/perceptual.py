@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,12 +25,26 @@ from fst.layers import layer_names, smallest_side
 from fst.losses.vgg import VGGFeatures
 
 
+class _OfPixels(torch.autograd.Function):
+    """Pᵀ P of pixels P (N, pixels, C), whose gradient is one product instead of autograd's two: P (g + gᵀ)."""
+
+    @staticmethod
+    def forward(ctx: Any, pixels: Tensor) -> Tensor:
+        ctx.save_for_backward(pixels)
+        return pixels.transpose(1, 2) @ pixels
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (pixels,) = ctx.saved_tensors
+        return pixels @ (gradient + gradient.transpose(1, 2))
+
+
 def gram_matrix(features: Tensor) -> Tensor:
     """Gram matrices F Fᵀ / (C·H·W): (N, C, H, W) -> (N, C, C), fp32."""
     count, channels, height, width = features.shape
     # Channels last this is a view: no copy of the largest tensors of a training step.
     pixels = features.float().permute(0, 2, 3, 1).reshape(count, height * width, channels)
-    return pixels.transpose(1, 2) @ pixels / (channels * height * width)
+    return _OfPixels.apply(pixels) / (channels * height * width)
 
 
 def region_grams(features: Tensor, regions: Tensor) -> Tensor:
