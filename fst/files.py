@@ -1,4 +1,4 @@
-"""A file appears whole or not at all: written beside its place, then renamed into it."""
+"""Files appear whole or not at all: written beside their place, then renamed into it. And their names for people."""
 
 import contextlib
 import os
@@ -38,3 +38,9 @@ def _umask() -> int:
     value = os.umask(0)
     os.umask(value)
     return value
+
+
+def shown(path: Path) -> str:
+    """A path as one types it from here."""
+    path = path.resolve()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

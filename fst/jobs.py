@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from fst import summary
 from fst.errors import UserError
+from fst.files import shown
 from fst.outcome import write_job
 
 REFERENCE_WEIGHT = 1e5  # of style, where a search wants one number
@@ -84,7 +85,7 @@ def _job(task: Callable[..., dict[str, float]], config: DictConfig, sweep: Sweep
         more = ""
         if not isinstance(error, UserError):  # a mistake of the code's
             (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-            more = f"   ({summary.shown(folder / 'traceback.txt')})"
+            more = f"   ({shown(folder / 'traceback.txt')})"
         print(f"job {number} failed: {ended['reason']}{more}", file=sys.stderr, flush=True)
         return None
     finally:
@@ -134,7 +135,7 @@ def reason(error: BaseException) -> str:
 
 def _announce(number: int, changed: list[str], folder: Path, sweep: Sweep) -> None:
     of = f" of {sweep.total}" if sweep.total else ""
-    log = f"   ({summary.shown(folder / 'output.txt')})" if sweep.parallel > 1 else ""
+    log = f"   ({shown(folder / 'output.txt')})" if sweep.parallel > 1 else ""
     print(f"job {number}{of}: {' '.join(map(readable, changed))}{log}", flush=True)
 
 

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fst.files import replacing
+from fst.files import replacing, shown
 from fst.outcome import read_jobs, read_metrics, write_job
 
 if TYPE_CHECKING:
@@ -38,12 +38,6 @@ def number(value: object) -> str:
     except ValueError:
         return str(value)
     return str(int(found)) if abs(found) < 1e9 and found == int(found) else f"{found:.4g}"
-
-
-def shown(path: Path) -> str:
-    """A path as one types it from here."""
-    path = path.resolve()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def front(jobs: list[dict[str, Any]]) -> set[int]:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 
@@ -13,6 +14,19 @@ def store() -> Path:
     if not home:
         pytest.skip("needs real data: set FST_HOME to a store that holds it")
     return Path(home)
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty store on a machine without a network."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise URLError("Name or service not known")
+
+    monkeypatch.setenv("FST_HOME", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    (tmp_path / "weights").mkdir()
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

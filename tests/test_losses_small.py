@@ -1,7 +1,6 @@
 """fst's own small loss network, and `loss=auto`, which falls back on it."""
 
 from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 import torch
@@ -93,19 +92,6 @@ def test_its_losses_are_vgg16s(store: Path) -> None:
 
 def _photos(store: Path) -> list[Path]:
     return sorted((store / "photos").glob("*.jpg"))[:8]
-
-
-@pytest.fixture
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty store on a machine without a network."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise URLError("Name or service not known")
-
-    monkeypatch.setenv("FST_HOME", str(tmp_path))
-    monkeypatch.setattr("urllib.request.urlopen", refuse)
-    (tmp_path / "weights").mkdir()
-    return tmp_path
 
 
 def _loss(*arguments: str):

@@ -1,7 +1,6 @@
 """Where loss weights are found: names, partial files, torchvision's files, damage; layers against torchvision."""
 
 from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 import torch
@@ -30,16 +29,9 @@ def save_safetensors(path: Path, convolutions: int) -> None:
 
 
 @pytest.fixture
-def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def weights(offline: Path) -> Path:
     """The weights folder of an empty store, on a machine without a network."""
-
-    def no_network(*_: object, **__: object) -> None:
-        raise URLError("Name or service not known")
-
-    monkeypatch.setenv("FST_HOME", str(tmp_path))
-    monkeypatch.setattr("urllib.request.urlopen", no_network)
-    (tmp_path / "weights").mkdir()
-    return tmp_path / "weights"
+    return offline / "weights"
 
 
 def refusal(*arguments: object, **settings: object) -> str:

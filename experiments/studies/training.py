@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import fcntl
 import shlex
-import signal
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from fst import groups, store, stylefile
 from fst.compare import reading
 from fst.errors import UserError
 from fst.resume import CHECKPOINT
+from fst.signals import handling
 from studies.definition import RUNS, Arm, Study, config_of, differences
 
 ABSENT, BEGUN, FINISHED = "absent", "begun", "finished"
@@ -168,12 +168,8 @@ def _handed_on(child: subprocess.Popen) -> Iterator[list[int]]:
         came.append(number)
         child.send_signal(number)
 
-    before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling(hand_on):
         yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _lines(path: Path, begin: int = 0) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from fst.errors import UserError
-from fst.layers import BUNDLED, HEADS, SMALL, layer_names
+from fst.layers import BUNDLED, HEADS, SMALL, layer_names, tappable
 from fst.losses.weights import load_weights
 from fst.schema import AUTO
 
@@ -36,7 +36,7 @@ def choose(loss: DictConfig) -> tuple[DictConfig, str | None]:
         load_weights(shallow.weights, _layers(shallow))
     except UserError:
         shallow = OmegaConf.merge(shallow, {"architecture": SMALL, "weights": BUNDLED})
-    if not shallow.style_layers or not set(_layers(shallow)) <= set(_known(shallow.architecture)):
+    if not shallow.style_layers or not set(_layers(shallow)) <= set(tappable(shallow.architecture)):
         raise UserError(f"loss=auto has no {', '.join(_layers(whole))} without VGG-16's weights: {why}")
     return shallow, f"loss=auto takes {_title(shallow.architecture)}, to {SHALLOW}: {why}"
 
@@ -56,10 +56,6 @@ def _to_relu3_3(loss: DictConfig) -> DictConfig:
 
 def _layers(loss: DictConfig) -> list[str]:
     return [*loss.content_layers, *loss.style_layers]
-
-
-def _known(architecture: str) -> list[str]:
-    return list(HEADS) if architecture == SMALL else layer_names(architecture)
 
 
 def _title(architecture: str) -> str:

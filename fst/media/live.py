@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import signal
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ from fst.errors import UserError
 from fst.media.palette import Palette
 from fst.media.recorder import Clock, Recorder, free_path
 from fst.media.webcam import Camera, NoCamera
+from fst.signals import handling
 
 if TYPE_CHECKING:
     from fst.schema_infer import InferConfig
@@ -166,9 +166,5 @@ def _until_interrupted() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling(ask):
         yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

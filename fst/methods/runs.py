@@ -19,6 +19,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from fst import data as photo_data
 from fst import images
 from fst.errors import UserError
+from fst.files import shown
 from fst.losses.choose import choose
 from fst.losses.perceptual import PerceptualLoss
 from fst.methods import assemble, fast
@@ -201,9 +202,3 @@ def _paint(config: DictConfig, module: FeedForwardStyleTransfer, run_dir: Path) 
     with torch.inference_mode():
         painted = network(images.to_tensor(photo).to(module.device))
     return images.write(run_dir / f"{Path(config.content).stem}-{config.style.name}.jpg", images.to_pixels(painted))
-
-
-def shown(path: Path) -> str:
-    """A path as one types it from here."""
-    path = path.resolve()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from fst import images
+from fst.files import shown
 from fst.methods import assemble, runs
 from fst.methods.checkpoints import Checkpoints
 from fst.methods.gatys import GatysStyleTransfer
@@ -125,12 +126,12 @@ def _trainer(
 
 
 def _end(module: GatysStyleTransfer, checkpoints: PictureCheckpoints, film: list[Film], run_dir: Path) -> None:
-    picture, shown = runs.shown(checkpoints.picture_path), runs.shown(run_dir)
+    picture, folder = shown(checkpoints.picture_path), shown(run_dir)
     if checkpoints.stopped is not None:
         print(f"stopped at iteration {module.global_step}; the picture so far is {picture}; go on with:")
-        print(f"  python train.py resume={shlex.quote(shown)}")
+        print(f"  python train.py resume={shlex.quote(folder)}")
         raise SystemExit(128 + checkpoints.stopped)
     print(f"picture     {picture}")
     for path in (path for made in film for path in made.films):
-        print(f"animation   {runs.shown(path)}")
-    print(f"run folder  {shown}   (previews/ has the picture, step by step)")
+        print(f"animation   {shown(path)}")
+    print(f"run folder  {folder}   (previews/ has the picture, step by step)")
