@@ -46,7 +46,11 @@ def test_the_gain_of_bf16_is_timed() -> None:
 
 def test_compiling_is_for_long_runs_with_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast, "_can_compile", lambda: True)
-    assert fast.choose_compile("auto", 40_000) and not fast.choose_compile("auto", 50)
-    assert fast.choose_compile(True, 1) and not fast.choose_compile("false", 40_000)
+    here = {"accelerator": "cpu", "full_resolution": True}
+    assert fast.choose_compile("auto", 40_000, **here) and not fast.choose_compile("auto", 50, **here)
+    assert fast.choose_compile(True, 1, **here) and not fast.choose_compile("false", 40_000, **here)
+    coarse = {"full_resolution": False}
+    assert not fast.choose_compile("auto", 40_000, accelerator="cpu", **coarse)
+    assert fast.choose_compile("auto", 40_000, accelerator="cuda", **coarse)
     monkeypatch.setattr(fast, "_can_compile", lambda: False)
-    assert not fast.choose_compile("auto", 40_000)
+    assert not fast.choose_compile("auto", 40_000, **here)

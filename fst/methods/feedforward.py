@@ -51,7 +51,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         self.style_warmup_steps = style_warmup_steps
         self.preview_photos: list[tuple[str, Tensor]] = []
         self.strict_loading = False  # the loss network is not in a checkpoint: it never changes
-        self._objective = self.objective
+        self._paint = network.forward
         self._photo_losses: list[dict[str, float]] = []
         self._untouched_style: dict[int, float] = {}
 
@@ -60,15 +60,21 @@ class FeedForwardStyleTransfer(pl.LightningModule):
 
     def objective(self, photos: Tensor) -> LossTerms:
         """The loss terms of a batch of photos, painted by the network as it is."""
-        painted = self.network(photos)
+        return self._compared(self.network(photos), photos)
+
+    def compile_network(self) -> None:
+        """Compile the network: the first step takes half a minute longer, later ones less.
+
+        Not the loss as well: its convolutions are the same library's, and what is left of it is slower compiled
+        (experiments/speed).
+        """
+        self._paint = torch.compile(self.network.forward)
+
+    def _compared(self, painted: Tensor, photos: Tensor) -> LossTerms:
         return self.criterion(painted, self.criterion.content_target(photos))
 
-    def compile_objective(self) -> None:
-        """Compile network and loss as one graph; the first step takes a minute or two longer, later ones less."""
-        self._objective = torch.compile(self.objective)
-
     def training_step(self, photos: Tensor, index: int) -> Tensor:
-        terms = self._objective(photos)
+        terms = self._compared(self._paint(photos), photos)
         if self.style_warmup_steps:
             factor = min(1.0, (self.global_step + 1) / self.style_warmup_steps)
             terms = dataclasses.replace(terms, style_weight=terms.style_weight * factor)

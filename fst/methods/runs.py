@@ -50,10 +50,15 @@ def feedforward(config: DictConfig, run_dir: Path) -> None:
     data = photo_data.build(OmegaConf.to_object(config.data), seed=config.seed)
     data.prepare_data()
     module = assemble.feedforward(config, criterion, data)
-    compiled = fast.choose_compile(config.compile, config.trainer.max_steps)
+    compiled = fast.choose_compile(
+        config.compile,
+        config.trainer.max_steps,
+        accelerator=accelerator,
+        full_resolution=module.network.full_resolution,
+    )
     if compiled:
-        print("compiling the training step: the first one takes a minute or two (compile=false does without)")
-        module.compile_objective()
+        print("compiling the network: the first step takes up to a minute longer (compile=false does without)")
+        module.compile_network()
     settings = resolved(config, data=data.name, precision=precision, compile=compiled)
     checkpoints = Checkpoints(run_dir, config.trainer.checkpoint_every)
     with tracked(config, run_dir, settings, run_name(config)) as logger:

@@ -63,12 +63,14 @@ class ResidualBlock(nn.Module):
 class AnySize(nn.Module):
     """A network whose input may have any height and width: padded by reflection to a multiple, the output cropped.
 
-    Subclasses give `multiple` (the network's total stride), `smallest` (the least side its paddings need) and
-    `paint`, which maps (N, 3, H, W) in [0, 1] to the same shape.
+    Subclasses give `multiple` (the network's total stride), `smallest` (the least side its paddings need),
+    `full_resolution` (whether it has features as large as the image) and `paint`, which maps (N, 3, H, W) in [0, 1] to
+    the same shape.
     """
 
     multiple: int = 4
     smallest: int = 16
+    full_resolution: bool = True
 
     def paint(self, image: Tensor) -> Tensor:
         raise NotImplementedError

@@ -29,6 +29,8 @@ class Realtime(AnySize):
         UserError: no widths, or one that is not positive; another fold.
     """
 
+    full_resolution = False
+
     def __init__(
         self,
         fold: int = 2,
