@@ -27,14 +27,20 @@ def draw(
     held_out: dict[str, np.ndarray],
     path: Path,
 ) -> Path:
-    """Paint the photos with every arm and write the grid: a band of arms a style, each beginning with the photos."""
+    """Paint the photos with every arm and write the grid: a band of arms a style, each beginning with the photos.
+
+    Arms that have a style each stand in one band.
+    """
     photos = shown_photos(entry, held_out)
     bands = []
-    for style in dict.fromkeys(facts["style"] for facts in arms.values()):
-        of_style = [name for name in folders if arms[name]["style"] == style]
-        for start in range(0, len(of_style), entry.columns - 1):
-            columns = [_column(entry, style, "the photos", photos)]
-            for name in of_style[start : start + entry.columns - 1]:
+    styles = dict.fromkeys(facts["style"] for facts in arms.values())
+    groups = {style: [name for name in folders if arms[name]["style"] == style] for style in styles}
+    if all(len(names) == 1 for names in groups.values()):
+        groups = {"photos": list(folders)}
+    for title, names in groups.items():
+        for start in range(0, len(names), entry.columns - 1):
+            columns = [_column(entry, title, "as they are", photos)]
+            for name in names[start : start + entry.columns - 1]:
                 stylizer = Stylizer.load(folders[name] / "style.safetensors", backend="torch")
                 facts = f"style {arms[name]['style_ratio']:.3f}  content {arms[name]['content_loss']:.1f}"
                 columns.append(_column(entry, name, facts, [stylizer(photo) for photo in photos]))
