@@ -21,20 +21,24 @@ log = logging.getLogger(__name__)
 def painting(style: StyleConfig) -> np.ndarray:
     """The painting as uint8 (H, W, 3) RGB with its long edge at `style.size` pixels, aspect kept.
 
-    It is read from `style.image`, else from the store, downloaded and checked first if it is not there. Without a
-    network, a style that has a bundled swatch (a texture made from the painting's Gram matrices, experiments/swatch)
-    takes that, and says so.
-
     Raises:
-        UserError: a size below 16, no image named, a missing or damaged file, or no network and no swatch.
+        UserError: a size below 16, a damaged file, or as `located`.
     """
     if style.size < LEAST_EDGE:
         raise UserError(f"style.size is {style.size} pixels, but a painting needs at least {LEAST_EDGE}")
-    pixels = images.read(_file(style))
+    pixels = images.read(located(style))
     return images.resize(pixels, images.fit_long_edge(*pixels.shape[:2], style.size))
 
 
-def _file(style: StyleConfig) -> Path:
+def located(style: StyleConfig) -> Path:
+    """The painting's file: `style.image`, else from the store, downloaded and checked first if it is not there.
+
+    Without a network, a style that has a bundled swatch (a texture made from the painting's Gram matrices,
+    experiments/swatch) takes that, and says so.
+
+    Raises:
+        UserError: no image named, a missing file, or no network and no swatch.
+    """
     if style.image not in (None, MISSING):
         return Path(style.image).expanduser()
     if style.file is None:

@@ -6,7 +6,9 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
+from fst.config import compose
 from fst.errors import UserError
+from fst.methods.runs import with_painting
 from fst.paintings import painting
 from fst.schema import StyleConfig
 
@@ -72,3 +74,11 @@ def test_without_a_network_a_bundled_swatch_stands_in(tmp_path, monkeypatch, cap
     assert max(pixels.shape) == 512 and pixels.std() > 20
     assert "style=gogh takes the swatch" in caplog.text and "127.0.0.1:9" in caplog.text
     assert not any((tmp_path / "styles").glob("*")), "the swatch is not put among the store's paintings"
+
+
+def test_a_runs_config_names_the_swatch_that_stood_in(offline):
+    config = compose("train", ["style=gogh", "loss=vgg16_small"])
+    with_swatch = with_painting(config)
+    assert Path(with_swatch.style.image).name == "gogh.jpg" and Path(with_swatch.style.image).is_file()
+    (offline / "styles" / config.style.file).write_bytes(Path(with_swatch.style.image).read_bytes())
+    assert with_painting(config).style.image == config.style.image is None

@@ -26,7 +26,7 @@ from fst.methods import assemble, fast
 from fst.methods.checkpoints import Checkpoints
 from fst.methods.feedforward import FeedForwardStyleTransfer
 from fst.outcome import write_metrics
-from fst.paintings import painting
+from fst.paintings import SWATCHES, located, painting
 from fst.rerun import differences
 from fst.schema import AUTO
 from fst.tracking import build_logger, callbacks, finish, log_image, run_metadata, write_run
@@ -40,7 +40,7 @@ def feedforward(config: DictConfig, run_dir: Path) -> None:
         SystemExit: 130 or 143 when a signal ended the run, after saving.
     """
     prepare()
-    config = with_loss_network(config, run_dir)
+    config = with_painting(with_loss_network(config, run_dir))
     pl.seed_everything(config.seed, verbose=False)
     accelerator = _accelerator(config.trainer.accelerator)
     precision = fast.choose_precision(config.trainer.precision, accelerator)
@@ -85,6 +85,12 @@ def with_loss_network(config: DictConfig, run_dir: Path) -> DictConfig:
     if line is not None:
         rank_zero_only(print)(line)
     return OmegaConf.merge(config, {"loss": loss})
+
+
+def with_painting(config: DictConfig) -> DictConfig:
+    """The config with the swatch named that stands in for a painting, if one does: a rerun takes the same."""
+    file = located(config.style)
+    return OmegaConf.merge(config, {"style": {"image": str(file)}}) if file.parent == SWATCHES else config
 
 
 def with_style_weight(config: DictConfig, criterion: PerceptualLoss) -> DictConfig:

@@ -52,7 +52,7 @@ def gatys(config: DictConfig, run_dir: Path) -> None:
         SystemExit: 130 or 143 when a signal ended the run, after saving.
     """
     runs.prepare()
-    config = runs.with_loss_network(config, run_dir)
+    config = runs.with_painting(runs.with_loss_network(config, run_dir))
     pl.seed_everything(config.seed, verbose=False)
     inputs = problem(config)
     # Near a minimum L-BFGS compares losses that differ by less than bf16 resolves, so bf16 is for those who ask:
