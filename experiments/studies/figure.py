@@ -36,10 +36,10 @@ def draw(
     styles = dict.fromkeys(facts["style"] for facts in arms.values())
     groups = {style: [name for name in folders if arms[name]["style"] == style] for style in styles}
     if all(len(names) == 1 for names in groups.values()):
-        groups = {"photos": list(folders)}
-    for title, names in groups.items():
+        groups = {"": list(folders)}
+    for style, names in groups.items():
         for start in range(0, len(names), entry.columns - 1):
-            columns = [_column(entry, title, "as they are", photos)]
+            columns = [_column(entry, style, "the photos", photos)]
             for name in names[start : start + entry.columns - 1]:
                 stylizer = Stylizer.load(folders[name] / "style.safetensors", backend="torch")
                 facts = f"style {arms[name]['style_ratio']:.3f}  content {arms[name]['content_loss']:.1f}"
