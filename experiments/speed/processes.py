@@ -16,7 +16,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = "style=gogh loss=vgg16_small data=procedural logger=csv compile=false trainer.log_every=1 data.val_images=2"
+SETTINGS = (
+    "style=gogh network=realtime loss=vgg16_small compile=false data=procedural data.val_images=2 logger=csv "
+    "trainer.log_every=1"
+)
 
 
 def train(folder: Path, processes: int, chosen: argparse.Namespace) -> list[dict[str, str]]:
