@@ -6,6 +6,9 @@ from urllib.error import URLError
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # two processes on two cores: threads of their own would be in each other's way
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture
 def store() -> Path:

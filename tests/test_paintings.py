@@ -1,4 +1,5 @@
 import hashlib
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,9 @@ def test_mistakes_end_in_one_line(tmp_path, monkeypatch):
 
 
 def test_without_a_network_a_bundled_swatch_stands_in(tmp_path, monkeypatch, caplog):
+    log = logging.Logger("paintings")  # the module's own may have been silenced by a program that a test has run
+    log.addHandler(caplog.handler)
+    monkeypatch.setattr("fst.paintings.log", log)
     monkeypatch.setenv("FST_HOME", str(tmp_path))
     settings = {"address": "http://127.0.0.1:9/painting.jpg", "sha256": "0" * 64}
     pixels = painting(config("gogh", **settings))

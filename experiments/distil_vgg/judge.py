@@ -24,7 +24,7 @@ from fst.layers import HEADS, SMALL
 from fst.losses.perceptual import PerceptualLoss
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import OXFORD, SMALL_WEIGHTS, load_weights
-from fst.methods import fast
+from fst.memory import keep_memory
 
 HERE = Path(__file__).parent
 LAYERS = list(HEADS)
@@ -115,7 +115,7 @@ def seconds(run: Callable[[], object], times: int = 9) -> float:
 def main(arguments: list[str]) -> None:
     """Measure, write results.json and the table."""
     small = Path(next((word.partition("=")[2] for word in arguments if word.startswith("weights=")), SMALL_WEIGHTS))
-    fast.keep_memory()
+    keep_memory()
     losses, kinds = criteria(small), pictures()
     rows = []
     for painting, file in PAINTINGS.items():

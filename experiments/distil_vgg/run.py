@@ -23,7 +23,7 @@ from fst.layers import HEADS, SMALL, layer_names
 from fst.losses.perceptual import gram_matrix
 from fst.losses.vgg import OXFORD_SCALE, VGGFeatures, tensor_shapes
 from fst.losses.weights import OXFORD, SMALL_WEIGHTS, load_weights
-from fst.methods import fast
+from fst.memory import keep_memory
 
 LAYERS = list(HEADS)
 # Of these paintings the student never sees a brushstroke: the study of zero downloads measures on them.
@@ -120,7 +120,7 @@ def write(student: VGGFeatures, path: Path) -> None:
 def train(minutes: float, output: Path, start: Path | None = None, seed: int = 0) -> None:
     """Distil for so many minutes, from a pruned teacher or from a student's file."""
     torch.manual_seed(seed)
-    fast.keep_memory()
+    keep_memory()
     whole = teacher().to(memory_format=torch.channels_last)
     styles = [path for path in sorted((store.home() / "styles").glob("*.jpg")) if not path.stem.startswith(UNSEEN)]
     draft = Pictures(VGGFeatures(LAYERS, _untrained(), architecture=SMALL), styles, seed)

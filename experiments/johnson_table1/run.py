@@ -52,12 +52,13 @@ def measure(arguments: argparse.Namespace, overrides: list[str], device: str) ->
     import torch
 
     from fst import images, stylefile
-    from fst.methods import assemble, fast
+    from fst.memory import keep_memory
+    from fst.methods import assemble
     from fst.methods.equivalence import centre
     from fst.networks import build
     from fst.paintings import painting
 
-    fast.keep_memory()
+    keep_memory()
     config = compose("train", ["experiments=johnson_table1", *overrides])
     criterion = assemble.criterion(config, painting(config.style)).to(device)
     network = stylefile.load(arguments.style)[0] if arguments.style else build("johnson")

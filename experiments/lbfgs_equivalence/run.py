@@ -39,8 +39,8 @@ def study(arguments: argparse.Namespace) -> None:
     if folder is None:
         raise UserError("name a folder of photos that no network was trained on: --photos FOLDER")
     photos = {path.stem: images.read(path) for path in images.files(folder)}
+    from fst.memory import keep_memory
     from fst.methods.equivalence import Match, equivalence
-    from fst.methods.fast import keep_memory
 
     keep_memory()
 

@@ -26,6 +26,7 @@ from fst.layers import BUNDLED, HEADS, SMALL, layer_names
 from fst.losses.perceptual import PerceptualLoss
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.losses.weights import load_weights
+from fst.memory import keep_memory
 from fst.methods import fast
 from fst.networks import build
 
@@ -118,7 +119,7 @@ def measure(row: dict, steps: int, size: int, batch: int) -> dict:
     """Median seconds of a step (the first left out), peak memory in MB, precision, seconds of the first step."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if row.get("allocator"):
-        fast.keep_memory()
+        keep_memory()
     network, loss, precision = objective(row, device)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, fused=device.type == "cuda")
     photos = torch.rand(batch, 3, size, size, device=device)

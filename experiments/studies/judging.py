@@ -20,7 +20,7 @@ from fst import images, store, stylefile
 from fst.compare import reading
 from fst.errors import UserError
 from fst.files import replacing
-from fst.methods import fast
+from fst.memory import keep_memory
 from fst.stylize import Stylizer
 from fst.tracking import run_metadata
 from studies import figure
@@ -39,7 +39,7 @@ def judge(study: Study, runs: Path, out: Path, more: tuple[str, ...] = (), photo
     Raises:
         UserError: no arm is finished, or there are no photos to judge on.
     """
-    fast.keep_memory()
+    keep_memory()
     folders = finished(study, runs, more)
     held_out = unseen(photos, study.file.photos)
     also = [column.removeprefix("content_") for column in study.file.columns if column.startswith("content_relu")]

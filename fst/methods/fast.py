@@ -1,11 +1,9 @@
-"""The fast path on whatever machine this is: allocator, precision, memory format, compilation."""
+"""The fast path on whatever machine this is: precision and compilation."""
 
 from __future__ import annotations
 
-import ctypes
 import shutil
 import statistics
-import sys
 import sysconfig
 import time
 from pathlib import Path
@@ -15,24 +13,6 @@ from torch import nn
 
 COMPILE_STEPS = 500  # compiling Johnson's network takes half a minute and saves a tenth of each step after it
 WORTHWHILE = 1.2  # bf16 must beat fp32 by this much: it costs precision
-
-
-def keep_memory() -> None:
-    """Let glibc keep freed memory instead of handing it back to the kernel at every step.
-
-    A training step on a CPU frees and asks for gigabytes: page faults made up to two thirds of it.
-    Elsewhere than on Linux with glibc nothing is done.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX
-    mallopt(trim_threshold, 2**31 - 1)
-    mallopt(top_pad, 256 * 2**20)
-    mallopt(mmap_max, 0)
 
 
 def choose_precision(requested: str, accelerator: str) -> str:

@@ -22,6 +22,7 @@ from fst.errors import UserError
 from fst.files import shown
 from fst.losses.choose import choose
 from fst.losses.perceptual import PerceptualLoss
+from fst.memory import keep_memory
 from fst.methods import assemble, fast
 from fst.methods.checkpoints import Checkpoints
 from fst.methods.feedforward import FeedForwardStyleTransfer
@@ -144,7 +145,7 @@ def run_name(config: DictConfig) -> str:
 
 def prepare() -> None:
     """Fast memory, and Lightning's hints for developers out of a user's sight."""
-    fast.keep_memory()
+    keep_memory()
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "torch"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")

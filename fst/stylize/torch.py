@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from fst import images
+from fst.memory import keep_memory
 from fst.stylize.styles import Style
 
 
@@ -25,6 +26,8 @@ class TorchBackend:
 
     def __init__(self, style: Style) -> None:
         self.device = device()
+        if self.device.type == "cpu":
+            keep_memory()
         self.network = style.network().to(self.device, memory_format=torch.channels_last)
 
     @torch.inference_mode()
