@@ -6,8 +6,9 @@ from urllib.error import URLError
 
 import pytest
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # two processes on two cores: threads of their own would be in each other's way
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: workers share the cores, and so do what they start
+    cores = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores)))
 
 
 @pytest.fixture

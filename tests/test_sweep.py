@@ -130,7 +130,10 @@ def test_ctrl_c_waits_for_parallel_jobs(tmp_path: Path) -> None:
 def test_a_job_whose_process_dies_is_in_the_summary(tmp_path: Path) -> None:
     status, said, errors = sweep(tmp_path, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,15")
     assert status == 1 and "error: the sweep ended early: TerminatedWorkerError" in errors
-    assert "lost" in [row["status"] for row in rows(tmp_path)] and "of 2 jobs done" in said
+    statuses = [row["status"] for row in rows(tmp_path)]
+    # The other job, whichever it is, may have ended before its pool did.
+    assert sorted(statuses) in (["done", "lost"], ["lost"], ["lost", "lost"])
+    assert f"{statuses.count('done')} of 2 jobs done" in said
 
 
 def test_a_clusters_jobs_by_submitits_local_executor(tmp_path: Path) -> None:

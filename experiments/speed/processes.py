@@ -8,12 +8,13 @@ loss of each, which must agree. Both runs are `train.py` as users call it.
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from fst.compare import reading
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = (
@@ -22,8 +23,8 @@ SETTINGS = (
 )
 
 
-def train(folder: Path, processes: int, chosen: argparse.Namespace) -> list[dict[str, str]]:
-    """The rows of metrics.csv of a run of so many processes."""
+def train(folder: Path, processes: int, chosen: argparse.Namespace) -> dict[str, list[float]]:
+    """The metrics of a run of so many processes, step by step."""
     changes = {
         "data.size": chosen.size,
         "data.batch_size": chosen.batch // processes,  # of each process
@@ -36,12 +37,8 @@ def train(folder: Path, processes: int, chosen: argparse.Namespace) -> list[dict
     }
     words = [*SETTINGS.split(), *(f"{key}={value}" for key, value in changes.items())]
     subprocess.run([sys.executable, str(ROOT / "train.py"), *words], check=True, stdout=subprocess.DEVNULL)
-    with next((folder / str(processes)).rglob("metrics.csv")).open() as file:
-        return list(csv.DictReader(file))
-
-
-def column(rows: list[dict[str, str]], name: str) -> list[float]:
-    return [float(row[name]) for row in rows if row.get(name)]
+    series = reading.read(folder / str(processes), str(processes)).series
+    return {metric: [value for _, value in points] for metric, points in series.items()}
 
 
 def main() -> None:
@@ -56,11 +53,11 @@ def main() -> None:
     alone = None
     with tempfile.TemporaryDirectory() as folder:
         for processes in (1, 2):
-            rows = train(Path(folder), processes, chosen)
-            rate = statistics.median(column(rows, "train/images_per_second")[2:])
+            metrics = train(Path(folder), processes, chosen)
+            rate = statistics.median(metrics["train/images_per_second"][2:])
             alone = alone or rate
             print(
-                f"| {processes} | {rate:.2f} | {rate / alone:.2f} | {column(rows, 'train/loss')[-1]:.4g} |",
+                f"| {processes} | {rate:.2f} | {rate / alone:.2f} | {metrics['train/loss'][-1]:.4g} |",
                 flush=True,
             )
 
