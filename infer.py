@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # the checkout's fst, from any working directory
 
+from fst.config.infer_schema import InferConfig
 from fst.errors import UserError, one_line_errors
-from fst.schema_infer import InferConfig
 
 USAGE = """
 python infer.py source=SOURCE style=STYLE [key=value ...]
@@ -39,21 +39,21 @@ def main(arguments: list[str]) -> None:
         print(USAGE.strip())
         return
     if arguments == ["styles"]:
-        from fst.stylize.table import print_styles
+        from fst.stylize.list_styles import print_styles
 
         print_styles()
         return
-    from fst.config_infer import compose
+    from fst.config.infer import compose
 
     run(compose(arguments))
 
 
 def run(config: InferConfig) -> None:
     """Paint what an InferConfig says, or export its style."""
-    from fst.stylize import look, styles, tiles
+    from fst.stylize import postprocess, styles, tiles
 
     names = styles.split(config.style)
-    look.check(config.size, config.strength, config.colors)
+    postprocess.check(config.size, config.strength, config.colors)
     tiles.pixels(config.tile)
     if config.export is not None:
         from fst.stylize.export import export
@@ -63,9 +63,9 @@ def run(config: InferConfig) -> None:
         return
     if config.source is None:
         raise UserError("source= is missing: a photo, folder, video or webcam, as source=photo.jpg; see --help")
-    from fst.media import kinds
+    from fst.media import paint
 
-    kinds.paint(config, names)
+    paint.paint(config, names)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from fst import config as configuration
-from fst import help as screens
-from fst.checks import check
+from fst.config import compose as configuration
+from fst.config import help as screens
+from fst.config.checks import check
 from fst.errors import one_line_errors
-from fst.outcome import read_metrics
+from fst.runfolder import read_metrics
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def train(config: DictConfig, *, reference: bool = False) -> dict[str, float]:
 
     Args:
         config: composed.
-        reference: measure the network by losses that are the same for any `loss` (`fst.methods.reference`).
+        reference: measure the network by losses that are the same for any `loss` (`fst.evaluate.reference`).
 
     Returns:
         The last value of every metric.
@@ -35,19 +35,19 @@ def train(config: DictConfig, *, reference: bool = False) -> dict[str, float]:
 
     check(config)
     # Torch and Lightning, which take seconds, are imported from here on: a mistake in the config has been answered.
-    from fst.methods import runs
+    from fst.methods import run
 
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     if config.rerun is not None:
-        runs.say_what_differs(config.rerun)
+        run.say_what_differs(config.rerun)
     if config.method.name == "gatys":
-        from fst.methods import runs_gatys
+        from fst.methods.gatys import run as gatys_run
 
-        runs_gatys.gatys(config, run_dir)
+        gatys_run.gatys(config, run_dir)
         return read_metrics(run_dir)
-    runs.feedforward(config, run_dir)
+    run.feedforward(config, run_dir)
     if reference:
-        from fst.methods.reference import reference_losses
+        from fst.evaluate.reference import reference_losses
 
         return read_metrics(run_dir) | reference_losses(config, run_dir)
     return read_metrics(run_dir)

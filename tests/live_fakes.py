@@ -71,7 +71,7 @@ class Fake:
 
 
 def load(config: object, style: str) -> Fake:
-    """In place of `fst.media.live._load`."""
+    """In place of `fst.media.live.run._load`."""
     from fst.errors import UserError
 
     if style == "broken":
@@ -81,12 +81,12 @@ def load(config: object, style: str) -> Fake:
 
 if __name__ == "__main__":  # python live_fakes.py '{"output": ...}' invert swap: live painting in a process of its own
     sys.path.insert(0, str(Path(__file__).parents[1]))
+    from fst.config.infer_schema import InferConfig, PageConfig, WebcamConfig
     from fst.errors import one_line_errors
-    from fst.media import live
-    from fst.schema_infer import InferConfig, PageConfig, WebcamConfig
+    from fst.media.live import run as live_run
 
-    live._load = load
+    live_run._load = load
     words = json.loads(sys.argv[1])
     webcam, page = WebcamConfig(**words.pop("webcam", {})), PageConfig(**words.pop("page", {}))
     with one_line_errors():
-        live.run(InferConfig(source="webcam", webcam=webcam, page=page, **words), sys.argv[2:])
+        live_run.run(InferConfig(source="webcam", webcam=webcam, page=page, **words), sys.argv[2:])

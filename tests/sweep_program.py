@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fst import config as configuration
+from fst.config import compose as configuration
 from fst.errors import UserError, one_line_errors
 
 

@@ -3,14 +3,14 @@ import torch
 from omegaconf import OmegaConf
 
 from fst import stylefile
-from fst.checks import check
-from fst.config import compose
+from fst.config.checks import check
+from fst.config.compose import compose
+from fst.data.paintings import painting
 from fst.errors import UserError
 from fst.losses.perceptual import PerceptualLoss
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.methods.assemble import automatic_style_weight, criterion, start_from
 from fst.networks import build
-from fst.paintings import painting
 from fst.stylefile import StyleInfo
 
 SETTINGS = {"widths": [4, 8], "depth": 1}

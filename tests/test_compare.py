@@ -18,21 +18,22 @@ import pytest
 from PIL import Image
 from training import tiny_arguments
 
-from fst.checks import check
 from fst.compare import __main__ as command
 from fst.compare import logs, page, pictures, reading, table
-from fst.config import compose
+from fst.config.checks import check
+from fst.config.compose import compose
 from fst.errors import UserError
 
 STEPS = 6
 
 
 def run(folder: Path, arguments: list[str]) -> Path:
-    from fst.methods import runs, runs_gatys
+    from fst.methods import run
+    from fst.methods.gatys import run as gatys_run
 
     config = compose("train", arguments)
     check(config)
-    (runs_gatys.gatys if config.method.name == "gatys" else runs.feedforward)(config, folder)
+    (gatys_run.gatys if config.method.name == "gatys" else run.feedforward)(config, folder)
     return folder
 
 
@@ -56,7 +57,7 @@ def parent(tmp_path_factory, tiny_vgg) -> Path:
 
 def logged_again(source: Path, target: Path, name: str, weight: float) -> None:
     """A copy of a W&B run's folder, as if another logger had been chosen."""
-    from fst.schema import LoggerConfig
+    from fst.config.schema import LoggerConfig
     from fst.tracking import build_logger, finish
 
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("wandb"))
@@ -135,8 +136,8 @@ def test_the_baselines_validation_is_of_its_picture(found, parent, tiny_vgg):
     import torch
 
     from fst import images
+    from fst.data.paintings import painting
     from fst.methods import assemble
-    from fst.paintings import painting
 
     run = found["10_gatys"]
     config = compose(

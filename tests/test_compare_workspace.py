@@ -10,7 +10,7 @@ import pytest
 from test_training import run_here
 from training import tiny_arguments
 
-from fst.config import compose, keys
+from fst.config.compose import compose, keys
 
 SCRIPT = Path(__file__).resolve().parents[1] / "experiments" / "workspace.py"
 

@@ -12,11 +12,11 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from fst import checks, commandline, config_infer, groups, schema
-from fst import config as configuration
-from fst.config import compose
+from fst.config import checks, commandline, groups, infer, schema
+from fst.config import compose as configuration
+from fst.config.compose import compose
+from fst.config.help import WIDTH, choices, training
 from fst.errors import UserError
-from fst.help import WIDTH, choices, training
 
 ROOT = Path(__file__).parent.parent
 
@@ -204,10 +204,10 @@ def test_what_is_right_is_accepted(arguments) -> None:
 
 
 def test_composing_and_checking_import_no_torch() -> None:
-    code = "import sys; from fst.config import compose; from fst.checks import check; check(compose('train', []));"
-    code += (
-        "import fst.help, fst.config_infer; print({'torch', 'wandb', 'cv2', 'pytorch_lightning'} & set(sys.modules))"
-    )
+    code = "import sys; from fst.config.compose import compose; from fst.config.checks import check;"
+    code += "check(compose('train', []));"
+    code += "import fst.config.help, fst.config.infer;"
+    code += "print({'torch', 'wandb', 'cv2', 'pytorch_lightning'} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ran.stdout.strip() == "set()", ran.stderr
 
@@ -328,7 +328,7 @@ def test_options_may_stand_anywhere() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_given_to_infer_arrive_as_the_shell_passed_them(name) -> None:
-    found = config_infer.compose([f"source={name}", f"output={name}", f"style={name}", f"webcam.device={name}"])
+    found = infer.compose([f"source={name}", f"output={name}", f"style={name}", f"webcam.device={name}"])
     assert found.source == found.output == found.style == found.webcam.device == name
 
 
@@ -349,7 +349,7 @@ def test_names_given_to_infer_arrive_as_the_shell_passed_them(name) -> None:
 )
 def test_mistakes_for_infer(argument, said) -> None:
     with pytest.raises(UserError) as error:
-        config_infer.compose([argument])
+        infer.compose([argument])
     assert said in str(error.value) and "\n" not in str(error.value)
 
 

@@ -9,10 +9,10 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 
+from fst.config.schema import DataConfig
 from fst.data import build
-from fst.data.photos import Photos
+from fst.data.training_photos import Photos
 from fst.errors import UserError
-from fst.schema import DataConfig
 from tests.photos import make_photos
 
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from fst.data.order import EndlessBatches, generator
-from fst.data.photos import Photos, TrainingPhotos, crop, hold_out, split
+from fst.data.training_photos import Photos, TrainingPhotos, crop, hold_out, split
 from fst.errors import UserError
 from tests.photos import make_photos
 

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import torch
 
+from fst.config.schema import DataConfig
 from fst.data import build
 from fst.data.order import DRAWING, generator
 from fst.data.procedural import DrawnImages, draw, held_out_drawings
-from fst.schema import DataConfig
 
 
 def test_a_drawing_depends_on_seed_and_index_alone():

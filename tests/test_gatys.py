@@ -7,18 +7,17 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from fst.checks import check
-from fst.config import compose
+from fst.config.checks import check
+from fst.config.compose import compose
 from fst.errors import UserError
+from fst.evaluate.equivalence import Equivalence, Match, match_photo
 from fst.losses.perceptual import LossTerms, PerceptualLoss, gram_matrix, region_grams
-from fst.losses.strips import evaluate_in_strips, strips
 from fst.losses.vgg import VGGFeatures
-from fst.methods import gatys_colors as colors
-from fst.methods import gatys_optimise as optimise
-from fst.methods.equivalence import Equivalence, Match, match_photo
-from fst.methods.gatys import strip_pixels
-from fst.methods.gatys_problem import plan
-from fst.methods.gatys_regions import read_regions
+from fst.methods.gatys import colors, optimise
+from fst.methods.gatys.module import strip_pixels
+from fst.methods.gatys.problem import plan
+from fst.methods.gatys.regions import read_regions
+from fst.methods.gatys.strips import evaluate_in_strips, strips
 
 LAYERS = ["relu1_2", "relu2_2", "relu3_3"]
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from fst.checks import check
-from fst.config import compose
+from fst.config.checks import check
+from fst.config.compose import compose
 from fst.errors import UserError
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
@@ -57,11 +57,11 @@ def arguments(pictures: Path, weights: Path, *more: str) -> list[str]:
 
 
 def run_here(run_dir: Path, given: list[str]) -> Path:
-    from fst.methods import runs_gatys
+    from fst.methods.gatys import run as gatys_run
 
     config = compose("train", given)
     check(config)
-    runs_gatys.gatys(config, run_dir)
+    gatys_run.gatys(config, run_dir)
     return run_dir
 
 

@@ -14,7 +14,7 @@ from test_stylize import picture
 
 from fst import stylefile
 from fst.errors import UserError
-from fst.media import kinds, photos
+from fst.media import paint, photos
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -266,18 +266,20 @@ def test_kinds_of_source():
         frames[0].save(name, save_all=True, append_images=frames[1:])
     Path("clip.mp4").write_bytes(b"\0" * 100)
     Path("webcam:7").write_bytes(b"")
-    found = {name: kinds.kind_of(name) for name in ("photo.png", "photo.dat", "moves.webp", "moves.gif", "pages.tif")}
+    found = {name: paint.kind_of(name) for name in ("photo.png", "photo.dat", "moves.webp", "moves.gif", "pages.tif")}
     assert found == dict(zip(found, ["photos", "photos", "video", "video", "photos"], strict=True))
     for name, kind in {"clip.mp4": "video", "webcam": "live", "webcam:2": "live", "webcam:7": "video"}.items():
-        assert kinds.kind_of(name) == kind
+        assert paint.kind_of(name) == kind
     for name in ("rtsp://host/stream", "http://host/clip.mp4", "HTTPS://host"):
-        assert kinds.kind_of(name) == "video"
+        assert paint.kind_of(name) == "video"
 
 
 def test_a_film_or_an_address_is_handed_on_with_its_settings(monkeypatch):
     calls = []
-    monkeypatch.setattr("fst.media.video.paint_video", lambda *args, **named: calls.append((args, named)) or args[1])
-    monkeypatch.setattr("fst.media.live.run", lambda config, styles: calls.append((config, styles)))
+    monkeypatch.setattr(
+        "fst.media.video.paint.paint_video", lambda *args, **named: calls.append((args, named)) or args[1]
+    )
+    monkeypatch.setattr("fst.media.live.run.run", lambda config, styles: calls.append((config, styles)))
     Path("clip.mp4").write_bytes(b"\0" * 100)
     run("source=clip.mp4", "style=gogh,hokusai", "output=o.mp4", "quality=70", "codec=vp9", "overwrite=true")
     assert [args[:2] for args, _ in calls] == [("clip.mp4", Path(f"o-{name}.mp4")) for name in ("gogh", "hokusai")]

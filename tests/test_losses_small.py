@@ -10,13 +10,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fst import images
-from fst.config import compose
+from fst.config.compose import compose
 from fst.errors import UserError
-from fst.layers import HEADS
-from fst.losses.choose import choose
+from fst.losses.names import HEADS
 from fst.losses.perceptual import PerceptualLoss
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.losses.weights import SMALL_WEIGHTS, load_weights
+from fst.methods.loss_network import choose
 
 
 def small(layers: list[str]) -> VGGFeatures:

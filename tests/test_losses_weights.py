@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fst import layers as names
 from fst.errors import UserError
+from fst.losses import names
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.losses.weights import PINNED, load_weights
 

@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 from live_fakes import centres, inverse, near, quadrants
 
+from fst.config.infer_schema import InferConfig, WebcamConfig
 from fst.errors import UserError
-from fst.media import live, page, webcam, window
-from fst.media.booth import Booth
-from fst.media.palette import Palette
-from fst.media.recorder import Recorder
-from fst.schema_infer import InferConfig, WebcamConfig
+from fst.media.live import camera as cameras
+from fst.media.live import run as live_run
+from fst.media.live import server, window
+from fst.media.live.controls import Booth
+from fst.media.live.recorder import Recorder
+from fst.media.live.style_loader import Palette
 
 COLORS = centres(quadrants())
 MIRRORED = [COLORS[1], COLORS[0], COLORS[3], COLORS[2]]
@@ -44,7 +46,7 @@ def number_of(frame: np.ndarray) -> int:
 
 
 def test_a_film_plays_at_its_own_rate_and_what_nobody_took_is_lost(film):
-    with webcam.Camera(WebcamConfig(device=film)) as camera:
+    with cameras.Camera(WebcamConfig(device=film)) as camera:
         first, started = number_of(camera.first()), time.monotonic()
         time.sleep(0.8)
         _, frame = camera.newest()
@@ -56,7 +58,7 @@ def test_a_film_plays_at_its_own_rate_and_what_nobody_took_is_lost(film):
 
 
 def test_a_frame_is_handed_out_once(film):
-    with webcam.Camera(WebcamConfig(device=film)) as camera:
+    with cameras.Camera(WebcamConfig(device=film)) as camera:
         seen, numbers = 0, []
         while len(numbers) < 8:
             if found := camera.newest(seen, timeout=0.01):
@@ -67,7 +69,7 @@ def test_a_frame_is_handed_out_once(film):
 
 def test_a_film_starts_again_at_its_end(tmp_path):
     short = live_fakes.film(tmp_path / "short.avi", frames=4)
-    with webcam.Camera(WebcamConfig(device=str(short))) as camera:
+    with cameras.Camera(WebcamConfig(device=str(short))) as camera:
         seen, numbers = 0, []
         while len(numbers) < 10:
             if found := camera.newest(seen, timeout=1):
@@ -106,44 +108,44 @@ class Plugged:
 @pytest.fixture
 def devices(tmp_path, monkeypatch) -> Path:
     """A /dev of the test's own."""
-    monkeypatch.setattr(webcam, "DEVICES", tmp_path)
+    monkeypatch.setattr(cameras, "DEVICES", tmp_path)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(cv2, "VideoCapture", Plugged)
     return tmp_path
 
 
 def test_which_camera(devices):
-    with pytest.raises(webcam.NoCamera):
-        webcam.find(None)
+    with pytest.raises(cameras.NoCamera):
+        cameras.find(None)
     with pytest.raises(UserError, match="no camera is connected") as told:
-        webcam.find("0")
-    assert not isinstance(told.value, webcam.NoCamera)  # named: no page in its place
+        cameras.find("0")
+    assert not isinstance(told.value, cameras.NoCamera)  # named: no page in its place
     (devices / "video2").touch()
     (devices / "video10").touch()
-    assert webcam.find(None) == 2
-    assert webcam.find("10") == 10
+    assert cameras.find(None) == 2
+    assert cameras.find("10") == 10
     with pytest.raises(UserError, match="there is no camera 1; cameras here: 2, 10"):
-        webcam.find("1")
-    assert webcam.find("rtsp://camera/1") == "rtsp://camera/1"
+        cameras.find("1")
+    assert cameras.find("rtsp://camera/1") == "rtsp://camera/1"
     with pytest.raises(UserError, match="does not exist"):
-        webcam.find("nothing.mp4")
+        cameras.find("nothing.mp4")
 
 
 def test_a_busy_camera_is_one_line(devices, monkeypatch):
     (devices / "video0").touch()
     monkeypatch.setattr(Plugged, "opens", False)
     with pytest.raises(UserError, match="camera 0 does not open: another program may be using it"):
-        webcam.Camera(WebcamConfig())
+        cameras.Camera(WebcamConfig())
     monkeypatch.setattr(Plugged, "opens", True)
     monkeypatch.setattr(Plugged, "frames", 0)  # opens, but another program has the stream
-    with webcam.Camera(WebcamConfig()) as camera, pytest.raises(UserError, match="gives no frame: another program"):
+    with cameras.Camera(WebcamConfig()) as camera, pytest.raises(UserError, match="gives no frame: another program"):
         camera.first()
 
 
 def test_a_file_that_is_no_film_is_one_line(tmp_path):
     (tmp_path / "notes.mp4").write_text("no film")
     with pytest.raises(UserError, match="cannot be opened"):
-        webcam.Camera(WebcamConfig(device=str(tmp_path / "notes.mp4")))
+        cameras.Camera(WebcamConfig(device=str(tmp_path / "notes.mp4")))
 
 
 # Recording
@@ -172,9 +174,9 @@ def test_a_recording_lasts_as_long_as_what_it_shows(tmp_path):
 
 def test_unplugged_midway_the_recording_is_kept(devices, tmp_path, monkeypatch):
     (devices / "video0").touch()
-    monkeypatch.setattr(live, "_load", live_fakes.load)
+    monkeypatch.setattr(live_run, "_load", live_fakes.load)
     with pytest.raises(UserError, match="camera 0 stopped giving frames: was it unplugged"):
-        live.run(config(output=str(tmp_path / "kept.mp4")), ["invert"])
+        live_run.run(config(output=str(tmp_path / "kept.mp4")), ["invert"])
     frames = frames_of(tmp_path / "kept.mp4")
     assert len(frames) >= 4
     assert near(centres(frames[0]), inverse(COLORS))
@@ -203,53 +205,53 @@ def test_a_recording_without_a_window_ends_cleanly(tmp_path, film, ending):
 @pytest.fixture
 def chosen(monkeypatch) -> list[str]:
     calls = []
-    monkeypatch.setattr(live, "_load", live_fakes.load)
-    monkeypatch.setattr(page, "serve", lambda config, palette, reason: calls.append(f"page: {reason}"))
-    monkeypatch.setattr(live, "_show", lambda config, palette: calls.append("window"))
+    monkeypatch.setattr(live_run, "_load", live_fakes.load)
+    monkeypatch.setattr(server, "serve", lambda config, palette, reason: calls.append(f"page: {reason}"))
+    monkeypatch.setattr(live_run, "_show", lambda config, palette: calls.append("window"))
     return calls
 
 
 def test_window_page_or_file(chosen, monkeypatch, tmp_path):
     monkeypatch.setattr(window, "has_display", lambda: True)
-    live.run(config(), ["invert"])
-    live.run(config(output="page"), ["invert"])
+    live_run.run(config(), ["invert"])
+    live_run.run(config(output="page"), ["invert"])
     monkeypatch.setattr(window, "has_display", lambda: False)
-    live.run(config(), ["invert"])
+    live_run.run(config(), ["invert"])
     assert chosen == ["window", "page: As asked", "page: No display here"]
     with pytest.raises(UserError, match="no display"):
-        live.run(config(output="window"), ["invert"])
+        live_run.run(config(output="window"), ["invert"])
 
 
 def test_without_a_camera(chosen, monkeypatch):
     def none(config, palette):
-        raise webcam.NoCamera("no camera on this machine")
+        raise cameras.NoCamera("no camera on this machine")
 
     monkeypatch.setattr(window, "has_display", lambda: True)
-    monkeypatch.setattr(live, "_show", none)
-    live.run(config(), ["invert"])
+    monkeypatch.setattr(live_run, "_show", none)
+    live_run.run(config(), ["invert"])
     assert chosen == ["page: No camera here"]
     with pytest.raises(UserError, match="no camera on this machine"):
-        live.run(config(output="window"), ["invert"])
+        live_run.run(config(output="window"), ["invert"])
 
 
 def test_a_mistake_is_told_before_a_camera_opens(chosen, tmp_path):
     (tmp_path / "taken.mp4").touch()
     with pytest.raises(UserError, match="overwrite=true"):
-        live.run(config(output=str(tmp_path / "taken.mp4")), ["invert"])
+        live_run.run(config(output=str(tmp_path / "taken.mp4")), ["invert"])
     with pytest.raises(UserError, match="no video is written as"):
-        live.run(config(output=str(tmp_path / "film.png")), ["invert"])
+        live_run.run(config(output=str(tmp_path / "film.png")), ["invert"])
     with pytest.raises(UserError, match="records one style"):
-        live.run(config(output=str(tmp_path / "film.mp4")), ["invert", "swap"])
+        live_run.run(config(output=str(tmp_path / "film.mp4")), ["invert", "swap"])
     with pytest.raises(UserError, match="broken is damaged"):
-        live.run(config(output="page"), ["broken"])
+        live_run.run(config(output="page"), ["broken"])
     assert not chosen
 
 
 def test_a_numbered_camera_is_that_device(chosen, monkeypatch):
     devices = []
-    monkeypatch.setattr(page, "serve", lambda config, palette, reason: devices.append(config.webcam.device))
-    live.run(config(source="webcam:3", output="page"), ["invert"])
-    live.run(config(output="page"), ["invert"])
+    monkeypatch.setattr(server, "serve", lambda config, palette, reason: devices.append(config.webcam.device))
+    live_run.run(config(source="webcam:3", output="page"), ["invert"])
+    live_run.run(config(output="page"), ["invert"])
     assert devices == ["3", None]
 
 

@@ -201,14 +201,14 @@ async def snapshot(tab: Tab, folder: Path) -> None:
 def test_a_device_of_the_server_is_shown_in_the_page(tmp_path):
     from aiohttp.test_utils import TestServer
 
-    from fst.media import page
-    from fst.media.palette import Palette
-    from fst.media.webcam import Camera
-    from fst.schema_infer import InferConfig, WebcamConfig
+    from fst.config.infer_schema import InferConfig, WebcamConfig
+    from fst.media.live import server as pages
+    from fst.media.live.camera import Camera
+    from fst.media.live.style_loader import Palette
 
     async def check(camera: Camera):
         config = InferConfig(source="webcam", webcam=WebcamConfig(mirror=False))
-        app = page.application(config, Palette(["invert"], live_fakes.Fake), camera)
+        app = pages.application(config, Palette(["invert"], live_fakes.Fake), camera)
         async with TestServer(app) as server, browser(tmp_path) as tab:
             await tab.do("Page.navigate", url=str(server.make_url("/")))
             await tab.until("!!document.getElementById('painted')")

@@ -16,11 +16,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from live_fakes import Fake, centres, inverse, near, quadrants
 from PIL import Image
 
+from fst.config.infer_schema import InferConfig, PageConfig, WebcamConfig
 from fst.errors import UserError
-from fst.media import page
-from fst.media.palette import Palette
-from fst.media.webcam import Camera
-from fst.schema_infer import InferConfig, PageConfig, WebcamConfig
+from fst.media.live import server
+from fst.media.live.camera import Camera
+from fst.media.live.style_loader import Palette
 
 COLORS = centres(quadrants())
 SWAPPED = [tuple(color[::-1]) for color in COLORS]
@@ -74,7 +74,7 @@ class Viewer:
 async def site(load=lambda name: live_fakes.load(None, name), camera=None, host="127.0.0.1"):
     palette = Palette(["invert", "swap", "broken"], load)
     config = InferConfig(source="webcam", webcam=WebcamConfig(mirror=False), page=PageConfig(host=host))
-    async with TestClient(TestServer(page.application(config, palette, camera))) as client:
+    async with TestClient(TestServer(server.application(config, palette, camera))) as client:
         yield client
     palette.close()
 
@@ -314,16 +314,16 @@ def test_the_next_free_port_is_taken(monkeypatch, capsys):
         served.append(listener.getsockname())
         listener.close()
 
-    monkeypatch.setattr(page, "_serve_until_interrupted", once)
+    monkeypatch.setattr(server, "_serve_until_interrupted", once)
     config = InferConfig(source="webcam", page=PageConfig(port=port))
     with busy:
-        page.serve(config, Palette(["invert"], Fake), "No display here")
+        server.serve(config, Palette(["invert"], Fake), "No display here")
     ((host, taken),) = served
     said = capsys.readouterr().out
     assert host == "127.0.0.1" and port < taken < port + 20
     assert f"http://127.0.0.1:{taken}/" in said and f"ssh -L {taken}:127.0.0.1:{taken}" in said
     with pytest.raises(UserError, match="no address of this machine"):
-        page.serve(InferConfig(page=PageConfig(host="203.0.113.9")), Palette(["invert"], Fake), "")
+        server.serve(InferConfig(page=PageConfig(host="203.0.113.9")), Palette(["invert"], Fake), "")
 
 
 def test_an_end_says_goodbye_to_viewers():
@@ -343,7 +343,7 @@ def test_an_end_says_goodbye_to_viewers():
 
 
 def test_jpeg_keeps_red_red():
-    from fst.media import viewer as ends
+    from fst.media.live import viewer as ends
 
     red = np.full((32, 32, 3), (220, 30, 10), np.uint8)
     assert near([ends.decode(jpeg(red))[16, 16]], [red[0, 0]], 6)

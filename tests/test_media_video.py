@@ -17,8 +17,8 @@ import pytest
 from clips import BARS, Identity, bars, click, film, packets, pixels, scene, times
 
 from fst.errors import UserError
-from fst.media.encode import VideoWriter
-from fst.media.video import paint_video
+from fst.media.video.encode import VideoWriter
+from fst.media.video.paint import paint_video
 
 FRAMES = [scene(index) for index in range(24)]
 

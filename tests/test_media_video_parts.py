@@ -13,11 +13,11 @@ from clips import Identity, film, pixels, scene, times
 from PIL import Image
 
 from fst.errors import UserError
-from fst.media import encode, video
-from fst.media.animation import AnimationWriter, is_animated
-from fst.media.decode import Frame
-from fst.media.encode import VideoWriter
-from fst.media.video import paint_video
+from fst.media.video import encode, paint
+from fst.media.video.animation import AnimationWriter, is_animated
+from fst.media.video.decode import Frame
+from fst.media.video.encode import VideoWriter
+from fst.media.video.paint import paint_video
 
 FRAMES = [scene(index) for index in range(8)]
 
@@ -168,14 +168,14 @@ def test_decoding_painting_and_encoding_overlap():
         def stream(self, frames):
             yield from slowly(frames)
 
-    class Sink(video.AnimationWriter):
+    class Sink(paint.AnimationWriter):
         def _encode(self, beside, values):
             for _ in slowly(values):
                 pass
 
     start = time.perf_counter()
     with Sink(Path("a.gif")) as sink:
-        for frame in video._painted(video._ahead(slowly(items), drop=False), Slow()):
+        for frame in paint._painted(paint._ahead(slowly(items), drop=False), Slow()):
             sink.write(frame.pixels, frame.pts, frame.duration)
     assert sink.frames == 25
     assert time.perf_counter() - start < 0.7 * 25 * 3 * 0.02
@@ -189,7 +189,7 @@ def test_a_live_source_loses_frames_rather_than_time():
 
     def seen(drop: bool) -> list[int]:
         stamps = []
-        for frame in video._ahead(camera(), drop=drop):
+        for frame in paint._ahead(camera(), drop=drop):
             time.sleep(0.03)
             stamps.append(frame.pts)
         return stamps

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fst import schema
+from fst.config import schema
 from fst.errors import UserError
 from fst.networks import NETWORKS, build
 from fst.networks.blocks import parameter_count

@@ -7,11 +7,11 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from fst.config import compose
+from fst.config.compose import compose
+from fst.config.schema import StyleConfig
+from fst.data.paintings import painting
 from fst.errors import UserError
-from fst.methods.runs import with_painting
-from fst.paintings import painting
-from fst.schema import StyleConfig
+from fst.methods.run import with_painting
 
 CONF = Path(__file__).resolve().parent.parent / "conf/style"
 STYLES = {file.stem: OmegaConf.load(file) for file in sorted(CONF.glob("*.yaml"))}

@@ -16,10 +16,11 @@ from test_gatys_runs import run_here as gatys_here
 from test_training import run_here, weights
 from training import tiny_arguments
 
-from fst import commandline, rerun
-from fst.config import _composed
+from fst.config import commandline, rerun
+from fst.config.compose import _composed
 from fst.errors import UserError
-from fst.methods import runs, runs_gatys
+from fst.methods import run
+from fst.methods.gatys import run as gatys_run
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 
@@ -48,7 +49,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory, tiny_vgg: Path) -> Path:
 
 def test_the_same_losses_to_the_last_bit(earlier: Path, tmp_path: Path) -> None:
     new = tmp_path / "run"
-    runs.feedforward(config(f"rerun={earlier}"), new)
+    run.feedforward(config(f"rerun={earlier}"), new)
     then, now = (json.loads((run / "metrics.json").read_text()) for run in (earlier, new))
     losses = [key for key in then if "loss" in key or "gradient" in key]
     assert len(losses) >= 12 and "val/style_ratio" in then
@@ -86,7 +87,7 @@ def test_from_the_command_line_in_a_new_folder_with_a_warning(earlier: Path, tmp
 def test_a_gatys_run_too(pictures: Path, tiny_vgg: Path, tmp_path: Path) -> None:  # noqa: F811
     old = gatys_here(tmp_path / "old", gatys_arguments(pictures, tiny_vgg, "method.init=noise", "method.iterations=3"))
     new = tmp_path / "new"
-    runs_gatys.gatys(config(f"rerun={old}", "logger=none"), new)
+    gatys_run.gatys(config(f"rerun={old}", "logger=none"), new)
     then, now = (json.loads((run / "metrics.json").read_text()) for run in (old, new))
     losses = [key for key in then if "loss" in key]
     assert losses and {key: then[key] for key in losses} == {key: now[key] for key in losses}

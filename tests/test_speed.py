@@ -13,7 +13,7 @@ from test_stylize import picture
 
 from fst import images, stylefile
 from fst.errors import UserError
-from fst.media import webcam as cameras
+from fst.media.live import camera as cameras
 
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
 sys.path += [str(EXPERIMENTS), str(EXPERIMENTS / "speed")]

@@ -15,8 +15,9 @@ from omegaconf import OmegaConf
 from photos import make_photos
 from PIL import Image
 
-from fst import groups, stylefile
-from fst.checks import check
+from fst import stylefile
+from fst.config import groups
+from fst.config.checks import check
 from fst.errors import UserError
 
 ROOT = Path(__file__).parent.parent

@@ -18,7 +18,7 @@ from test_stylize import picture
 from fst import images, stylefile
 from fst.errors import UserError
 from fst.stylize import Stylizer, backend, export, styles
-from fst.stylize.openvino import OpenVinoBackend, has_bf16
+from fst.stylize.openvino_backend import OpenVinoBackend, has_bf16
 
 NETWORKS = ["johnson", "realtime", "johnson_paper"]
 
@@ -116,7 +116,7 @@ def test_one_stylizer_may_be_called_from_several_threads(shelf):
 
 
 def test_few_compiled_shapes_are_kept(shelf, monkeypatch):
-    monkeypatch.setattr("fst.stylize.openvino.SHAPES_KEPT", 2)
+    monkeypatch.setattr("fst.stylize.openvino_backend.SHAPES_KEPT", 2)
     stylizer = Stylizer.load(shelf["realtime"], backend="openvino", live=True)
     for side in (20, 24, 28):
         stylizer(picture(side, side))

@@ -16,7 +16,7 @@ import infer
 from fst import images, stylefile
 from fst.errors import UserError
 from fst.stylize import Stylizer, int8
-from fst.stylize.openvino import core
+from fst.stylize.openvino_backend import core
 
 
 @pytest.fixture(scope="module")

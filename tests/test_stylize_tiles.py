@@ -14,7 +14,7 @@ from torch import nn
 
 from fst.errors import UserError
 from fst.networks.blocks import ConvBlock, ResidualBlock
-from fst.stylize import Stylizer, layers, tiles
+from fst.stylize import Stylizer, row_layers, tiles
 
 
 @pytest.mark.parametrize("network", ["johnson", "realtime"])
@@ -29,7 +29,7 @@ def test_no_difference_is_seen_between_pieces_and_whole(tmp_path, network, size)
     assert np.abs(whole.astype(int) - pieces).max() <= 2
 
 
-class Array(layers.Rows):
+class Array(row_layers.Rows):
     def __init__(self, values: torch.Tensor):
         self.values, self.device = values, values.device
         _, self.channels, self.height, self.width = values.shape
@@ -54,10 +54,10 @@ MODULES = [
 @pytest.mark.parametrize("kept", [0, 10**6])
 @pytest.mark.parametrize("module", MODULES, ids=[type(module).__name__ + str(i) for i, module in enumerate(MODULES)])
 def test_each_layer_in_strips_is_the_layer(monkeypatch, module, kept):
-    monkeypatch.setattr(layers, "KEPT_PER_PIXEL", kept)  # nothing kept, or everything
+    monkeypatch.setattr(row_layers, "KEPT_PER_PIXEL", kept)  # nothing kept, or everything
     values = torch.randn(1, 4, 44, 32) * 3 + 50  # far from zero: where careless variances lose their digits
     with torch.inference_mode():
-        rows = layers.through(module.eval(), Array(values), piece=8 * 32)
+        rows = row_layers.through(module.eval(), Array(values), piece=8 * 32)
         expected = module(values)
         assert (1, rows.channels, rows.height, rows.width) == expected.shape
         strips = [rows.read(start, stop) for start, stop in rows.strips(3 * rows.width)]

@@ -17,9 +17,10 @@ from omegaconf import OmegaConf
 from test_tracking import inspect, of_type
 from training import tiny_arguments
 
-from fst import groups, jobs, search, summary
-from fst.config import check_jobs, compose, run_hydra
+from fst.config import groups
+from fst.config.compose import check_jobs, compose, run_hydra
 from fst.errors import UserError
+from fst.sweep import job, search, summary
 
 PROGRAM = Path(__file__).with_name("sweep_program.py")
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
@@ -223,26 +224,26 @@ def test_a_job_gets_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(16))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    four = jobs.Sweep(tmp_path / "abc_sweep", frozenset(), False, parallel=4)
+    four = job.Sweep(tmp_path / "abc_sweep", frozenset(), False, parallel=4)
     config = compose("train", [])
-    jobs._fit_in(config, 3, ["loss.style_weight=100000.0", "style=gogh"], four)
+    job._fit_in(config, 3, ["loss.style_weight=100000.0", "style=gogh"], four)
     assert (config.data.workers, config.trainer.devices) == (2, [1])
     assert (config.logger.group, config.logger.run_name) == ("abc_sweep", "style_weight=100000 style=gogh")
     config = compose("train", ["data.workers=5", "trainer.devices=[0]", "logger.group=g", "logger.run_name=n"])
-    jobs._fit_in(config, 3, ["seed=2"], four)
+    job._fit_in(config, 3, ["seed=2"], four)
     assert (config.data.workers, list(config.trainer.devices)) == (5, [0])
     assert (config.logger.group, config.logger.run_name) == ("g", "n seed=2")
 
 
 def test_the_objective_does_not_depend_on_the_weights_that_are_searched() -> None:
     metrics = {"reference/content_loss": 2.0, "reference/style_loss": 3e-5, "train/style_loss": 9.0, "val/loss": 7.0}
-    assert jobs.objective(metrics, 2) == [2.0, 3e-5]
-    assert jobs.objective(metrics, 1) == pytest.approx(2 + 1e5 * 3e-5)
-    assert jobs.objective(metrics, 0) is None
+    assert job.objective(metrics, 2) == [2.0, 3e-5]
+    assert job.objective(metrics, 1) == pytest.approx(2 + 1e5 * 3e-5)
+    assert job.objective(metrics, 0) is None
     with pytest.raises(UserError, match="one or two"):
-        jobs.objective(metrics, 3)
+        job.objective(metrics, 3)
     with pytest.raises(UserError, match="no losses"):
-        jobs.objective({}, 2)
+        job.objective({}, 2)
 
 
 def test_the_front_is_what_nothing_else_beats() -> None:
@@ -257,7 +258,7 @@ def test_the_front_is_what_nothing_else_beats() -> None:
 def test_the_reference_is_the_same_for_any_loss(tmp_path: Path, tiny_vgg: Path) -> None:
     from test_training import run_here
 
-    from fst.methods.reference import reference_losses
+    from fst.evaluate.reference import reference_losses
 
     arguments = [*tiny_arguments(tmp_path, tiny_vgg, trainer__max_steps=2), "loss.style_scales=[1]"]
     run = run_here(tmp_path / "run", arguments)
@@ -297,7 +298,7 @@ def compose_hydra(*overrides: str):
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
-    from fst.config import register
+    from fst.config.compose import register
 
     register()
     with initialize_config_dir(version_base="1.3", config_dir=str(groups.CONF)):

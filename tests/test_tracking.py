@@ -17,8 +17,8 @@ from pytorch_lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from fst import tracking
+from fst.config.schema import LoggerConfig
 from fst.errors import UserError
-from fst.schema import LoggerConfig
 from fst.stylefile import StyleInfo
 
 SETTINGS = {"style": {"name": "gogh"}, "loss": {"style_weight": 1e5, "style_layers": ["relu1_2"]}, "resume": None}

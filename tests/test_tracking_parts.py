@@ -17,8 +17,8 @@ from rich.console import Console
 from torch.utils.data import DataLoader, IterableDataset
 
 from fst import tracking
+from fst.config.schema import LoggerConfig
 from fst.errors import UserError
-from fst.schema import LoggerConfig
 from fst.tracking import measures, metadata, progress, wandb_mode
 from fst.tracking.measures import images_in
 from fst.tracking.previews import is_due

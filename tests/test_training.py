@@ -16,8 +16,8 @@ from PIL import Image
 from test_tracking import histories, inspect, of_type
 from training import tiny_arguments
 
-from fst import config as configuration
 from fst import stylefile
+from fst.config import compose as configuration
 from fst.errors import UserError
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
@@ -25,12 +25,12 @@ TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 
 def run_here(run_dir: Path, arguments: list[str]) -> Path:
     """A run in this process: composed and checked as train.py does it."""
-    from fst.checks import check
-    from fst.methods import runs
+    from fst.config.checks import check
+    from fst.methods import run
 
     config = configuration.compose("train", arguments)
     check(config)
-    runs.feedforward(config, run_dir)
+    run.feedforward(config, run_dir)
     return run_dir
 
 

@@ -11,7 +11,7 @@ from test_tracking import inspect, of_type
 from training import tiny_arguments
 from wandb_stub import serving
 
-from fst import groups
+from fst.config import groups
 
 
 def test_the_agent_runs_a_studys_sweep_file(tmp_path: Path, tiny_vgg: Path) -> None:

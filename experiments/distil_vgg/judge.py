@@ -20,11 +20,11 @@ from torch import Tensor
 from fst import images, store, stylefile
 from fst.errors import UserError, one_line_errors
 from fst.files import replacing
-from fst.layers import HEADS, SMALL
+from fst.losses.names import HEADS, SMALL
 from fst.losses.perceptual import PerceptualLoss
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import OXFORD, SMALL_WEIGHTS, load_weights
-from fst.memory import keep_memory
+from fst.system import keep_memory
 
 HERE = Path(__file__).parent
 LAYERS = list(HEADS)

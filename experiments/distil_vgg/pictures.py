@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fst import images, stylefile
+from fst.config.schema import DataConfig
 from fst.data.module import PhotoData
 from fst.losses.perceptual import gram_matrix
 from fst.losses.vgg import VGGFeatures
 from fst.networks import build
-from fst.schema import DataConfig
 
 SIDE = 96
 POOL = 32  # pictures being optimised at a time

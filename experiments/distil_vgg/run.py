@@ -19,11 +19,11 @@ from torch import Tensor
 from fst import store
 from fst.errors import UserError, one_line_errors
 from fst.files import replacing
-from fst.layers import HEADS, SMALL, layer_names
+from fst.losses.names import HEADS, SMALL, layer_names
 from fst.losses.perceptual import gram_matrix
 from fst.losses.vgg import OXFORD_SCALE, VGGFeatures, tensor_shapes
 from fst.losses.weights import OXFORD, SMALL_WEIGHTS, load_weights
-from fst.memory import keep_memory
+from fst.system import keep_memory
 
 LAYERS = list(HEADS)
 # Of these paintings the student never sees a brushstroke: the study of zero downloads measures on them.

@@ -18,7 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from fst.config import compose  # noqa: E402
+from fst.config.compose import compose  # noqa: E402
 from fst.errors import one_line_errors  # noqa: E402
 from fst.files import replacing  # noqa: E402
 
@@ -52,11 +52,11 @@ def measure(arguments: argparse.Namespace, overrides: list[str], device: str) ->
     import torch
 
     from fst import images, stylefile
-    from fst.memory import keep_memory
+    from fst.data.paintings import painting
+    from fst.evaluate.equivalence import centre
     from fst.methods import assemble
-    from fst.methods.equivalence import centre
     from fst.networks import build
-    from fst.paintings import painting
+    from fst.system import keep_memory
 
     keep_memory()
     config = compose("train", ["experiments=johnson_table1", *overrides])
@@ -81,7 +81,7 @@ def timed(criterion, network, photo, count: int, clock) -> dict:
     """The medians at one size. The three are timed by turns, so that a busy machine slows all of them alike."""
     import torch
 
-    from fst.methods import gatys_optimise as optimise
+    from fst.methods.gatys import optimise
 
     content = criterion.content_target(photo)
     evaluate = optimise.evaluator(criterion, content)

@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from fst import images, store, stylefile  # noqa: E402
-from fst.config import compose  # noqa: E402
+from fst.config.compose import compose  # noqa: E402
 from fst.errors import UserError, one_line_errors  # noqa: E402
 from fst.files import replacing  # noqa: E402
 
@@ -39,8 +39,8 @@ def study(arguments: argparse.Namespace) -> None:
     if folder is None:
         raise UserError("name a folder of photos that no network was trained on: --photos FOLDER")
     photos = {path.stem: images.read(path) for path in images.files(folder)}
-    from fst.memory import keep_memory
-    from fst.methods.equivalence import Match, equivalence
+    from fst.evaluate.equivalence import Match, equivalence
+    from fst.system import keep_memory
 
     keep_memory()
 
@@ -72,7 +72,7 @@ def study(arguments: argparse.Namespace) -> None:
 
 def painting_of(style: Path, file: Path | None):
     """The painting that a style file was trained on, at the size it was trained with."""
-    from fst.paintings import painting
+    from fst.data.paintings import painting
 
     info = stylefile.read_info(style)
     chosen = [f"style={info.name}"] if file is None else ["style=custom", f"style.image={file}"]

@@ -166,7 +166,7 @@ def photos() -> list[str]:
 def measure(styles: dict[str, str], folder: Path, quick: bool) -> dict:
     import torch
 
-    from fst.stylize.openvino import has_bf16
+    from fst.stylize.openvino_backend import has_bf16
 
     precisions = ["f32", *(["bf16"] if has_bf16() else []), "int8"]
     ways = [("torch", "auto"), ("onnx", "auto"), *(("openvino", precision) for precision in precisions)]

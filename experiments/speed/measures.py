@@ -81,7 +81,7 @@ def prepare(style: str, backend: str, precision: str) -> dict:
 
 def film(style: str, clip: str, precision: str) -> dict:
     """A clip with sound painted from file to file, decoding, encoding and the start of both included."""
-    from fst.media.video import paint_video
+    from fst.media.video.paint import paint_video
 
     stylizer = _stylizer(style, "auto", precision)
     with tempfile.TemporaryDirectory() as folder:
@@ -104,8 +104,8 @@ def webcam(style: str, clip: str, precision: str, seconds: float) -> dict:
     """
     import cv2
 
-    from fst.media import webcam as cameras
-    from fst.schema_infer import WebcamConfig
+    from fst.config.infer_schema import WebcamConfig
+    from fst.media.live import camera as cameras
 
     opened, seen, delays = cameras._open, 0, []
     captures = []

@@ -22,13 +22,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fst.layers import BUNDLED, HEADS, SMALL, layer_names
+from fst.losses.names import BUNDLED, HEADS, SMALL, layer_names
 from fst.losses.perceptual import PerceptualLoss
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.losses.weights import load_weights
-from fst.memory import keep_memory
 from fst.methods import fast
 from fst.networks import build
+from fst.system import keep_memory
 
 LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 ROWS = {

@@ -13,10 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from fst import images
+from fst.data.paintings import painting
+from fst.evaluate.equivalence import HISTORY, centre
 from fst.methods import assemble
-from fst.methods import gatys_optimise as optimise
-from fst.methods.equivalence import HISTORY, centre
-from fst.paintings import painting
+from fst.methods.gatys import optimise
 
 SIDE = 256
 

@@ -10,10 +10,10 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fst import groups
-from fst.config import compose
+from fst.config import groups
+from fst.config.compose import compose
+from fst.config.schema import AUTO
 from fst.errors import UserError, near
-from fst.schema import AUTO
 
 RUNS = Path("runs", "studies")
 # Settings that say how a run is watched or where its files lie, not what it learns.

@@ -20,8 +20,8 @@ from fst import images, store, stylefile
 from fst.compare import reading
 from fst.errors import UserError
 from fst.files import replacing
-from fst.memory import keep_memory
 from fst.stylize import Stylizer
+from fst.system import keep_memory
 from fst.tracking import run_metadata
 from studies import figure
 from studies.criterion import SIDE, Judge

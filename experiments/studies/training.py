@@ -14,11 +14,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from fst import groups, store, stylefile
+from fst import store, stylefile
 from fst.compare import reading
+from fst.config import groups
+from fst.config.resume import CHECKPOINT
 from fst.errors import UserError
-from fst.resume import CHECKPOINT
-from fst.signals import handling
+from fst.system import handling
 from studies.definition import RUNS, Arm, Study, config_of, differences
 
 ABSENT, BEGUN, FINISHED = "absent", "begun", "finished"

@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from fst import images  # noqa: E402
 from fst.errors import UserError, one_line_errors  # noqa: E402
-from fst.media.decode import Frame, VideoReader  # noqa: E402
+from fst.media.video.decode import Frame, VideoReader  # noqa: E402
 from fst.tracking.previews import side_by_side  # noqa: E402
 
 SHOWN = [0, 1, 3, 10, 20, 40, 60]
@@ -81,8 +81,8 @@ def train(run: Path, overrides: list[str]) -> None:
 
 def the_painting() -> np.ndarray:
     """The painting."""
-    from fst.config import compose
-    from fst.paintings import painting
+    from fst.config.compose import compose
+    from fst.data.paintings import painting
 
     return painting(compose("train", ["style=gogh", "style.size=384"]).style)
 

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from fst import outcome, stylefile
+from fst import runfolder, stylefile
 from fst.compare import logs
 from fst.errors import UserError
 
@@ -98,7 +98,7 @@ def read(folder: Path, name: str) -> Run:
     """
     settings = _settings(folder / "config.yaml")
     facts = _facts(folder / "run.json")
-    job = _facts(folder / outcome.JOB)
+    job = _facts(folder / runfolder.JOB)
     starts = logs.read(folder, settings.get("logger.name"), facts)
     rows = logs.joined(starts)
     series = _series(rows)
@@ -198,7 +198,7 @@ def _ended(folder: Path, job: dict[str, Any]) -> dict[str, float]:
     except UserError:
         training = {}
     of_style = {"step": training.get("steps"), **(training.get("losses") or {})}
-    found = {**of_style, **outcome.read_metrics(folder), **(job.get("metrics") or {})}
+    found = {**of_style, **runfolder.read_metrics(folder), **(job.get("metrics") or {})}
     return {key: float(value) for key, value in found.items() if isinstance(value, int | float)}
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fst.config.schema import AUTO, DataConfig
 from fst.errors import UserError, near
-from fst.schema import AUTO, DataConfig
 
 if TYPE_CHECKING:
     from fst.data.module import PhotoData

@@ -11,13 +11,13 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Dataset
 
+from fst.config.schema import DataConfig
 from fst.data import sources
 from fst.data import workers as worker_processes
 from fst.data.order import EndlessBatches
-from fst.data.photos import Photos, TrainingPhotos, hold_out, split
 from fst.data.procedural import DrawnImages, held_out_drawings
+from fst.data.training_photos import Photos, TrainingPhotos, hold_out, split
 from fst.errors import UserError
-from fst.schema import DataConfig
 
 log = logging.getLogger(__name__)
 

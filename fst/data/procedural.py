@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from fst.data.materials import Materials, blurred, strokes
 from fst.data.order import DRAWING, HELD_OUT, generator
-from fst.data.photos import as_tensor
+from fst.data.training_photos import as_tensor
 
 HELD_OUT_SEED = 0  # held-out images do not depend on the run's seed, as held-out photos do not
 

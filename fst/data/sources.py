@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from fst.config.schema import DataConfig
 from fst.data.archives import COCO_TRAIN, COCO_VAL, IMAGENET_SAMPLE, Archive
 from fst.errors import UserError
-from fst.schema import DataConfig
 
 LAYOUTS = {"coco": (COCO_TRAIN, COCO_VAL), "imagenet_sample": (IMAGENET_SAMPLE,)}
 

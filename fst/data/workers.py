@@ -11,14 +11,14 @@ import torch
 from torch.utils.data import default_collate
 
 from fst.errors import UserError
+from fst.system import cores
 
 MOST_WORKERS = 8
 
 
 def count(processes: int) -> int:
     """Workers for each of `processes` training processes: half of the cores that may be used, the rest is theirs."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MOST_WORKERS, max(1, cores // (2 * processes)))
+    return min(MOST_WORKERS, max(1, cores() // (2 * processes)))
 
 
 def start(worker: int) -> None:

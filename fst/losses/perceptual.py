@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fst.errors import UserError
-from fst.layers import layer_names, smallest_side
+from fst.losses.names import layer_names, smallest_side
 from fst.losses.vgg import VGGFeatures
 
 

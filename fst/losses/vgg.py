@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from fst.layers import HEADS, SMALL, WIDTHS, block_and_index, check_layers, convolution_number, layer_names
+from fst.losses.names import HEADS, SMALL, WIDTHS, block_and_index, check_layers, convolution_number, layer_names
 
 OXFORD_MEAN = (123.68, 116.779, 103.939)  # RGB, of the levels 0..255
 OXFORD_SCALE = 128.0

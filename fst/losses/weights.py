@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fst import store
 from fst.errors import UserError
-from fst.layers import BUNDLED, check_weights, convolution_number, layer_names
+from fst.losses.names import BUNDLED, check_weights, convolution_number, layer_names
 from fst.losses.vgg import tensor_shapes
 
 MODELS = "https://download.pytorch.org/models/"

@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from fst import images
 from fst.errors import UserError
-from fst.media.report import Report
+from fst.media.photo_report import Report
 from fst.stylize import Stylizer
 
 QUALITY = 95

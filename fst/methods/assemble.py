@@ -11,13 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from fst import images, stylefile
+from fst.config.schema import AUTO
 from fst.errors import UserError
 from fst.losses.perceptual import PerceptualLoss
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import load_weights
 from fst.methods.feedforward import FeedForwardStyleTransfer
 from fst.networks import build as build_network
-from fst.schema import AUTO
 from fst.stylefile import StyleInfo
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from types import FrameType
 import pytorch_lightning as pl
 
 from fst import stylefile
+from fst.config.resume import CHECKPOINT
 from fst.errors import UserError
-from fst.resume import CHECKPOINT
 from fst.tracking import log_style_file
 
 

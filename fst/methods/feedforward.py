@@ -9,9 +9,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from fst.config.schema import FeedForwardConfig
 from fst.errors import UserError
 from fst.losses.perceptual import LossTerms, PerceptualLoss
-from fst.schema import FeedForwardConfig
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
 from fst.tracking import Preview, log_table
 

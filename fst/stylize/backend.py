@@ -55,17 +55,17 @@ def load(
         raise UserError(f"unknown backend '{name}'{near(name, ['auto', *BACKENDS])}")
     if name == "openvino":
         require("openvino", "backend=openvino")
-        from fst.stylize.openvino import OpenVinoBackend
+        from fst.stylize.openvino_backend import OpenVinoBackend
 
         return OpenVinoBackend(style, live=live, precision=precision, calibration=calibration)
     if precision not in ("auto", "f32"):
         raise UserError(f"precision={precision} is OpenVINO's: backend={name} paints in f32; leave one of them away")
     if name == "onnx":
         require("onnxruntime", "backend=onnx")
-        from fst.stylize.onnx import OnnxBackend
+        from fst.stylize.onnx_backend import OnnxBackend
 
         return OnnxBackend(style)
-    from fst.stylize.torch import TorchBackend
+    from fst.stylize.torch_backend import TorchBackend
 
     return TorchBackend(style)
 
@@ -81,7 +81,7 @@ def _fastest() -> str:
     if importlib.util.find_spec("openvino") is None:
         return "torch"
     if sys.platform == "darwin" or Path("/proc/driver/nvidia/version").exists():
-        from fst.stylize.torch import device
+        from fst.stylize.torch_backend import device
 
         if device().type != "cpu":
             return "torch"

@@ -73,7 +73,7 @@ def _write(network, path: Path, style: styles.Style) -> None:
 def _difference(network, path: Path, pixels: np.ndarray) -> float:
     import torch
 
-    from fst.stylize.onnx import session
+    from fst.stylize.onnx_backend import session
 
     image = images.to_tensor(pixels)
     with torch.inference_mode():

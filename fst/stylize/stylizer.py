@@ -12,7 +12,7 @@ from PIL import Image
 
 from fst.stylefile import StyleInfo
 from fst.stylize import backend as backends
-from fst.stylize import look, styles, tiles
+from fst.stylize import postprocess, styles, tiles
 from fst.stylize.styles import Style
 
 
@@ -39,9 +39,9 @@ class Stylizer:
         strength: float = 1.0,
         colors: str = "style",
         tile: int | str | None = None,
-        margin: int = look.MARGIN,
+        margin: int = postprocess.MARGIN,
     ) -> None:
-        look.check(size, strength, colors)
+        postprocess.check(size, strength, colors)
         self.name = style.name
         self.info: StyleInfo = style.info
         self.backend = backend.name
@@ -89,11 +89,11 @@ class Stylizer:
         Raises:
             UserError: an unknown style, a damaged file, a value out of range, a backend that is not installed.
         """
-        look.check(size, strength, colors)
+        postprocess.check(size, strength, colors)
         tile = tiles.pixels(None if live else tile)
         found = styles.find(style, network)
         ready = backends.load(backend, found, live=live, precision=precision, calibration=calibration)
-        margin = 0 if live else look.MARGIN
+        margin = 0 if live else postprocess.MARGIN
         return cls(found, ready, size=size, strength=strength, colors=colors, tile=tile, margin=margin)
 
     def __call__(self, image: np.ndarray | Image.Image) -> np.ndarray | Image.Image:
@@ -105,9 +105,9 @@ class Stylizer:
         if isinstance(image, Image.Image):
             return Image.fromarray(self(np.asarray(image.convert("RGB"))))
         _check_frame(image)
-        frame = look.working(image, self.size, self._margin)
+        frame = postprocess.working(image, self.size, self._margin)
         painter = self._tile_painter() if tiles.wanted(frame, self._tile, self.info.network) else self._backend
-        return look.finish(image, painter.paint(frame), self.strength, self.colors, self._margin)
+        return postprocess.finish(image, painter.paint(frame), self.strength, self.colors, self._margin)
 
     def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Paint frames in order, faster than one call each where the backend keeps several in flight."""
@@ -116,7 +116,7 @@ class Stylizer:
         if first is None:
             return
         frames = itertools.chain([first], frames)
-        if tiles.wanted(look.working(first, self.size, self._margin), self._tile, self.info.network):
+        if tiles.wanted(postprocess.working(first, self.size, self._margin), self._tile, self.info.network):
             yield from map(self, frames)
             return
         sources: deque[np.ndarray] = deque()
@@ -125,10 +125,10 @@ class Stylizer:
             for frame in frames:
                 _check_frame(frame)
                 sources.append(frame)
-                yield look.working(frame, self.size, self._margin)
+                yield postprocess.working(frame, self.size, self._margin)
 
         for painted in self._backend.stream(working()):
-            yield look.finish(sources.popleft(), painted, self.strength, self.colors, self._margin)
+            yield postprocess.finish(sources.popleft(), painted, self.strength, self.colors, self._margin)
 
     def _tile_painter(self) -> tiles.TiledPainter:
         if self._tiled is None:

@@ -18,7 +18,7 @@ from fst.stylize.backend import pad
 from fst.stylize.styles import Style
 
 if TYPE_CHECKING:
-    from fst.stylize.layers import Rows
+    from fst.stylize.row_layers import Rows
 
 # Above this, tile=auto paints in pieces: painted whole, a frame so large takes OpenVINO some 2 GB.
 AUTO_PIXELS = {"realtime": 16_000_000}
@@ -53,7 +53,7 @@ class TiledPainter:
     """
 
     def __init__(self, style: Style, tile: int | str | None) -> None:
-        from fst.stylize import torch as reference
+        from fst.stylize import torch_backend as reference
 
         self.device = reference.device()
         self.network = style.network().to(self.device)
@@ -63,7 +63,7 @@ class TiledPainter:
         """Paint one frame; the same size comes back."""
         import torch
 
-        from fst.stylize.layers import Image, through
+        from fst.stylize.row_layers import Image, through
 
         height, width = frame.shape[:2]
         with torch.inference_mode():

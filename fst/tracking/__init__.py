@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytorch_lightning import Callback
 
-from fst.schema import LoggerConfig
+from fst.config.schema import LoggerConfig
 from fst.tracking.loggers import build_logger, finish
 from fst.tracking.measures import GradientNorm, StepAxis, Throughput
 from fst.tracking.metadata import run_metadata, write_run

@@ -12,8 +12,8 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
+from fst.config.schema import AUTO, LoggerConfig
 from fst.errors import UserError, near
-from fst.schema import AUTO, LoggerConfig
 from fst.tracking.metadata import CHECKOUT, git_state
 from fst.tracking.wandb_mode import decide
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import wandb
 
+from fst.config.schema import AUTO
 from fst.errors import UserError
-from fst.schema import AUTO
 
 CONNECT_SECONDS = 2.0
 VERIFY_SECONDS = "6"

@@ -1,0 +1,150 @@
+"""What the shell passed to train.py, made ready for Hydra: options first, file names and texts taken literally.
+
+Hydra answers a wrong option with a page of usage, and a file name with a bracket with a grammar error; here each
+mistake that can be told from the words alone becomes one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import NoReturn
+
+from fst.config import groups
+from fst.errors import UserError, near
+
+# Values of these keys are taken as the shell passes them: no user has to know Hydra's override grammar.
+FILE_KEYS = frozenset(
+    (
+        "content",
+        "data.root",
+        "loss.weights",
+        "method.content_mask",
+        "method.init",
+        "method.start",
+        "rerun",
+        "resume",
+        "style.image",
+    )
+)
+LISTS_OF_FILES = frozenset(("logger.preview_images", "method.style_masks", "method.styles"))
+TEXT_KEYS = frozenset(
+    ("logger.group", "logger.notes", "logger.run_name", "style.artist", "style.licence", "style.title")
+)
+CHOSEN = ("data", "logger", "method", "network")  # `name` in these is set by the choice, never by hand
+
+
+def arranged(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """(Hydra's options, overrides ready for its grammar) of a command line that may mix them.
+
+    Raises:
+        UserError: an unknown option, or an argument that is no key=value.
+    """
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("-c", "--cfg", choices=("job", "hydra", "all"))
+    parser.add_argument("-p", "--package")
+    parser.add_argument("-i", "--info", nargs="?", const="all", choices=("all", *_INFO))
+    parser.add_argument("-cd", "--config-dir")
+    for flag in ("--resolve", "--hydra-help", "--version"):
+        parser.add_argument(flag, action="store_true")
+    parser.add_argument("-sc", "--shell-completion", action="store_true")
+    parser.add_argument("overrides", nargs="*")
+    given = vars(parser.parse_intermixed_args(arguments))
+    overrides = given.pop("overrides")
+    if given["resolve"] and not given["cfg"]:
+        raise UserError("--resolve goes with --cfg: write --cfg job --resolve")
+    options: list[str] = []
+    for name, value in given.items():
+        if value:
+            options += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
+    if given["shell_completion"]:
+        return options, overrides
+    return options, [ready(argument, multirun=given["multirun"]) for argument in overrides]
+
+
+_INFO = ("config", "defaults", "defaults-tree", "plugins", "searchpath")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            options = [option for action in self._actions for option in action.option_strings if option[:2] == "--"]
+            word = unknown.split()[0]
+            raise UserError(f"there is no option '{word}'{near(word, [*options, '--help'])}")
+        raise UserError(message)
+
+
+def ready(argument: str, *, multirun: bool = False) -> str:
+    """One `key=value` for Hydra's grammar: the value of a file or text key quoted, so that it arrives as it is.
+
+    In a multirun a file key's value with commas is a list to sweep over, unless a file of that very name exists.
+
+    Raises:
+        UserError: no key=value; an attempt to add or remove a setting; no choice where a group needs one.
+    """
+    key, equals, value = argument.partition("=")
+    if argument.startswith("~"):
+        raise UserError(f"'{argument}': settings cannot be removed, only given another value, as key=value")
+    if argument.startswith("+") and not argument.lstrip("+").startswith("hydra"):
+        raise UserError(f"'{argument}': every setting exists already, write it without the +")
+    if not equals or not key.strip():
+        raise UserError(f"'{argument}' is no setting: write {_meant(argument)}")
+    group, _, last = key.partition(".")
+    if last == "name" and group in CHOSEN:
+        raise UserError(f"'{argument}': write {group}={value} to choose")
+    if key in groups.groups():
+        _check_choice(key, value, multirun)
+    if value in ("", "null", "???"):
+        return argument
+    if key in TEXT_KEYS:
+        quoted_already = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+        return argument if quoted_already else f"{key}={quoted(value)}"
+    if key in LISTS_OF_FILES:
+        return f"{key}={_quote_list(value)}"
+    if key in FILE_KEYS:
+        return f"{key}={_quote_files(value, multirun)}"
+    return argument
+
+
+def _meant(word: str) -> str:
+    for group in groups.groups():
+        if word in groups.files(group):
+            return f"{group}={word}"
+    return f"{word}=VALUE" if re.fullmatch(r"[\w.]+\.\w+", word) else "key=value, as style=gogh; see --help"
+
+
+def _check_choice(group: str, value: str, multirun: bool) -> None:
+    if (group == "experiments" and value == "null") or re.fullmatch(r"(glob|choice|shuffle|sort)\(.*\)", value):
+        return
+    for choice in value.split(",") if multirun else [value]:
+        if choice == "null" or not re.fullmatch(r"[\w,-]+", choice.strip().strip("'\"")):
+            raise UserError(f"{group}={choice} is no choice{near(choice, list(groups.files(group)))}")
+        if group == "experiments" and choice not in groups.files(group):  # Hydra knows no group without a file
+            raise UserError(f"experiments has no entry '{choice}'{near(choice, list(groups.files(group)))}")
+
+
+def _quote_files(value: str, multirun: bool) -> str:
+    if multirun and "," in value and not Path(value).expanduser().exists():
+        # With quotes in it, it is in Hydra's grammar already.
+        return value if re.search("['\"]", value) else ",".join(quoted(part) for part in value.split(","))
+    return quoted(value)
+
+
+def _quote_list(value: str) -> str:
+    """[a.jpg,b.jpg] with each quoted; one file alone is a list of one."""
+    if not (value.startswith("[") and value.endswith("]")) or Path(value).exists():
+        return f"[{quoted(value)}]"
+    if re.search("['\"]", value) or "],[" in value:  # in Hydra's grammar already
+        return value
+    return "[" + ",".join(quoted(part.strip()) for part in value[1:-1].split(",") if part.strip()) + "]"
+
+
+def quoted(value: str) -> str:
+    """A text in Hydra's grammar, so that it arrives as it is."""
+    # OmegaConf would read ${...} as an interpolation; Hydra unescapes quotes, and backslashes before them.
+    literal = re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", value)
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), literal)
+    return f"'{escaped}'"

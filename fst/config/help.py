@@ -1,0 +1,56 @@
+"""`--help`: every choice of every group on a screen that a newcomer can read."""
+
+import textwrap
+from pathlib import Path
+
+from fst.config import groups
+
+WIDTH = 110
+
+
+def choices(group: str) -> dict[str, str]:
+    """The choices of a config group, each with the comment on its file's first line."""
+    return {name: _first_comment(file) for name, file in groups.files(group).items()}
+
+
+def _first_comment(file: Path) -> str:
+    with file.open(encoding="utf-8") as lines:
+        first = lines.readline()
+    return first[1:].strip() if first.startswith("#") else ""
+
+
+def overview(usage: str, shown: list[str], settings: str) -> str:
+    """A help screen: usage, then each group's choices with a line on each, then the settings worth knowing."""
+    parts = [usage.strip(), ""]
+    for group in shown:
+        parts.append(f"{group}=")
+        if group == "experiments":  # too many for a line each
+            parts += textwrap.wrap(", ".join(choices(group)), WIDTH, initial_indent="  ", subsequent_indent="  ")
+            parts.append("  (studies, each with its question and answer in experiments/NAME/README.md)")
+            continue
+        for name, text in choices(group).items():
+            parts += textwrap.wrap(text, WIDTH, initial_indent=f"  {name:<16} ", subsequent_indent=" " * 19) or [
+                f"  {name}"
+            ]
+    return "\n".join([*parts, "", settings.strip()])
+
+
+def training() -> str:
+    """The help screen of train.py."""
+    return overview(
+        """Train a style.
+
+  python train.py style=gogh loss.style_weight=1e5          one run, tracked in W&B
+  python train.py -m style=gogh,hokusai loss.style_weight=1e4,1e5      a sweep, summed up in a table
+  python train.py -m experiments=search style=gogh          Optuna looks for weights, layers, learning rate
+  python train.py method=gatys style=gogh content=PHOTO     no network: this one photo, by optimisation
+  python train.py resume=last                               go on where the last run stopped
+  python train.py rerun=RUN_FOLDER                          the same once more; what is given with it wins""",
+        ["style", "method", "network", "loss", "data", "trainer", "logger", "experiments"],
+        """Settings worth knowing (all: python train.py --cfg job):
+  style.image=FILE        a painting of one's own, with style=custom
+  style.size=512          its long edge in pixels: larger strokes when larger
+  loss.style_weight=1e5   1e4 keeps more of the photo, 1e6 shows more of the paint
+  trainer.max_steps=40000 trainer.precision=auto compile=auto seed=0
+  content=PHOTO           painted when the run ends""",
+    )

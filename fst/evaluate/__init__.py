@@ -1,0 +1,1 @@
+"""The yardsticks: how good a network is, measured in one way for all."""

@@ -1,0 +1,1 @@
+"""A live webcam, in a window or on a page."""

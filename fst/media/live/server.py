@@ -1,0 +1,172 @@
+"""The live page: a browser sends its camera's frames over a WebSocket and shows what comes back painted.
+
+One binary message each way is one JPEG picture after four bytes that number it; everything else is JSON. A viewer
+keeps at most two frames under way and sends the next when one came back, so that both ends always work on the newest.
+Where this machine's own device is shown, the number alone asks for its newest frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aiohttp import WSCloseCode, web
+from aiohttp.typedefs import Handler
+
+from fst.errors import UserError
+from fst.media.live.camera import Camera
+from fst.media.live.style_loader import Palette
+from fst.media.live.viewer import Studio, Viewer
+
+if TYPE_CHECKING:
+    from fst.config.infer_schema import InferConfig
+
+LARGEST_MESSAGE = 4 << 20  # bytes
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src blob: data:; media-src blob:; "
+    "connect-src 'self'"
+)
+
+
+def serve(config: InferConfig, palette: Palette, reason: str) -> None:
+    """Serve the page until Ctrl-C, on `config.page.host` and the first free port from `config.page.port` on.
+
+    Args:
+        config: of infer.py; the look is where each viewer starts; webcam.device, where it is named, is shown, else
+            each viewer's camera, which is asked for webcam.width, height and fps.
+        palette: the styles to choose from.
+        reason: why the page, in a few words; printed.
+
+    Raises:
+        UserError: the host is not this machine's, or the device named cannot be had.
+    """
+    camera = None if config.webcam.device is None else Camera(config.webcam)
+    try:
+        listener = _listen(config.page.host, config.page.port)
+        _announce(listener, reason, "see it" if camera else "use its camera")
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_serve_until_interrupted(application(config, palette, camera), listener))
+    finally:
+        if camera:
+            camera.close()
+
+
+def _announce(listener: socket.socket, reason: str, purpose: str) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = "localhost" if not _is_loopback(host) else f"[{host}]" if ":" in host else host
+    print(f"{reason}: open http://{shown}:{port}/ in a browser to {purpose}; Ctrl-C ends.")
+    print(f"From another computer: ssh -L {port}:{shown}:{port} {socket.gethostname()}, then the same address there.")
+    if not _is_loopback(host):
+        print(
+            "Anyone who reaches this machine can use the page, but browsers lend cameras only to localhost and https."
+        )
+    sys.stdout.flush()  # the address is wanted now, also where stdout is a pipe or a log
+
+
+def application(config: InferConfig, palette: Palette, camera: Camera | None = None) -> web.Application:
+    """The page and its WebSocket as an aiohttp application; with a camera, that one is shown."""
+    server = _Server(Studio(config, palette, camera))
+    app = web.Application(middlewares=[server.guard])
+    app.router.add_get("/", server.page)
+    app.router.add_get("/live", server.live)
+    app.on_shutdown.append(server.close)
+    return app
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket on the port, or on the next free one of twenty."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for candidate in [0] if port == 0 else range(port, min(port + 20, 65536)):
+        try:
+            return socket.create_server((host, candidate), family=family)
+        except socket.gaierror:
+            raise UserError(f"page.host={host} is no address of this machine; 127.0.0.1 is always one") from None
+        except PermissionError:
+            raise UserError(f"page.port={port} may not be used; choose one above 1023") from None
+        except OSError as error:
+            if error.errno == 99 or "assign" in str(error):  # EADDRNOTAVAIL, whose number differs by system
+                raise UserError(f"page.host={host} is no address of this machine; 127.0.0.1 is always one") from None
+    raise UserError(f"page.port={port} and the 19 after it are taken; choose another")
+
+
+async def _serve_until_interrupted(app: web.Application, listener: socket.socket) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows; a thread in a test
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener).start()
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+class _Server:
+    """The page, its WebSocket, and who may use them."""
+
+    def __init__(self, studio: Studio):
+        self.studio = studio
+        self.viewers: set[Viewer] = set()
+
+    @web.middleware
+    async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse what another site's page, open in the same browser, may send here.
+
+        WebSockets are exempt from the same-origin policy, so the Origin must be this page's own; and a domain name
+        that its owner points at 127.0.0.1 (DNS rebinding) has the right Origin but a Host that is not ours.
+        """
+        if not self._is_ours(request.host):
+            raise web.HTTPForbidden(text="Open this page by localhost or by the machine's address.\n")
+        origin = request.headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc != request.host:
+            raise web.HTTPForbidden(text="Another site may not use this page.\n")
+        return await handler(request)
+
+    def _is_ours(self, host: str) -> bool:
+        bound = self.studio.config.page.host
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        if name in ("localhost", bound):
+            return True
+        try:
+            # An address in numbers cannot be rebound; beyond loopback it is right where we listen beyond loopback.
+            return ipaddress.ip_address(name).is_loopback or not _is_loopback(bound)
+        except ValueError:
+            return name == socket.gethostname().lower() and not _is_loopback(bound)
+
+    async def page(self, request: web.Request) -> web.Response:
+        text = (Path(__file__).parent / "page.html").read_text("utf-8")
+        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store", "X-Frame-Options": "DENY"}
+        return web.Response(text=text, content_type="text/html", headers=headers)
+
+    async def live(self, request: web.Request) -> web.WebSocketResponse:
+        # Pictures are compressed already; deflating them again costs milliseconds a frame.
+        channel = web.WebSocketResponse(max_msg_size=LARGEST_MESSAGE, compress=False, heartbeat=20, timeout=1)
+        await channel.prepare(request)
+        viewer = Viewer(self.studio, channel)
+        self.viewers.add(viewer)
+        try:
+            await viewer.attend()
+        finally:
+            self.viewers.discard(viewer)
+        return channel
+
+    async def close(self, app: web.Application) -> None:
+        goodbyes = [viewer.channel.close(code=WSCloseCode.GOING_AWAY) for viewer in self.viewers]
+        await asyncio.gather(*goodbyes, return_exceptions=True)
+        self.studio.close()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,103 @@
+"""What a source is, by its name and contents, and who paints it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from fst import images
+from fst.config.infer_schema import InferConfig
+from fst.errors import UserError
+from fst.media import photos
+from fst.stylize import Stylizer
+
+WINDOW, PAGE = "window", "page"  # outputs that are watched instead of written
+
+
+def kind_of(source: str) -> str:
+    """ "photos", "video" or "live".
+
+    A name decides where it can: webcam, an address, an image's suffix. Else the contents do: what Pillow opens as one
+    picture is a photo, what moves or what Pillow does not know is for FFmpeg.
+    """
+    if re.fullmatch(r"webcam(:\d+)?", source) and not Path(source).exists():
+        return "live"
+    if re.match(r"[a-z][a-z0-9+]*://", source, re.IGNORECASE):
+        return "video"
+    if source == photos.STANDARD or photos.is_many(source):
+        return "photos"
+    path = Path(source).expanduser()
+    if not path.is_file():
+        if not path.exists():
+            raise UserError(f"source={source} does not exist: give a photo, folder, pattern, video, address or webcam")
+        return "video"  # a device or a pipe
+    frames = _pillow_frames(path)
+    if frames > 1 or path.suffix.lower() == ".gif":
+        return "video"
+    return "photos" if frames == 1 or images.is_image(path.name) else "video"
+
+
+def _pillow_frames(path: Path) -> int:
+    """How many pictures Pillow sees that play one after another; 0 for what it does not know."""
+    try:
+        with Image.open(path) as image:
+            # A TIFF's pages and a phone's MPO depth maps are no film.
+            return getattr(image, "n_frames", 1) if image.format in ("GIF", "WEBP", "PNG", "AVIF") else 1
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 0
+
+
+def paint(config: InferConfig, styles: list[str]) -> None:
+    """Paint a config's source in every style.
+
+    Raises:
+        UserError: a source that is missing, or is damaged, or does not go with the output.
+    """
+    kind = kind_of(config.source)
+    if kind == "photos" and config.output in (WINDOW, PAGE):
+        raise UserError(f"output={config.output} shows videos and the webcam: give a file or a folder for a photo")
+    watched = config.output in (WINDOW, PAGE) or ("://" in config.source and config.output is None)
+    if kind == "live" or watched:
+        from fst.media.live.run import run
+
+        if kind == "video":  # a film or an address in the camera's place
+            webcam = dataclasses.replace(config.webcam, device=config.source, mirror=False)
+            config = dataclasses.replace(config, source="webcam", webcam=webcam)
+        run(config, styles)
+        return
+    load = partial(
+        Stylizer.load,
+        backend=config.backend,
+        precision=config.precision,
+        calibration=config.calibration,
+        network=config.network,
+        size=config.size,
+        strength=config.strength,
+        colors=config.colors,
+        tile=config.tile,
+    )
+    if kind == "photos":
+        how = {"quality": config.quality, "overwrite": config.overwrite}
+        photos.paint(config.source, config.output, styles, load, **how)
+        return
+    from fst.media.video.paint import paint_video
+
+    for style in styles:
+        stylizer = load(style)
+        output = video_target(config.output, stylizer.name, several=len(styles) > 1)
+        how = {"quality": config.quality, "codec": config.codec, "overwrite": config.overwrite}
+        print(paint_video(config.source, output, stylizer, **how))
+
+
+def video_target(output: str | None, style: str, *, several: bool) -> Path | None:
+    """Where a painted video goes: as `fst.media.photos.target_of`; None leaves the name to `paint_video`."""
+    if output == photos.STANDARD:
+        raise UserError("output=- takes a photo: a video needs a file")
+    if output is None:
+        return None
+    target = Path(output).expanduser()
+    return target.with_stem(f"{target.stem}-{style}") if several and target.suffix else target

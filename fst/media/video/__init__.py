@@ -1,0 +1,1 @@
+"""Films: decode, paint, encode."""

@@ -1,0 +1,173 @@
+"""GIF and animated WebP, in and out, with Pillow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from fst.errors import UserError
+from fst.media.video.colour import Colour
+from fst.media.video.decode import Frame
+from fst.media.video.sink import Sink
+
+SUFFIXES = (".gif", ".webp")
+_MILLISECOND = Fraction(1, 1000)
+_WEBP_BYTES = 2_000_000_000
+
+
+def is_animated(path: str | Path) -> bool:
+    """Whether a file is a GIF or WebP (or APNG) of more than one frame; False for anything that Pillow cannot open."""
+    try:
+        with Image.open(path) as image:
+            return getattr(image, "n_frames", 1) > 1
+    except (OSError, ValueError, SyntaxError):
+        return False
+
+
+class AnimationReader:
+    """The frames of a GIF or WebP: a VideoReader (see there) without sound. Transparency is laid over white.
+
+    Args:
+        source: the file.
+        as_shown: durations up to 10 ms become the 100 ms for which every browser shows such frames; for films, where
+            they would be taken at their word.
+    """
+
+    sound: tuple = ()
+    live = False
+    time_base = _MILLISECOND
+    sample_aspect = None
+    colour = Colour()
+
+    def __init__(self, source: str, *, as_shown: bool = False) -> None:
+        self.name = source
+        try:
+            self._image = Image.open(source)
+        except FileNotFoundError:
+            raise UserError(f"animation {source} does not exist") from None
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            raise UserError(f"cannot open animation {source}: {getattr(error, 'strerror', None) or error}") from None
+        self.count = getattr(self._image, "n_frames", 1)
+        self.loop: int | None = self._image.info.get("loop")
+        self.rate = Fraction(10)
+        self.metadata: dict[str, str] = {}
+        self.damaged = 0
+        self.broken: str | None = None
+        self._as_shown = as_shown
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames, in milliseconds.
+
+        Raises:
+            UserError: the first frame is damaged already.
+        """
+        pts = 0
+        for index in range(self.count):
+            try:
+                self._image.seek(index)
+                pixels = _over_white(self._image)
+            except (OSError, EOFError, SyntaxError, ValueError) as error:
+                if index == 0:
+                    raise UserError(f"{self.name} holds no frame that can be decoded: {error}") from None
+                self.broken = str(error)
+                return
+            duration = round(self._image.info.get("duration", 0))
+            if self._as_shown and duration <= 10:
+                duration = 100
+            yield Frame(pixels, pts, duration)
+            pts += duration
+
+
+def _over_white(image: Image.Image) -> np.ndarray:
+    layer = image.convert("RGBA")
+    return np.array(Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"))
+
+
+class AnimationWriter(Sink):
+    """A GIF or animated WebP being written; see Sink for what becomes of it on errors and on Ctrl-C.
+
+    A GIF has 256 colours a frame, chosen for each, and counts time in 10 ms. Frames equal to the one before are merged
+    with it by the format: the time stays, the count does not. Pillow keeps all frames until the end: 1 byte a pixel for
+    GIF, 3 for WebP.
+
+    Args:
+        path: ends in .gif or .webp.
+        time_base: the unit of `pts` and `duration`, in seconds.
+        quality: of WebP, 0 to 100, default 80.
+        loop: how often it plays, 0 for ever; None: once (GIF).
+        shortest: frames that would be shown for less than this many milliseconds are left out. 20 for films: browsers
+            slow a GIF with shorter ones down to 100 ms each.
+
+    Raises:
+        UserError: from `write` or at the end: the disk is full, or a WebP grows beyond 2 GB of pixels.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        time_base: Fraction = _MILLISECOND,
+        quality: int | None = None,
+        loop: int | None = 0,
+        shortest: int = 0,
+    ) -> None:
+        super().__init__(path)
+        self._gif = self.path.suffix.lower() == ".gif"
+        if self._gif and quality is not None:
+            raise UserError(f"quality= has no meaning for {path}: a GIF is not lossy; leave it out, or write .webp")
+        self._time_base = time_base
+        self._options = {"quality": 80 if quality is None else quality}
+        if loop is not None:
+            self._options["loop"] = loop
+        self._shortest = shortest
+        self._durations: list[int] = []
+
+    def write(self, frame: np.ndarray, pts: int, duration: int | None = None) -> None:
+        """Take uint8 (H, W, 3) RGB, not to be changed afterwards, to be shown at `pts` for `duration`."""
+        self._put(Frame(frame, pts, duration))
+        self.frames += 1
+
+    def _encode(self, beside: Path, items: Iterator[Frame]) -> None:
+        images = self._images(items)
+        first = next(images)
+        # Pillow asks for each duration after it asked for the frame: the list grows ahead of it.
+        first.save(
+            beside,
+            format="GIF" if self._gif else "WEBP",
+            save_all=True,
+            append_images=images,
+            duration=self._durations,
+            **self._options,
+        )
+
+    def _images(self, items: Iterator[Frame]) -> Iterator[Image.Image]:
+        """Each frame once it is known when the next one begins, its duration appended."""
+        waiting: Frame | None = None
+        size = 0
+        for frame in items:
+            size += 0 if self._gif else frame.pixels.nbytes
+            if size > _WEBP_BYTES:
+                raise UserError(f"{self.path} would grow too long for a WebP, which is made in memory; write .mp4")
+            if waiting is not None:
+                duration = self._milliseconds(frame.pts) - self._milliseconds(waiting.pts)
+                if duration < self._shortest:
+                    waiting = waiting._replace(duration=frame.pts - waiting.pts + (frame.duration or 0))
+                    continue
+                yield self._image(waiting, duration)
+            waiting = frame
+        if waiting is not None:
+            end = waiting.pts + (waiting.duration or round(1 / (25 * self._time_base)))
+            yield self._image(waiting, max(self._shortest, self._milliseconds(end) - self._milliseconds(waiting.pts)))
+
+    def _milliseconds(self, stamp: int) -> int:
+        unit = 10 if self._gif else 1
+        return round(stamp * self._time_base * 1000 / unit) * unit
+
+    def _image(self, frame: Frame, duration: int) -> Image.Image:
+        self._durations.append(duration)
+        image = Image.fromarray(frame.pixels)
+        return image.quantize(256, method=Image.Quantize.MEDIANCUT) if self._gif else image

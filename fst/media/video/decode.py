@@ -1,0 +1,209 @@
+"""A film being read: its frames as RGB, upright, and the packets of its sound, in the order of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.format import Flags
+from av.video.stream import VideoStream
+
+from fst.errors import UserError
+from fst.media.video.colour import Colour, Converter
+
+_KEPT = ("title", "artist", "album", "comment", "copyright", "description", "date", "creation_time", "location")
+
+
+class Frame(NamedTuple):
+    """One frame: uint8 (H, W, 3) RGB, when it is shown, and for how long (None: unknown), in the film's time base."""
+
+    pixels: np.ndarray
+    pts: int
+    duration: int | None
+
+
+class VideoReader:
+    """Frames and sound of a video file or of a stream address; iterate over it once, in one thread.
+
+    Display rotation is applied: the frames stand upright. The clock of transport streams and live addresses starts
+    anywhere; theirs is made to start at zero, all others keep their timestamps. A frame that does not decode is passed
+    over, and the one before it stays for longer.
+
+    Attributes:
+        time_base: the unit of timestamps, in seconds.
+        rate: average frames a second.
+        count: how many frames there are, as far as the file says; None: unknown.
+        sound: its audio streams; packets of theirs come between the frames.
+        live: an address without an end, where a frame that comes too early is lost.
+        colour, sample_aspect: of the film, once the first frame was read.
+        damaged: how many frames did not decode, so far.
+        broken: why reading ended before the end of the file, if it did.
+
+    Raises:
+        UserError: there is no such file, it is not a video, or no frame of it can be decoded.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.name = _without_password(source)
+        self._container = _open(source, self.name)
+        self._stream = self._video_stream()
+        self._stream.thread_type = "AUTO"
+        self.time_base: Fraction = self._stream.time_base or Fraction(1, 90_000)
+        self.rate = _rate(self._stream)
+        self.live = is_address(source) and self._container.duration is None
+        self.count = self._stream.frames or self._estimate()
+        self.sound = [stream for stream in self._container.streams.audio if _decodable(stream)]
+        self.metadata = {key: value for key, value in self._container.metadata.items() if key in _KEPT}
+        self.colour = Colour()
+        self.sample_aspect: Fraction | None = None
+        self.damaged = 0
+        self.broken: str | None = None
+        discontinuous = self._container.format.flags & Flags.ts_discont.value
+        self._start = Fraction(self._container.start_time or 0, av.time_base) if discontinuous else Fraction(0)
+        self._converter = Converter()
+        self._size: tuple[int, int] | None = None
+        self._next = 0
+        self._seen = 0
+
+    def _video_stream(self) -> VideoStream:
+        for stream in self._container.streams.video:
+            cover = stream.disposition & av.stream.Disposition.attached_pic
+            if not cover and stream.codec_context is not None and stream.codec_context.width:
+                return stream
+        streams = self._container.streams
+        reason = "it holds sound only" if streams.audio else "no video in it can be decoded"
+        raise UserError(f"{self.name} is not a film: {reason}")
+
+    def _estimate(self) -> int | None:
+        if self._stream.duration is not None:
+            return round(self._stream.duration * self.time_base * self.rate)
+        if self._container.duration is not None:
+            return round(Fraction(self._container.duration, av.time_base) * self.rate)
+        return None
+
+    def __iter__(self) -> Iterator[Frame | av.Packet]:
+        """Frames and sound packets.
+
+        Raises:
+            UserError: no frame could be decoded.
+        """
+        waiting: Frame | None = None  # for the next one, which ends it: files tell durations in order of decoding
+        for packet in self._packets():
+            if packet.stream_index != self._stream.index:
+                yield packet
+                continue
+            for decoded in self._decoded(packet):
+                frame = self._upright(decoded)
+                if waiting is not None:
+                    yield waiting._replace(duration=max(1, frame.pts - waiting.pts))
+                waiting = frame
+        if waiting is not None:
+            yield waiting._replace(duration=self._remainder(waiting))
+        else:
+            raise UserError(f"{self.name} holds no frame that can be decoded{f': {self.broken}' * bool(self.broken)}")
+
+    def _remainder(self, last: Frame) -> int | None:
+        """How long the last frame is shown: to the end of the stream, if all of it was there."""
+        stream = self._stream
+        if stream.duration and self._seen == stream.frames:
+            end = (stream.start_time or 0) + stream.duration - round(self._start / self.time_base)
+            return end - last.pts if end > last.pts else last.duration
+        return last.duration
+
+    def _packets(self) -> Iterator[av.Packet]:
+        try:
+            for packet in self._container.demux(self._stream, *self.sound):
+                shift = round(self._start / packet.time_base)
+                if shift and packet.dts is not None:
+                    packet.dts -= shift
+                if shift and packet.pts is not None:
+                    packet.pts -= shift
+                yield packet
+        except av.FFmpegError as error:
+            self.broken = error.strerror or str(error)
+
+    def _decoded(self, packet: av.Packet) -> list[av.VideoFrame]:
+        self._seen += packet.size > 0
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            self.damaged += 1
+            return []
+        self.damaged += sum(frame.is_corrupt for frame in frames)
+        return frames
+
+    def _upright(self, frame: av.VideoFrame) -> Frame:
+        transform = _orientation(frame)
+        if self._size is None:
+            self._size = (frame.width, frame.height)
+            self.colour = Colour.of(frame)
+            aspect = self._stream.sample_aspect_ratio or None
+            self.sample_aspect = 1 / aspect if aspect and transform[0] else aspect
+        pixels = _turn(self._converter.to_rgb(frame, *self._size), *transform)
+        # AVI has no presentation times: what FFmpeg makes up goes back and forth where there are B-frames.
+        stamps = (frame.dts, frame.pts) if self._container.format.name == "avi" else (frame.pts, frame.dts)
+        pts = next((stamp for stamp in stamps if stamp is not None), self._next)
+        duration = frame.duration or None
+        self._next = pts + (duration or round(1 / self.rate / self.time_base))
+        return Frame(pixels, pts, duration)
+
+
+def is_address(source: str) -> bool:
+    """Whether a source is an address (rtsp://, http://, ...) and not a file's name."""
+    return "://" in source
+
+
+def _open(source: str, name: str) -> av.container.InputContainer:
+    try:
+        if is_address(source):
+            options = {"rtsp_flags": "prefer_tcp"} if source.startswith("rtsp") else {}
+            return av.open(source, container_options=options, timeout=(15, 30))
+        if not Path(source).exists():
+            raise UserError(f"video {name} does not exist")
+        return av.open(source, metadata_errors="replace")
+    except (av.InvalidDataError, av.EOFError):
+        raise UserError(f"{name} is not a video that FFmpeg can read, or it breaks off before its index") from None
+    except (av.FFmpegError, OSError) as error:
+        hint = "no answer within 15 s" if isinstance(error, av.ExitError) else error.strerror or error
+        raise UserError(f"cannot open {name}: {hint}") from None
+
+
+def _without_password(source: str) -> str:
+    parts = urlsplit(source) if is_address(source) else None
+    if parts is None or "@" not in parts.netloc:
+        return source
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _decodable(stream: AudioStream) -> bool:
+    return stream.codec_context is not None
+
+
+def _rate(stream: VideoStream) -> Fraction:
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate and 0 < rate <= 1000:
+            return rate
+    return Fraction(25)
+
+
+def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
+    """(swap rows and columns, then mirror left-right, then top-bottom) from a frame's display matrix."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return False, False, False
+    # (x, y) goes to (a x + c y, b x + d y), 16.16 fixed point; what is not a quarter turn is taken as the nearest one.
+    a, b, _, c, d = np.frombuffer(data, dtype=np.int32)[:5].tolist()
+    swap = abs(b) > abs(a)
+    return (True, c < 0, b < 0) if swap else (False, a < 0, d < 0)
+
+
+def _turn(pixels: np.ndarray, swap: bool, mirror: bool, flip: bool) -> np.ndarray:
+    if swap:
+        pixels = pixels.transpose(1, 0, 2)
+    return np.ascontiguousarray(pixels[:: -1 if flip else 1, :: -1 if mirror else 1])

@@ -1,0 +1,1 @@
+"""The optimisation that networks replace: Gatys, Ecker, Bethge 2016."""

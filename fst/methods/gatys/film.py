@@ -1,0 +1,88 @@
+"""A film of a run: what it makes of its first preview photo at chosen steps.
+
+Of the rooms above, only the two writers of fst.media are used, which know nothing of inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_only
+
+from fst import images
+from fst.media.video.animation import AnimationWriter
+from fst.media.video.encode import VideoWriter
+from fst.tracking.records import pixels
+
+FORMATS = ("mp4", "gif", "webp")
+FRAMES = 100
+RATE = 12  # frames a second
+HOLD = 2  # seconds for which the last frame stays
+LONG_EDGE = {"mp4": 1280, "gif": 480, "webp": 640}  # pixels; larger frames are reduced
+
+
+def spaced(steps: int) -> list[int]:
+    """About 100 of the steps 0 to `steps`, the last one among them, in growing distances: most happens early."""
+    return sorted({0, *(round(steps ** (index / (FRAMES - 2))) for index in range(FRAMES - 1))})
+
+
+class Film(Callback):
+    """Keep frames in run_dir/animation/000123.png, and at the end of the fit write run_dir/animation.mp4 (.gif, .webp).
+
+    Frames are files, so a resumed run's film has those from before.
+
+    Args:
+        run_dir: the run's folder.
+        formats: some of FORMATS.
+        steps: global steps to show, 0 for the start.
+    """
+
+    def __init__(self, run_dir: Path, formats: Sequence[str], steps: Sequence[int]) -> None:
+        self.folder = run_dir / "animation"
+        self.films = [run_dir / f"animation.{kind}" for kind in formats]
+        self.steps = frozenset(steps)
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._take(trainer, module)
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
+        self._take(trainer, module)
+
+    @rank_zero_only
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        for film in self.films:
+            write_film(film, sorted(self.folder.glob("*.png")))
+
+    @rank_zero_only
+    def _take(self, trainer: Trainer, module: LightningModule) -> None:
+        path = self.folder / f"{trainer.global_step:06d}.png"
+        if trainer.global_step in self.steps and not path.exists():
+            images.write(path, pixels(module.previews()[0].result))
+
+
+def write_film(path: Path, frames: Sequence[Path]) -> None:
+    """Write image files of one size as a film, MP4, GIF or WebP by its suffix; the last one stays for 2 s.
+
+    Raises:
+        UserError: no room on the disk, or no encoder.
+    """
+    if not frames:
+        return
+    first = images.read(frames[0])
+    edge = min(max(first.shape[:2]), LONG_EDGE[path.suffix[1:]])
+    height, width = images.fit_long_edge(*first.shape[:2], edge)
+    pictures = (images.resize(images.read(frame), (height, width)) for frame in frames)
+    if path.suffix == ".mp4":
+        with VideoWriter(path, width=width, height=height, rate=RATE) as film:
+            for picture in pictures:
+                film.write(picture)
+            for _ in range(HOLD * RATE):
+                film.write(picture)
+        return
+    with AnimationWriter(path) as film:
+        for index, picture in enumerate(pictures):
+            begin, end = (round(1000 * number / RATE) for number in (index, index + 1))
+            film.write(picture, begin, HOLD * 1000 if index == len(frames) - 1 else end - begin)

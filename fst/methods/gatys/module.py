@@ -1,0 +1,193 @@
+"""An image is optimised: Gatys, Ecker, Bethge 2016, "Image Style Transfer Using Convolutional Neural Networks"."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fst import images
+from fst.config.schema import GatysConfig
+from fst.errors import UserError
+from fst.losses.names import smallest_side
+from fst.losses.perceptual import PerceptualLoss
+from fst.methods.gatys import optimise
+from fst.methods.gatys.problem import Problem, Scale, plan
+from fst.tracking import Preview
+
+AUTO_PIXELS = 1_200_000  # an image with more is evaluated in strips by tile=auto
+STRIP_PIXELS = 512 * 512
+
+
+class GatysStyleTransfer(pl.LightningModule):
+    """Optimise an image so that it has a photo's content and the paintings' style, from coarse to fine.
+
+    One step is one iteration of the optimiser; `trainer.max_steps` is their number. Batches are not looked at.
+
+    Args:
+        criterion: the style is set here, for each size of the image.
+        problem: photo, paintings, regions.
+        config: the method's.
+        iterations: at all sizes together.
+        name: of the photo, for previews.
+        seed: of the noise to start from.
+        bf16: compute the features in bf16; targets, Gram matrices and losses stay in fp32.
+    """
+
+    def __init__(
+        self,
+        criterion: PerceptualLoss,
+        problem: Problem,
+        config: GatysConfig,
+        *,
+        iterations: int,
+        name: str,
+        seed: int = 0,
+        bf16: bool = False,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.strict_loading = False  # the loss network is not in a checkpoint: it never changes
+        self.criterion = criterion
+        self.problem = problem
+        self.config = config
+        self.name = name
+        self.least = least_edge(criterion)
+        self.plan = plan(problem.size, config.coarsest, iterations, self.least)
+        self.image = nn.Parameter(self._start(self.plan[0].size, seed))
+        self.objective: optimise.Objective | None = None
+        self._exact = self._fast = criterion.features
+        if bf16:
+            self._fast = copy.deepcopy(self._exact)
+            self._fast.in_precision(torch.bfloat16)
+
+    @property
+    def scale(self) -> Scale:
+        """Where in the plan the run is."""
+        return self.plan[self._index]
+
+    @property
+    def _index(self) -> int:
+        sizes = [scale.size for scale in self.plan]
+        return sizes.index(tuple(self.image.shape[-2:]))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """An optimiser for the image at its present size; the targets of that size are taken, too."""
+        self.criterion.features = self._exact.to(self.device)
+        size = self.scale.size
+        paintings = [each.to(self.device) for each in self.problem.paintings_at(size, self.least)]
+        masks = self.problem.regions_at(size, paintings)
+        regions = None
+        if masks is not None:
+            regions = masks[0].to(self.device)
+            masks = [own.to(self.device) for own in masks[1]]
+        if self.criterion.style_weight:
+            self.criterion.set_style(paintings, self.problem.shares, masks)
+        photo = self.problem.photo_at(size)
+        content = {} if photo is None else self.criterion.content_target(photo.to(self.device))
+        self.criterion.features = self._fast.to(self.device)
+        strip = strip_pixels(self.config.tile, size)
+        self.evaluate = optimise.evaluator(self.criterion, content, regions=regions, strip_pixels=strip)
+        done = self.objective.evaluations if self.objective else 0
+        self.objective = optimise.Objective(self.image, self.evaluate, evaluations=done)
+        config = self.config
+        return optimise.optimizer(
+            self.image, config.optimizer, learning_rate=config.learning_rate, history=config.history
+        )
+
+    def training_step(self, batch: Any, index: int) -> None:
+        found = optimise.step(self.optimizers(), self.objective)
+        self.log_dict({f"train/{name}": value for name, value in found.terms.named().items()})
+        self.log_dict({f"train/style_loss/{name}": value for name, value in found.terms.style_by_layer.items()})
+        self.log("train/gradient_norm", found.gradient.norm() / self.objective.scale)
+        self.log("train/evaluations", float(self.objective.evaluations))
+        self.log("train/long_edge", float(max(self.scale.size)))
+        if self.global_step >= self.scale.until and self._index + 1 < len(self.plan):
+            self._enlarge(self.plan[self._index + 1].size)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["state_dict"] = {"image": self.image.detach()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        image = checkpoint["state_dict"]["image"]
+        size = tuple(image.shape[-2:])
+        if size not in [scale.size for scale in self.plan] or image.shape[1] != self.problem.channels:
+            raise UserError(
+                f"the run stopped with an image of {size[1]}×{size[0]} pixels, a size these settings do not pass "
+                "through: resume with content, method.size, method.coarsest and method.colors as they were"
+            )
+        self.image = nn.Parameter(torch.empty_like(image))
+
+    @torch.no_grad()
+    def picture(self) -> np.ndarray:
+        """The image so far at the final size, uint8 (H, W, 3)."""
+        return self.problem.picture(self.image.detach().cpu(), self.problem.size)
+
+    def previews(self) -> list[Preview]:
+        """The photo (the first painting, for a texture) and the image so far."""
+        photo = self.problem.paintings[0] if self.problem.photo is None else self.problem.photo
+        if self.problem.photo is not None:
+            photo = images.resize(photo, self.problem.size)
+        return [Preview(self.name, images.to_tensor(photo)[0], images.to_tensor(self.picture())[0])]
+
+    def losses(self) -> dict[str, float]:
+        """The terms at the image so far, by the names a network's validation has; with a photo, its style_ratio too."""
+        terms = self.objective.current().terms
+        found = {name: value.item() for name, value in terms.named().items()}
+        if self.problem.photo is not None and self.criterion.style_weight:
+            photo = self.problem.photo_at(self.scale.size).to(self.image)
+            untouched, _ = self.evaluate(photo if self.problem.channels == 3 else photo.mean(1, keepdim=True))
+            found["style_ratio"] = found["style_loss"] / max(untouched.style.item(), 1e-12)
+        return found
+
+    def result(self) -> np.ndarray:
+        """The image so far at the photo's size (at its own where it is larger or a texture), uint8 (H, W, 3)."""
+        photo = self.problem.photo
+        size = self.problem.size if photo is None else max(photo.shape[:2], self.problem.size)
+        return self.problem.picture(self.image.detach().cpu(), size)
+
+    def _start(self, size: tuple[int, int], seed: int) -> Tensor:
+        """Where the optimisation begins: (1, C, H, W) in [0, 1]."""
+        if self.config.init == "noise":
+            generator = torch.Generator().manual_seed(seed)
+            return torch.rand(1, self.problem.channels, *size, generator=generator)
+        if self.config.init == "content":
+            start = self.problem.photo_at(size)
+        else:
+            start = images.to_tensor(images.resize(images.read(Path(self.config.init).expanduser()), size))
+        return start if self.problem.channels == 3 else start.mean(1, keepdim=True)
+
+    def _enlarge(self, size: tuple[int, int]) -> None:
+        """Go on at a larger size from what there is, with an optimiser that knows nothing of the smaller one."""
+        with torch.no_grad():
+            larger = F.interpolate(self.image, size, mode="bicubic", align_corners=False).clamp_(0, 1)
+        self.image = nn.Parameter(larger)
+        self.trainer.optimizers = [self.configure_optimizers()]
+
+
+def least_edge(criterion: PerceptualLoss) -> int:
+    """The short side, in pixels, that an image needs for every layer at every scale."""
+    layers = smallest_side([*criterion.content_layers, *criterion.style_layers])
+    return max(layers, math.ceil(smallest_side(criterion.style_layers) / min(criterion.style_scales)))
+
+
+def strip_pixels(tile: object, size: tuple[int, int]) -> int | None:
+    """Pixels of the strips in which an image of this size is evaluated; None: at once.
+
+    Args:
+        tile: "auto" (strips above AUTO_PIXELS), None (at once) or the edge of a square with a strip's pixels.
+        size: (height, width).
+    """
+    if tile is None:
+        return None
+    area = size[0] * size[1]
+    if tile == "auto":
+        return STRIP_PIXELS if area > AUTO_PIXELS else None
+    return int(tile) ** 2 if area > int(tile) ** 2 else None

@@ -1,0 +1,167 @@
+"""An image as the parameter of an optimiser: evaluations that are not paid for twice, L-BFGS within [0, 1], Adam."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from fst.errors import UserError
+from fst.losses.perceptual import LossTerms, PerceptualLoss
+from fst.methods.gatys.strips import evaluate_in_strips
+
+REMEMBERED = 3  # evaluations kept: a line search accepts the last one, seldom one before it
+LINE_SEARCH = 25  # evaluations at most in one
+LONG_SEARCH = 8  # more than this say that the direction was bad
+
+Evaluate = Callable[[Tensor], tuple[LossTerms, Tensor]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The loss terms at an image, and the gradient an optimiser is given there."""
+
+    image: Tensor
+    terms: LossTerms
+    gradient: Tensor
+
+
+class Objective:
+    """The closure an optimiser calls: the total at the image, its gradient left in `image.grad`.
+
+    `torch.optim.LBFGS` asks again, at the start of a step, for what its last line search ended with: the last few
+    evaluations are remembered, so that an iteration costs one forward and one backward pass and not two.
+
+    The image is kept in [0, 1] by projection, as Johnson et al. 2016 (section 4.1) keep their baseline: it is clipped
+    where it is evaluated, and the gradient is zero where descent would lead outside.
+
+    The total is the mean over pixels of something, so its gradient is tiny: multiplied by the number of values it is of
+    order one, which the fixed thresholds inside L-BFGS presume.
+
+    Args:
+        image: (1, C, H, W), changed in place by the optimiser.
+        evaluate: the terms at an image and the gradient of their total.
+        evaluations: how many were made before, at other sizes.
+    """
+
+    def __init__(self, image: nn.Parameter, evaluate: Evaluate, evaluations: int = 0) -> None:
+        self.image = image
+        self.evaluations = evaluations
+        self.scale = float(image.numel())
+        self._evaluate = evaluate
+        self._known: deque[Evaluation] = deque(maxlen=REMEMBERED)
+
+    def __call__(self) -> Tensor:
+        found = self.current()
+        self.image.grad = found.gradient.clone()
+        return found.terms.total.detach() * self.scale
+
+    def current(self) -> Evaluation:
+        """The evaluation at the image as it is, remembered or made.
+
+        Raises:
+            UserError: a loss that is not finite.
+        """
+        self.image.data.clamp_(0, 1)
+        for known in self._known:
+            if torch.equal(known.image, self.image.data):
+                return known
+        terms, gradient = self._evaluate(self.image)
+        if not torch.isfinite(terms.total):
+            raise UserError(
+                f"after {self.evaluations} evaluations the loss is {terms.total.item()}; "
+                "the usual causes: method.learning_rate or loss.style_weight too high, damaged weights"
+            )
+        self.evaluations += 1
+        image = self.image.detach().clone()
+        leads_outside = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
+        gradient = gradient.masked_fill(leads_outside, 0).mul_(self.scale).contiguous()  # L-BFGS flattens it
+        self._known.append(Evaluation(image, terms, gradient))
+        return self._known[-1]
+
+
+def evaluator(
+    criterion: PerceptualLoss,
+    content: dict[str, Tensor],
+    *,
+    regions: Tensor | None = None,
+    strip_pixels: int | None = None,
+) -> Evaluate:
+    """How to evaluate a criterion against a content target: at once, or in strips of so many pixels.
+
+    An image of one channel is taken as grey.
+    """
+
+    def evaluate(image: Tensor) -> tuple[LossTerms, Tensor]:
+        with torch.enable_grad():
+            leaf = image.detach().requires_grad_()
+            colour = leaf.expand(-1, 3, -1, -1)
+            if strip_pixels is None:
+                terms = criterion(colour, content, regions)
+                (gradient,) = torch.autograd.grad(terms.total, leaf)
+                return _detached(terms), gradient
+        terms, gradient = evaluate_in_strips(criterion, colour, content, pixels=strip_pixels, regions=regions)
+        return terms, gradient.sum(1, keepdim=True) if image.shape[1] == 1 else gradient
+
+    return evaluate
+
+
+def optimizer(image: nn.Parameter, name: str, *, learning_rate: float, history: int) -> torch.optim.Optimizer:
+    """L-BFGS, one iteration a step, line search for the strong Wolfe conditions; or Adam.
+
+    Args:
+        image: the parameter.
+        name: "lbfgs" or "adam".
+        learning_rate: of Adam; L-BFGS finds its own step lengths.
+        history: steps that L-BFGS remembers, each as large as two images.
+    """
+    if name == "adam":
+        return torch.optim.Adam([image], learning_rate, betas=(0.9, 0.99))
+    return torch.optim.LBFGS(
+        [image],
+        max_iter=1,
+        max_eval=1 + LINE_SEARCH,  # its default would be 1: no line search
+        history_size=history,
+        tolerance_grad=0,
+        tolerance_change=0,
+        line_search_fn="strong_wolfe",
+    )
+
+
+def step(stepper: torch.optim.Optimizer, objective: Objective) -> Evaluation:
+    """One iteration; returns where it ended (L-BFGS) or began (Adam, which does not look where it goes).
+
+    Where L-BFGS finds no way down, or only after long search, the projection or rounding has misled its memory: it is
+    dropped and the next step starts over with the steepest descent.
+    """
+    optimizer = getattr(stepper, "optimizer", stepper)  # Lightning wraps it
+    before, spent = objective.current(), objective.evaluations
+    stepper.step(objective)
+    if not isinstance(optimizer, torch.optim.LBFGS):
+        return before
+    after = objective.current()
+    if not after.terms.total < before.terms.total or objective.evaluations - spent > LONG_SEARCH:
+        optimizer.state.clear()
+    return after
+
+
+def minimise(objective: Objective, iterations: int, *, name: str = "lbfgs", history: int = 100) -> Iterator[Evaluation]:
+    """Iterate from the image as it is, without a trainer: yields the start and then each iteration's end."""
+    stepper = optimizer(objective.image, name, learning_rate=0.02, history=history)
+    yield objective.current()
+    for _ in range(iterations):
+        yield step(stepper, objective)
+
+
+def _detached(terms: LossTerms) -> LossTerms:
+    return dataclasses.replace(
+        terms,
+        content=terms.content.detach(),
+        style=terms.style.detach(),
+        tv=terms.tv.detach(),
+        style_by_layer={name: value.detach() for name, value in terms.style_by_layer.items()},
+    )

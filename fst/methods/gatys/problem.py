@@ -1,0 +1,159 @@
+"""What is optimised, at whatever size: the photo, the paintings, their regions; and the sizes from coarse to fine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from omegaconf import DictConfig
+from torch import Tensor
+
+from fst import images
+from fst.data.paintings import painting
+from fst.errors import UserError
+from fst.methods.gatys import colors
+from fst.methods.gatys.regions import Regions, read_regions
+
+LARGEST = 1024  # long edge in pixels that a photo is worked at unless method.size says more
+TEXTURE = 512  # the same for a texture, which has no photo
+
+
+class Scale(NamedTuple):
+    """A size of the image, (height, width), and the iteration at which it is left for the next larger one."""
+
+    size: tuple[int, int]
+    until: int
+
+
+def plan(size: tuple[int, int], coarsest: int | None, iterations: int, least: int) -> list[Scale]:
+    """Sizes growing by √2 up to `size`, with iterations shared out: two shares to the first, then one each.
+
+    Args:
+        size: (height, width) at the end.
+        coarsest: long edge in pixels below which none begins; None: `size` alone.
+        iterations: at all sizes together.
+        least: the short side that the loss network needs.
+
+    Raises:
+        UserError: `size` itself is below `least`.
+    """
+    if min(size) < least:
+        raise UserError(
+            f"the image is optimised at {size[1]}×{size[0]} pixels, but these layers need {least} each way: "
+            "raise method.size"
+        )
+    edge = float(max(size))
+    sizes = [size]
+    while coarsest is not None:
+        edge /= 2**0.5
+        smaller = images.fit_long_edge(*size, round(edge))
+        if round(edge) < coarsest or min(smaller) < least:
+            break
+        sizes.insert(0, smaller)
+    shares = len(sizes) + 1 if len(sizes) > 1 else 1
+    ends = [iterations * (index + 2) // shares for index in range(len(sizes) - 1)] + [iterations]
+    # A run of few iterations has none for some of the coarse sizes.
+    return [Scale(smaller, end) for smaller, end, before in zip(sizes, ends, [0, *ends], strict=False) if end > before]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The inputs of an optimisation, uint8 (H, W, 3) RGB.
+
+    Attributes:
+        photo: None for a texture.
+        paintings: coloured as `colors` asks, at the sizes the loss takes them at when the image has its final size.
+        size: of the image at the end, (height, width).
+        colors: one of `gatys_colors.COLORS`.
+        shares: how much of each painting.
+        regions: which part of the photo takes its style from where; None: all from all.
+    """
+
+    photo: np.ndarray | None
+    paintings: list[np.ndarray]
+    size: tuple[int, int]
+    colors: str = "style"
+    shares: list[float] | None = None
+    regions: Regions | None = None
+
+    @property
+    def channels(self) -> int:
+        """Of the image: 1 where only luminance is optimised."""
+        return 1 if self.colors == "content" else 3
+
+    def photo_at(self, size: tuple[int, int]) -> Tensor | None:
+        """The photo as the content loss takes it, (1, 3, H, W) in [0, 1]."""
+        if self.photo is None:
+            return None
+        pixels = images.resize(self.photo, size)
+        return images.to_tensor(colors.luminance(pixels) if self.colors == "content" else pixels)
+
+    def paintings_at(self, size: tuple[int, int], least: int) -> list[Tensor]:
+        """The paintings, reduced as much as the image is (but never below `least` pixels), (1, 3, H, W) in [0, 1]."""
+        reduction = max(size) / max(self.size)
+        found = []
+        for pixels in self.paintings:
+            factor = min(1.0, max(reduction, least / min(pixels.shape[:2])))
+            height, width = (max(1, round(edge * factor)) for edge in pixels.shape[:2])
+            found.append(images.to_tensor(images.resize(pixels, (height, width))))
+        return found
+
+    def regions_at(self, size: tuple[int, int], paintings: list[Tensor]) -> tuple[Tensor, list[Tensor]] | None:
+        """Masks (R, 1, H, W) in [0, 1]: the photo's at `size`, and each painting's at its own."""
+        if self.regions is None:
+            return None
+        sizes = [tuple(painting.shape[-2:]) for painting in paintings]
+        own = [_masks(m, self.regions.count, s) for m, s in zip(self.regions.paintings, sizes, strict=True)]
+        return _masks(self.regions.photo, self.regions.count, size), own
+
+    def picture(self, image: Tensor, size: tuple[int, int]) -> np.ndarray:
+        """The image as a picture at `size`, uint8 (H, W, 3), with the photo's colours where those are asked for."""
+        pixels = images.resize(images.to_pixels(image.expand(-1, 3, -1, -1)), size)
+        if self.colors != "content" or self.photo is None:
+            return pixels
+        return colors.with_luminance(images.resize(self.photo, size), pixels)
+
+
+def problem(config: DictConfig) -> Problem:
+    """The problem of a config: its files read.
+
+    Raises:
+        UserError: a file that cannot be read; masks that do not fit.
+    """
+    method = config.method
+    photo = images.read(config.content) if config.content else None
+    first = painting(config.style)
+    others = [images.read(Path(name).expanduser()) for name in method.styles]
+    others = [images.resize(other, images.fit_long_edge(*other.shape[:2], config.style.size)) for other in others]
+    paintings = [first, *others]
+    shape, largest = (first.shape[:2], TEXTURE) if photo is None else (photo.shape[:2], min(LARGEST, max(photo.shape)))
+    size = images.fit_long_edge(*shape, method.size or largest)
+    regions = None
+    if method.content_mask is not None:
+        regions = read_regions(method.content_mask, method.style_masks, photo, len(paintings))
+    return Problem(
+        photo,
+        [_coloured(each, photo, method.colors) for each in paintings],
+        size,
+        colors=method.colors,
+        shares=list(method.style_shares) if method.style_shares else None,
+        regions=regions,
+    )
+
+
+def _coloured(pixels: np.ndarray, photo: np.ndarray | None, wanted: str) -> np.ndarray:
+    if photo is None or wanted == "style":
+        return pixels
+    reduced = images.resize(photo, images.fit_long_edge(*photo.shape[:2], min(512, max(photo.shape))))
+    return (colors.match_luminance if wanted == "content" else colors.match_colors)(pixels, reduced)
+
+
+def _masks(labels: np.ndarray, count: int, size: tuple[int, int]) -> Tensor:
+    one_each = torch.stack([torch.from_numpy(labels == number) for number in range(1, count + 1)])
+    masks = one_each[:, None].float()
+    finer = size[0] > labels.shape[0]
+    return F.interpolate(masks, size, mode="nearest" if finer else "area")

@@ -1,0 +1,40 @@
+"""The torch backend: CUDA or MPS where there is one, and on the CPU the reference that the others are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+
+from fst import images
+from fst.stylize.styles import Style
+from fst.system import keep_memory
+
+
+def device() -> torch.device:
+    """The accelerator that torch has, or the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+class TorchBackend:
+    """A style's network in fp32, channels last."""
+
+    name = "torch"
+
+    def __init__(self, style: Style) -> None:
+        self.device = device()
+        if self.device.type == "cpu":
+            keep_memory()
+        self.network = style.network().to(self.device, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def paint(self, frame: np.ndarray) -> np.ndarray:
+        pixels = torch.from_numpy(np.require(frame, requirements="CW")).to(self.device)
+        image = pixels.permute(2, 0, 1)[None].float().div_(255)  # of a contiguous HWC array: channels last already
+        return images.to_pixels(self.network(image))
+
+    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        return map(self.paint, frames)

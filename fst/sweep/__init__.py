@@ -1,0 +1,1 @@
+"""What many runs of one command are: jobs, their summary, a search."""

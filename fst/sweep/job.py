@@ -1,0 +1,176 @@
+"""One job of a multirun, in whatever process it runs: kept apart from the others, and what became of it kept."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from fst.errors import UserError
+from fst.files import shown
+from fst.runfolder import write_job
+from fst.sweep import summary
+from fst.system import cores
+
+REFERENCE_WEIGHT = 1e5  # of style, where a search wants one number
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What every job of a multirun knows of it. `parallel` jobs run at a time on this machine."""
+
+    folder: Path
+    fixed: frozenset[str]  # keys with one value for all jobs
+    reference: bool  # measure each network by the same definition of the losses
+    parallel: int = 1
+    objectives: int = 0  # values that the sweeper wants of a job
+    total: int | None = None
+    started: str = ""
+
+    @property
+    def stop_file(self) -> Path:
+        return self.folder / ".stop"
+
+
+def as_job(task: Callable[..., dict[str, float]], sweep: Sweep) -> Callable[[DictConfig], Any]:
+    """What Hydra calls for each job, in whatever process: the task, kept apart from the others and recorded."""
+
+    @functools.wraps(task)
+    def job(config: DictConfig) -> float | list[float] | None:
+        return _job(task, config, sweep)
+
+    return job
+
+
+def _job(task: Callable[..., dict[str, float]], config: DictConfig, sweep: Sweep) -> float | list[float] | None:
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra = HydraConfig.get()
+    folder, number = Path(hydra.runtime.output_dir), hydra.job.num
+    changed = [str(o) for o in hydra.overrides.task if o.partition("=")[0] not in sweep.fixed]
+    facts = {"sweep": sweep.started, "job": number, "overrides": changed, "folder": str(folder)}
+    if sweep.stop_file.exists():
+        return None
+    write_job(folder, {**facts, "status": "running"})
+    began = time.perf_counter()
+    _announce(number, changed, folder, sweep)
+    try:
+        with _own_output(folder, sweep):
+            _fit_in(config, number, changed, sweep)
+            metrics = task(config, reference=sweep.reference)
+        ended: dict[str, Any] = {"status": "done", "metrics": metrics}
+        return objective(metrics, sweep.objectives)
+    except (KeyboardInterrupt, SystemExit):
+        ended = {"status": "stopped"}
+        if sweep.parallel == 1 or sweep.objectives:
+            raise
+        sweep.stop_file.touch()  # Ctrl-C reaches all running jobs; a raised error would end those that still save
+        return None
+    except Exception as error:
+        ended = {"status": "failed", "reason": reason(error)}
+        more = ""
+        if not isinstance(error, UserError):  # a mistake of the code's
+            (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            more = f"   ({shown(folder / 'traceback.txt')})"
+        print(f"job {number} failed: {ended['reason']}{more}", file=sys.stderr, flush=True)
+        return None
+    finally:
+        write_job(folder, {**facts, **ended, "seconds": round(time.perf_counter() - began, 1)})
+        if sweep.parallel > 1 and ended["status"] == "done":
+            print(f"job {number} done", flush=True)
+        _clean_up()
+
+
+def objective(metrics: dict[str, float], count: int) -> float | list[float] | None:
+    """What a search minimises: content and style loss by the reference definition, or their sum at fixed weights.
+
+    The weighted loss of training does not do: a search over weights would find the smallest weight. The reference is
+    the same for all jobs (`fst.evaluate.reference`); of a Gatys run, which has none, the last losses are taken.
+
+    Args:
+        metrics: a job's.
+        count: 2 for (content, style), 1 for content + 1e5·style, 0 for nothing.
+
+    Raises:
+        UserError: more than two objectives were asked for, or the metrics are not there.
+    """
+    if not count:
+        return None
+    for prefix in ("reference", "train"):
+        if f"{prefix}/style_loss" in metrics:
+            values = [metrics[f"{prefix}/{name}_loss"] for name in ("content", "style")]
+            break
+    else:
+        raise UserError("the job has no losses to compare: did it train at least trainer.log_every steps?")
+    if count > 2:
+        raise UserError("hydra.sweeper.direction has one or two entries: [minimize,minimize] is content and style loss")
+    return values if count == 2 else values[0] + REFERENCE_WEIGHT * values[1]
+
+
+def readable(override: str) -> str:
+    """An override for people: "loss.style_weight=100000.0" is "style_weight=100000"."""
+    key, _, value = override.partition("=")
+    return f"{key.rpartition('.')[2]}={summary.number(value)}"
+
+
+def reason(error: BaseException) -> str:
+    """An error in one line."""
+    lines = str(error).strip().splitlines() or [""]
+    return lines[0] if isinstance(error, UserError) else f"{type(error).__name__}: {lines[0]}".rstrip(": ")
+
+
+def _announce(number: int, changed: list[str], folder: Path, sweep: Sweep) -> None:
+    of = f" of {sweep.total}" if sweep.total else ""
+    log = f"   ({shown(folder / 'output.txt')})" if sweep.parallel > 1 else ""
+    print(f"job {number}{of}: {' '.join(map(readable, changed))}{log}", flush=True)
+
+
+def _fit_in(config: DictConfig, number: int, changed: list[str], sweep: Sweep) -> None:
+    """Name a job's run, and give it its share of the machine."""
+    name = " ".join(map(readable, changed)) or None
+    own = config.logger.run_name
+    config.logger.run_name = f"{own} {name}" if own and name else own or name
+    config.logger.group = config.logger.group or sweep.folder.name
+    if sweep.parallel > 1 and config.data.workers is None:
+        config.data.workers = max(1, min(8, cores() // (2 * sweep.parallel)))
+    if config.trainer.devices in ("auto", 1) and config.trainer.accelerator in ("auto", "gpu", "cuda"):
+        import torch
+
+        gpus = torch.cuda.device_count()
+        if gpus > 1:  # one a job: on all of them Lightning would start the command line, the sweep, once a GPU
+            config.trainer.devices = [number % gpus if sweep.parallel > 1 else 0]
+
+
+@contextlib.contextmanager
+def _own_output(folder: Path, sweep: Sweep) -> Iterator[None]:
+    """Parallel jobs write into output.txt each: on one screen their lines would mix."""
+    if sweep.parallel == 1:
+        yield
+        return
+    with (
+        (folder / "output.txt").open("w", encoding="utf-8", buffering=1) as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
+        yield
+
+
+def _clean_up() -> None:
+    """What one job would leave to the next in this process: an open W&B run, compiled code, memory."""
+    wandb, torch = sys.modules.get("wandb"), sys.modules.get("torch")
+    if wandb is not None and wandb.run is not None:
+        wandb.finish(exit_code=1)
+    if torch is not None and "torch._dynamo" in sys.modules:
+        torch._dynamo.reset()
+    gc.collect()
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,79 @@
+"""hydra/sweeper=optuna: a search that goes on from its study, and says so when it must not."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from fst.errors import UserError
+from fst.sweep.run import split
+
+OPTUNA = (4, 9)
+NOT_COMPARED = ("logger", "rerun", "trainer.accelerator", "trainer.devices", "content", "hydra")
+
+
+def go_on(hydra: DictConfig, overrides: list[str]) -> list[str]:
+    """Make the study's place, and leave to this search the trials that earlier ones have not done.
+
+    `hydra.sweeper.n_trials` counts the study's trials, so the same command goes on with a stopped search.
+
+    Args:
+        hydra: Hydra's part of the composed config.
+        overrides: of the command line.
+
+    Returns:
+        Overrides to add; none for another sweeper than Optuna's.
+
+    Raises:
+        UserError: the study is complete, was made with other settings, or cannot be opened.
+    """
+    sweeper = hydra.sweeper
+    if "optuna" not in sweeper._target_:
+        return []
+    import optuna
+
+    if tuple(int(part) for part in optuna.__version__.split(".")[:2]) < OPTUNA:
+        raise UserError(
+            f"optuna {optuna.__version__} is too old for hydra/sweeper=optuna: pip install 'optuna>=4.9,<5'"
+        )
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    warnings.filterwarnings("ignore", category=FutureWarning, message=".*(Distribution|optuna|consider_|suggest).*")
+    if sweeper.storage is None:
+        return []
+    study = _study(sweeper.storage, sweeper.study_name)
+    if study is None:
+        return []
+    trials = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
+    elsewhere = f"another hydra.sweeper.study_name than {study.study_name} starts anew"
+    fixed = {key: override.get_value_element_as_str() for key, override in split(overrides)[1].items()}
+    was = trials[0].user_attrs if trials else fixed
+    for key in (key for key in {**was, **fixed} if not key.startswith(NOT_COMPARED) and was.get(key) != fixed.get(key)):
+        now = f"{key}={fixed[key]}" if key in fixed else f"{key} left out"
+        then = f"{key}={was[key]}" if key in was else f"{key} left out"
+        raise UserError(f"the study {study.study_name} was made with {then}, this is {now}: {elsewhere}")
+    left = sweeper.n_trials - len(trials)
+    if left <= 0:
+        more = f"hydra.sweeper.n_trials={2 * len(trials)} adds to them"
+        raise UserError(f"the study {study.study_name} has its {len(trials)} trials: {more}, {elsewhere}")
+    print(f"study {study.study_name}: {len(trials)} of {sweeper.n_trials} trials are done, going on")
+    return [f"hydra.sweeper.n_trials={left}"]
+
+
+def _study(storage: str, name: str | None) -> Any:
+    """The study, or None if there is none yet."""
+    import optuna
+    import sqlalchemy
+
+    try:
+        file = sqlalchemy.engine.make_url(storage).database if storage.startswith("sqlite") else None
+        if file:
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+        return optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        return None
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, OSError) as error:
+        raise UserError(f"the study {storage} cannot be opened: {str(error).splitlines()[0]}") from None
