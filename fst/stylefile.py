@@ -19,8 +19,9 @@ from fst.files import replacing
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT = 1
+FORMAT = 2
 KEY = "fst"  # the one entry of the safetensors header's metadata: a JSON object
+FORMAT_1_REALTIME = {"skips": False, "end": "shuffle"}  # what the network was before it had these settings
 CHECKPOINT_INFO = "fst_style"  # where a Lightning checkpoint of fst keeps its StyleInfo
 NETWORK_PREFIX = "network."  # of the transform network's weights in a checkpoint's state_dict
 BUNDLED = Path(__file__).parent / "styles"
@@ -108,7 +109,10 @@ def _parsed(fields: dict[str, Any]) -> StyleInfo:
         not isinstance(fields.get(key, kind()), kind) for key, kind in kinds.items()
     ):
         raise TypeError("fields of other types")
-    return StyleInfo(**{key: value for key, value in fields.items() if key in kinds})
+    known = {key: value for key, value in fields.items() if key in kinds}
+    if known.get("format") == 1 and known.get("network") == "realtime":
+        known["settings"] = {**FORMAT_1_REALTIME, **known.get("settings", {})}
+    return StyleInfo(**known)
 
 
 def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:

@@ -1,26 +1,27 @@
 """What is learnt: transform networks, images in [0, 1] to images in [0, 1] of the same size.
 
-A network is a name in `NETWORKS` and keyword arguments: the same ones in `conf/network/NAME.yaml`, in a style file's
-metadata and in the constructor.
+A network is a name and keyword arguments: the same ones in a config, in a style file's metadata and in the constructor.
+Every file in this folder is a network or a part of one; `fst.networks.network` states the contract.
 """
 
+import importlib
 import inspect
-
-from torch import nn
+import pkgutil
 
 from fst.errors import UserError, near
-from fst.networks.johnson import Johnson
-from fst.networks.johnson_paper import JohnsonPaper
-from fst.networks.realtime import Realtime
+from fst.networks.network import NETWORKS, Network
 
-NETWORKS: dict[str, type[nn.Module]] = {"johnson": Johnson, "johnson_paper": JohnsonPaper, "realtime": Realtime}
+for _file in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_file.name}")
+
+__all__ = ["NETWORKS", "Network", "build"]
 
 
-def build(name: str, **settings: object) -> nn.Module:
+def build(name: str, **settings: object) -> Network:
     """The network of that name with its settings.
 
     Raises:
-        UserError: no such network, or a setting it does not have.
+        UserError: no such network, a setting it does not have, or a value that it refuses.
     """
     if name not in NETWORKS:
         raise UserError(f"unknown network '{name}'{near(name, list(NETWORKS))}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fst.errors import UserError
@@ -16,6 +15,13 @@ def normalisation(kind: str, channels: int) -> nn.Module:
     if kind == "batch":
         return nn.BatchNorm2d(channels)
     raise UserError(f"network.norm is '{kind}'; choose instance or batch")
+
+
+def at_least_one(**settings: int) -> None:
+    """Raise UserError for a network's setting that is below 1."""
+    for name, value in settings.items():
+        if value < 1:
+            raise UserError(f"network.{name} is {value}, but it must be at least 1")
 
 
 class ConvBlock(nn.Sequential):
@@ -47,49 +53,24 @@ class ConvBlock(nn.Sequential):
         super().__init__(*layers)
 
 
-class ResidualBlock(nn.Module):
-    """x + convolve(convolve(x)), the last without ReLU (Gross and Wilber 2016, as Johnson et al. use it)."""
+class Residual(nn.Module):
+    """x + body(x), for a body that keeps the shape: a residual block, or a skip over layers at coarser resolutions."""
 
-    def __init__(self, channels: int, norm: str = "instance") -> None:
+    def __init__(self, *body: nn.Module) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            ConvBlock(channels, channels, 3, norm=norm), ConvBlock(channels, channels, 3, norm=norm, relu=False)
-        )
+        self.body = nn.Sequential(*body)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
 
 
-class AnySize(nn.Module):
-    """A network whose input may have any height and width: padded by reflection to a multiple, the output cropped.
+class ResidualBlock(Residual):
+    """x + convolve(convolve(x)), the last without ReLU (Gross and Wilber 2016, as Johnson et al. use it)."""
 
-    Subclasses give `multiple` (the network's total stride), `smallest` (the least side its paddings need),
-    `full_resolution` (whether it has features as large as the image) and `paint`, which maps (N, 3, H, W) in [0, 1] to
-    the same shape.
-    """
-
-    multiple: int = 4
-    smallest: int = 16
-    full_resolution: bool = True
-
-    def paint(self, image: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Paint RGB (N, 3, H, W) in [0, 1]; the same shape comes back, a little outside [0, 1] where paint is bold."""
-        height, width = image.shape[-2:]
-        bottom = max(-height % self.multiple, self.smallest - height)
-        right = max(-width % self.multiple, self.smallest - width)
-        if bottom == 0 and right == 0:
-            return self.paint(image)
-        # Reflection needs more pixels than it adds; an image of a few pixels has only its edge to repeat.
-        mode = "reflect" if bottom < height and right < width else "replicate"
-        return self.paint(F.pad(image, (0, right, 0, bottom), mode=mode))[..., :height, :width]
-
-
-def parameter_count(network: nn.Module) -> int:
-    """The number of learnt numbers in a network."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    def __init__(self, channels: int, norm: str = "instance") -> None:
+        super().__init__(
+            ConvBlock(channels, channels, 3, norm=norm), ConvBlock(channels, channels, 3, norm=norm, relu=False)
+        )
 
 
 def centred(image: Tensor) -> Tensor:

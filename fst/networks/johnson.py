@@ -1,12 +1,16 @@
 """Johnson, Alahi and Fei-Fei 2016, table 1 of the supplement, as practised since: instance norm, resize-convolution."""
 
-from torch import Tensor, nn
+from torch import nn
 
-from fst.networks.blocks import AnySize, ConvBlock, ResidualBlock, centred, uncentred
+from fst.networks.blocks import ConvBlock, ResidualBlock, at_least_one
+from fst.networks.network import Network, register
 
 
-class Johnson(AnySize):
-    """The transform network most released styles use; 1,679,235 parameters at width 32, depth 5.
+@register
+class Johnson(Network):
+    """1.7 M parameters: resize-convolution, reflection padding, instance norm; the usual one.
+
+    1,679,235 parameters at width 32, depth 5: what most released styles are made with.
 
     Departures from the paper, all common since: reflection padding in every convolution instead of one of 40 pixels,
     nearest-neighbour upsampling before a convolution instead of transposed convolutions, instance instead of batch
@@ -16,10 +20,14 @@ class Johnson(AnySize):
         width: channels at full resolution; twice and four times as many at 1/2 and 1/4.
         depth: residual blocks at 1/4.
         norm: "instance" or "batch".
+
+    Raises:
+        UserError: a width or depth below 1, another norm.
     """
 
     def __init__(self, width: int = 32, depth: int = 5, norm: str = "instance") -> None:
         super().__init__()
+        at_least_one(width=width, depth=depth)
         self.layers = nn.Sequential(
             ConvBlock(3, width, 9, norm=norm),
             ConvBlock(width, 2 * width, 3, stride=2, norm=norm),
@@ -29,6 +37,3 @@ class Johnson(AnySize):
             ConvBlock(2 * width, width, 3, upsample=2, norm=norm),
             ConvBlock(width, 3, 9, norm=None, relu=False),
         )
-
-    def paint(self, image: Tensor) -> Tensor:
-        return uncentred(self.layers(centred(image)))

@@ -1,10 +1,10 @@
 """The transform network exactly as Johnson, Alahi and Fei-Fei 2016 print it (supplement, table 1)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fst.networks.blocks import AnySize, centred, normalisation
+from fst.networks.blocks import at_least_one, normalisation
+from fst.networks.network import Network, register
 
 
 class ValidResidualBlock(nn.Module):
@@ -25,8 +25,11 @@ def _layer(convolution: nn.Module, norm: str) -> nn.Sequential:
     return nn.Sequential(convolution, normalisation(norm, convolution.out_channels), nn.ReLU())
 
 
-class JohnsonPaper(AnySize):
-    """The paper's network: for comparison, not for use. It draws the checkerboard that `Johnson` was made to avoid.
+@register
+class JohnsonPaper(Network):
+    """The paper's own: transposed convolutions, batch norm, tanh; for comparison.
+
+    It draws the checkerboard that `Johnson` was made to avoid.
 
     Args:
         width: channels at full resolution.
@@ -36,9 +39,11 @@ class JohnsonPaper(AnySize):
 
     def __init__(self, width: int = 32, depth: int = 5, norm: str = "batch") -> None:
         super().__init__()
+        at_least_one(width=width, depth=depth)
         self.padding = 8 * depth  # what two valid 3×3 convolutions a block take away at 1/4 resolution
         self.smallest = self.padding + self.multiple  # reflection needs more pixels than it adds
         self.layers = nn.Sequential(
+            nn.ReflectionPad2d(self.padding),
             _layer(nn.Conv2d(3, width, 9, padding=4), norm),
             _layer(nn.Conv2d(width, 2 * width, 3, stride=2, padding=1), norm),
             _layer(nn.Conv2d(2 * width, 4 * width, 3, stride=2, padding=1), norm),
@@ -48,6 +53,5 @@ class JohnsonPaper(AnySize):
             nn.Conv2d(width, 3, 9, padding=4),
         )
 
-    def paint(self, image: Tensor) -> Tensor:
-        padded = F.pad(image, (self.padding,) * 4, mode="reflect")
-        return torch.tanh(self.layers(centred(padded))) / 2 + 0.5
+    def after(self, features: Tensor) -> Tensor:
+        return torch.tanh(features) / 2 + 0.5

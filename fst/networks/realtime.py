@@ -1,4 +1,4 @@
-"""A transform network for a laptop's CPU: no layer works at full resolution."""
+"""A transform network for a laptop's CPU: no layer but the last works at full resolution."""
 
 from __future__ import annotations
 
@@ -6,27 +6,35 @@ import itertools
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from fst.errors import UserError
-from fst.networks.blocks import AnySize, ConvBlock, ResidualBlock, centred, uncentred
+from fst.errors import UserError, near
+from fst.networks.blocks import ConvBlock, Residual, ResidualBlock, at_least_one
+from fst.networks.network import Network, register
+
+ENDS = ("resize", "shuffle")
 
 
-class Realtime(AnySize):
-    """Pixels folded into channels, all work at 1/2 and coarser, sub-pixel upsampling (Shi et al. 2016) at the end.
+@register
+class Realtime(Network):
+    """346 k parameters, nothing at full resolution: for a laptop's CPU.
 
     Full-resolution layers are bound by memory, not arithmetic, on a CPU: folding 2×2 pixels into channels first is
     what makes the network fast. Residual blocks at 1/8 see far, which is what brush strokes need, and cost little.
-    346,476 parameters at the defaults, chosen in experiments/architectures.
+    Skips carry the picture's outlines past them. Defaults are chosen in experiments/recipe.
 
     Args:
         fold: the edge of the square of pixels that becomes channels: 2 or 4.
         widths: channels at 1/fold resolution, then at each halving of it.
         depth: residual blocks at the coarsest resolution.
+        skips: add to the features at each finer resolution what they were on the way down (additive, as in LinkNet,
+            Chaurasia and Culurciello 2017): outlines stay, at no parameters.
+        end: "resize": nearest upsampling and a 3×3 convolution to RGB, which `fst.stylize.rewrite` folds into the
+            coarser resolution; or "shuffle": sub-pixel upsampling (Shi et al. 2016), which draws a grid of period 2.
         norm: "instance" or "batch".
 
     Raises:
-        UserError: no widths, or one that is not positive; another fold.
+        UserError: no widths, or one below 1; another fold, end or norm.
     """
 
     full_resolution = False
@@ -36,36 +44,47 @@ class Realtime(AnySize):
         fold: int = 2,
         widths: Sequence[int] = (16, 32, 64),
         depth: int = 4,
+        skips: bool = True,
+        end: str = "resize",
         norm: str = "instance",
     ) -> None:
         super().__init__()
-        if fold not in (2, 4):
-            raise UserError(f"network.fold is {fold}; choose 2 or 4")
-        if not widths or min(widths) < 1:
-            raise UserError(f"network.widths is {list(widths)}; it takes a positive number a resolution, as [16,32,64]")
+        _check(fold, widths, end)
+        at_least_one(depth=depth)
         self.multiple = fold * 2 ** (len(widths) - 1)
         self.smallest = 4 * self.multiple
+        inner: list[nn.Module] = [ResidualBlock(widths[-1], norm) for _ in range(depth)]
+        for fine, coarse in reversed(list(itertools.pairwise(widths))):
+            down = ConvBlock(fine, coarse, 3, stride=2, norm=norm)
+            up = ConvBlock(coarse, fine, 3, upsample=2, norm=norm)
+            inner = [Residual(down, *inner, up)] if skips else [down, *inner, up]
         folded = 3 * fold**2
-        steps = list(itertools.pairwise(widths))
         self.layers = nn.Sequential(
-            nn.PixelUnshuffle(fold),
-            ConvBlock(folded, widths[0], 3, norm=norm),
-            *(ConvBlock(fine, coarse, 3, stride=2, norm=norm) for fine, coarse in steps),
-            *(ResidualBlock(widths[-1], norm) for _ in range(depth)),
-            *(ConvBlock(coarse, fine, 3, upsample=2, norm=norm) for fine, coarse in reversed(steps)),
-            ConvBlock(widths[0], folded, 3, norm=None, relu=False),
-            nn.PixelShuffle(fold),
+            nn.PixelUnshuffle(fold), ConvBlock(folded, widths[0], 3, norm=norm), *inner, *_end(end, widths[0], fold)
         )
-        self._start_without_grid(fold**2)
 
-    @torch.no_grad()
-    def _start_without_grid(self, pixels: int) -> None:
-        """Give the pixels of each folded square the same first weights, else their differences draw a grid that
-        training has to take away again (Aitken et al. 2017).
-        """
-        last = self.layers[-2][0]
-        for parameter in (last.weight, last.bias):
-            parameter.copy_(parameter[::pixels].repeat_interleave(pixels, 0))
 
-    def paint(self, image: Tensor) -> Tensor:
-        return uncentred(self.layers(centred(image)))
+def _check(fold: int, widths: Sequence[int], end: str) -> None:
+    if fold not in (2, 4):
+        raise UserError(f"network.fold is {fold}; choose 2 or 4")
+    if not widths or min(widths) < 1:
+        raise UserError(f"network.widths is {list(widths)}; it takes a positive number a resolution, as [16,32,64]")
+    if end not in ENDS:
+        raise UserError(f"network.end is '{end}'{near(end, list(ENDS))}")
+
+
+def _end(end: str, width: int, fold: int) -> list[nn.Module]:
+    if end == "resize":
+        return [ConvBlock(width, 3, 3, upsample=fold, norm=None, relu=False)]
+    last = ConvBlock(width, 3 * fold**2, 3, norm=None, relu=False)
+    _start_without_grid(last[0], fold**2)
+    return [last, nn.PixelShuffle(fold)]
+
+
+@torch.no_grad()
+def _start_without_grid(convolution: nn.Conv2d, pixels: int) -> None:
+    """Give the pixels of each folded square the same first weights, else their differences draw a grid that training
+    has to take away again (Aitken et al. 2017).
+    """
+    for parameter in (convolution.weight, convolution.bias):
+        parameter.copy_(parameter[::pixels].repeat_interleave(pixels, 0))

@@ -89,7 +89,7 @@ def _fastest() -> str:
 
 
 def pad(frame: np.ndarray, multiple: int, smallest: int) -> np.ndarray:
-    """A frame grown at the bottom and right to what a network takes: `fst.networks.blocks.AnySize`, in uint8."""
+    """A frame grown at the bottom and right to what a network takes: `fst.networks.Network`, in uint8."""
     height, width = frame.shape[:2]
     bottom = max(-height % multiple, smallest - height)
     right = max(-width % multiple, smallest - width)

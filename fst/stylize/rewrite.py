@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fst.networks.blocks import AnySize, ConvBlock
+from fst.networks import Network
+from fst.networks.blocks import ConvBlock, Residual
 
 LARGE_KERNEL = 5  # from here up, a convolution to a few channels wastes most of a vector register
 
 
-def faster(network: AnySize) -> AnySize:
+def faster(network: Network) -> Network:
     """A copy of a network whose `layers` avoid work at the larger resolution.
 
     - Nearest upsampling and a 3×3 convolution become one transposed convolution, 4×4 with stride 2 and overlapping
@@ -30,6 +31,8 @@ def faster(network: AnySize) -> AnySize:
 
 
 def _upsampled(block: nn.Module) -> nn.Module:
+    if isinstance(block, Residual):
+        return Residual(*map(_upsampled, block.body))
     if not isinstance(block, ConvBlock) or not isinstance(block[0], nn.Upsample):
         return block
     upsample, convolution, *rest = block

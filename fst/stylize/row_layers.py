@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fst.errors import UserError
-from fst.networks.blocks import ResidualBlock, centred
+from fst.networks import Network
+from fst.networks.blocks import Residual
 
 # Layers with at most this many numbers for each pixel of the image are kept, in 16 bits; larger ones are recomputed.
 KEPT_PER_PIXEL = 16
@@ -37,13 +38,13 @@ class Rows:
 class Image(Rows):
     """A uint8 (H, W, 3) frame as a network's layers see it."""
 
-    def __init__(self, frame: np.ndarray, device: torch.device) -> None:
-        self.frame, self.device = frame, device
+    def __init__(self, frame: np.ndarray, network: Network, device: torch.device) -> None:
+        self.frame, self.network, self.device = frame, network, device
         self.height, self.width, self.channels = frame.shape
 
     def read(self, start: int, stop: int) -> Tensor:
         strip = torch.from_numpy(np.require(self.frame[start:stop], requirements="W")).to(self.device)
-        return centred(strip.permute(2, 0, 1)[None].float().div_(255))
+        return self.network.before(strip.permute(2, 0, 1)[None].float().div_(255))
 
 
 class Layer(Rows):
@@ -168,7 +169,7 @@ def through(module: nn.Module, below: Rows, piece: int, size: int | None = None)
         for part in module:
             below = through(part, below, piece, size)
         return below
-    if isinstance(module, ResidualBlock):
+    if isinstance(module, Residual):
         return _sum(below, through(module.body, below, piece, size), piece)
     if isinstance(module, nn.InstanceNorm2d):
         return Normalised(below, module, piece, size)

@@ -67,16 +67,14 @@ class TiledPainter:
 
         height, width = frame.shape[:2]
         with torch.inference_mode():
-            image = Image(pad(frame, self.network.multiple, self.network.smallest), self.device)
+            image = Image(pad(frame, self.network.multiple, self.network.smallest), self.network, self.device)
             painted = through(self.network.layers, image, self.piece)
-            return _to_frame(painted, self.piece)[:height, :width]
+            return self._to_frame(painted)[:height, :width]
 
+    def _to_frame(self, rows: Rows) -> np.ndarray:
+        from fst import images
 
-def _to_frame(rows: Rows, piece: int) -> np.ndarray:
-    from fst import images
-    from fst.networks.blocks import uncentred
-
-    frame = np.empty((rows.height, rows.width, 3), np.uint8)
-    for start, stop in rows.strips(piece):
-        frame[start:stop] = images.to_pixels(uncentred(rows.read(start, stop)))
-    return frame
+        frame = np.empty((rows.height, rows.width, 3), np.uint8)
+        for start, stop in rows.strips(self.piece):
+            frame[start:stop] = images.to_pixels(self.network.after(rows.read(start, stop)))
+        return frame

@@ -1,0 +1,81 @@
+"""The network contract, and the registry of networks.
+
+A transform network is one file in this folder with one registered class:
+
+    @register
+    class Plain(Network):
+        '''Two convolutions: the least that can be trained.'''
+
+        def __init__(self, width: int = 16) -> None: ...
+
+Its name is the class's in snake case (`network=plain`). Its constructor's signature is its config schema, read without
+importing torch (`fst.config.signatures`), so annotations are plain types and defaults are literals; the first line of
+its docstring is its help. It checks its own values and raises UserError for those that make no sense.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TypeVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fst.networks.blocks import centred, uncentred
+
+NETWORKS: dict[str, type[Network]] = {}
+
+
+class Network(nn.Module):
+    """A picture in [0, 1] to a picture in [0, 1] of the same size: `after(layers(before(image)))`.
+
+    Training, painting in strips, rewriting for speed, ONNX, OpenVINO and int8 use exactly these three, so that a
+    network is painted the same way everywhere.
+
+    Attributes:
+        layers: an nn.Sequential. Where it is made of modules that can be computed a few rows at a time, large images
+            are painted in strips; else they are painted whole.
+        multiple: height and width must be multiples of it: the network's total stride.
+        smallest: the least height and width that its paddings need.
+        full_resolution: whether it has features as large as the image (`torch.compile` repays there on a CPU).
+    """
+
+    layers: nn.Sequential
+    multiple: int = 4
+    smallest: int = 16
+    full_resolution: bool = True
+
+    def before(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] to what `layers` take. Pixel by pixel: it may not look at neighbours."""
+        return centred(image)
+
+    def after(self, features: Tensor) -> Tensor:
+        """What `layers` give to (N, 3, H, W) in about [0, 1]. Pixel by pixel as well."""
+        return uncentred(features)
+
+    def stylize(self, image: Tensor) -> Tensor:
+        """Stylize (N, 3, H, W) in [0, 1] whose height and width fit: multiples of `multiple`, at least `smallest`."""
+        return self.after(self.layers(self.before(image)))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Stylize RGB (N, 3, H, W) in [0, 1] of any size; the same shape comes back, in about [0, 1].
+
+        The image is padded by reflection to a fitting size, and the result is cropped.
+        """
+        height, width = image.shape[-2:]
+        bottom = max(-height % self.multiple, self.smallest - height)
+        right = max(-width % self.multiple, self.smallest - width)
+        if bottom == 0 and right == 0:
+            return self.stylize(image)
+        # Reflection needs more pixels than it adds; an image of a few pixels has only its edge to repeat.
+        mode = "reflect" if bottom < height and right < width else "replicate"
+        return self.stylize(F.pad(image, (0, right, 0, bottom), mode=mode))[..., :height, :width]
+
+
+Registered = TypeVar("Registered", bound=type[Network])
+
+
+def register(network: Registered) -> Registered:
+    """Put a network class into `NETWORKS` under its name in snake case: JohnsonPaper is johnson_paper."""
+    NETWORKS[re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", network.__name__).lower()] = network
+    return network
