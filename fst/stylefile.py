@@ -128,7 +128,7 @@ def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:
 
     info = read_info(path)
     try:
-        # Without memory or random numbers, which the file's weights would only replace.
+        # First without memory: a file may claim any size.
         with torch.device("meta"):
             network = build(info.network, **info.settings)
     except (UserError, TypeError, ValueError, RuntimeError) as error:
@@ -140,7 +140,10 @@ def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:
     for name in [*expected, *weights]:
         if name not in weights or expected.get(name) != weights[name].shape:
             raise UserError(f"{path}: the weights do not fit network '{info.network}': {name} is missing or misshapen")
-    network.load_state_dict(weights, assign=True)
+    # Then with it: buffers that are not saved, and whatever else a constructor computes.
+    with torch.random.fork_rng(devices=[]):
+        network = build(info.network, **info.settings)
+    network.load_state_dict(weights)
     return network.eval().requires_grad_(False), info
 
 

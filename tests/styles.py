@@ -17,12 +17,13 @@ SETTINGS = {
 def make_style(path: Path, network: str = "johnson", **info: object) -> Path:
     """A style file of a random network whose norms are no identities, so that forgetting one shows."""
     torch.manual_seed(0)
-    built = build(network, **SETTINGS[network])
+    settings = SETTINGS.get(network, {})
+    built = build(network, **settings)
     with torch.no_grad():
         for parameter in built.parameters():
             if parameter.ndim == 1:
                 parameter.add_(torch.randn_like(parameter) * 0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {"title": "A Test", "artist": "N. N.", "year": 1889}
-    described = stylefile.StyleInfo(path.stem, network, SETTINGS[network], style=about, **info)
+    described = stylefile.StyleInfo(path.stem, network, settings, style=about, **info)
     return stylefile.save(path, built, described)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from test_stylize import picture
 from test_stylize_backends import psnr
 from torch import nn
 
-from fst.errors import UserError
-from fst.networks.blocks import ConvBlock, ResidualBlock
+from fst.networks import build
+from fst.networks.blocks import ConvBlock, Residual, ResidualBlock
 from fst.stylize import Stylizer, row_layers, tiles
+from fst.stylize.backend import Traits
 
 
 @pytest.mark.parametrize("network", ["johnson", "realtime"])
@@ -45,6 +47,9 @@ MODULES = [
     ConvBlock(4, 6, 3, upsample=2),
     ConvBlock(4, 6, 3, norm="batch"),
     ResidualBlock(4),
+    Residual(ConvBlock(4, 6, 3, stride=2), ResidualBlock(6), ConvBlock(6, 4, 3, upsample=2)),  # a skip
+    nn.Conv2d(4, 8, 5, padding=2, groups=2),  # zeros around, as depthwise convolutions mostly have
+    nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, padding_mode="replicate", groups=4), nn.SiLU()),
     nn.PixelShuffle(2),
     nn.PixelUnshuffle(4),
     nn.Sequential(ConvBlock(4, 6, 3, stride=2), ConvBlock(6, 8, 3, stride=2), ConvBlock(8, 4, 3, upsample=2)),
@@ -65,17 +70,23 @@ def test_each_layer_in_strips_is_the_layer(monkeypatch, module, kept):
     assert torch.allclose(torch.cat(strips, 2), expected, atol=0.01)
 
 
-def test_a_network_that_cannot_run_in_pieces_says_so(tmp_path):
+def test_a_network_that_cannot_run_in_pieces_paints_whole_and_says_so(tmp_path, capsys):
     style = make_style(tmp_path / "style.safetensors", "johnson_paper")
-    with pytest.raises(UserError, match="tile=null"):
-        Stylizer.load(style, backend="torch", tile=64)(picture(100, 100))
+    whole = Stylizer.load(style, backend="torch", tile=None)(picture(100, 100))
+    assert np.array_equal(Stylizer.load(style, backend="torch", tile=64)(picture(100, 100)), whole)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "johnson_paper" in said and "tile=64" in said
+    Stylizer.load(style, backend="torch")
+    assert capsys.readouterr().err == ""
 
 
 def test_auto_takes_large_frames_in_pieces_and_live_never():
-    small, large = np.broadcast_to(np.uint8(0), (1000, 1000, 3)), np.broadcast_to(np.uint8(0), (4000, 6000, 3))
-    assert not tiles.wanted(small, "auto", "johnson") and tiles.wanted(large, "auto", "johnson")
-    assert tiles.wanted(large, "auto", "realtime") and not tiles.wanted(large, None, "johnson")
-    assert tiles.wanted(small, 512, "johnson") and not tiles.wanted(small, 1000, "johnson")
+    small, large = np.broadcast_to(np.uint8(0), (1000, 1000, 3)), np.broadcast_to(np.uint8(0), (2400, 2400, 3))
+    johnson, realtime = (Traits.of(build(name)) for name in ("johnson", "realtime"))
+    assert not tiles.wanted(small, "auto", johnson) and tiles.wanted(large, "auto", johnson)
+    assert not tiles.wanted(large, "auto", realtime) and not tiles.wanted(large, None, johnson)
+    assert tiles.wanted(small, 512, johnson) and not tiles.wanted(small, 1000, johnson)
+    assert not tiles.wanted(large, "auto", replace(johnson, strips=False))
 
 
 MEMORY = """

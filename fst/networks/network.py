@@ -35,12 +35,14 @@ class Network(nn.Module):
     Attributes:
         layers: an nn.Sequential. Where it is made of modules that can be computed a few rows at a time, large images
             are painted in strips; else they are painted whole.
+        strips: False for a network that must be painted whole though its modules do not show it.
         multiple: height and width must be multiples of it: the network's total stride.
         smallest: the least height and width that its paddings need.
         full_resolution: whether it has features as large as the image (`torch.compile` repays there on a CPU).
     """
 
     layers: nn.Sequential
+    strips: bool = True
     multiple: int = 4
     smallest: int = 16
     full_resolution: bool = True

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
@@ -14,14 +15,41 @@ import numpy as np
 from fst.errors import UserError, near
 from fst.stylize.styles import Style
 
+if TYPE_CHECKING:
+    from fst.networks import Network
+
 BACKENDS = ("torch", "openvino", "onnx")
 PRECISIONS = ("auto", "f32", "bf16", "int8")
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What must be known of a network to prepare frames for it; see `fst.networks.Network`.
+
+    Attributes:
+        multiple, smallest: of a frame's height and width.
+        full_resolution: whether it has features as large as the frame.
+        strips: whether it can be computed a few rows at a time.
+    """
+
+    multiple: int
+    smallest: int
+    full_resolution: bool
+    strips: bool
+
+    @classmethod
+    def of(cls, network: Network) -> Traits:
+        """Those of a torch network."""
+        from fst.stylize.row_layers import runs_in_strips
+
+        return cls(network.multiple, network.smallest, network.full_resolution, runs_in_strips(network))
 
 
 class Backend(Protocol):
     """Runs a style's network on uint8 (H, W, 3) RGB frames of any size; what comes back has the same size."""
 
     name: str
+    traits: Traits
 
     def paint(self, frame: np.ndarray) -> np.ndarray:
         """One frame, as soon as possible."""
@@ -88,11 +116,11 @@ def _fastest() -> str:
     return "openvino"
 
 
-def pad(frame: np.ndarray, multiple: int, smallest: int) -> np.ndarray:
+def pad(frame: np.ndarray, traits: Traits) -> np.ndarray:
     """A frame grown at the bottom and right to what a network takes: `fst.networks.Network`, in uint8."""
     height, width = frame.shape[:2]
-    bottom = max(-height % multiple, smallest - height)
-    right = max(-width % multiple, smallest - width)
+    bottom = max(-height % traits.multiple, traits.smallest - height)
+    right = max(-width % traits.multiple, traits.smallest - width)
     if bottom == 0 and right == 0:
         return frame
     mode = cv2.BORDER_REFLECT_101 if bottom < height and right < width else cv2.BORDER_REPLICATE

@@ -19,14 +19,10 @@ CODE = Path(__file__).parent
 def made_once(style: Style, backend: str, version: str, make: Callable[[Path], None]) -> Path:
     """The folder of what a backend makes of a style: found, or made by `make(folder)` and put in place whole.
 
-    Its name changes with the style's weights, the networks' and the backend's code, and the `version` of the library.
+    Its name changes with the style's weights, the code that makes it, and the library's `version`.
     """
     digest = hashlib.sha256(version.encode())
-    code = [
-        *sorted((CODE.parent / "networks").glob("*.py")),
-        *(CODE / f"{name}.py" for name in ("graph", "rewrite", backend)),
-    ]
-    for path in (style.path, *code):
+    for path in (style.path, *sorted((CODE.parent / "networks").glob("*.py")), *sorted(CODE.glob("*.py"))):
         digest.update(path.read_bytes())
     shelf = writable("compiled")
     folder = shelf / f"{backend}-{digest.hexdigest()[:20]}"

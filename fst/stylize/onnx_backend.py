@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from fst.stylize.backend import pad
+from fst.stylize.backend import Traits, pad
 from fst.stylize.cache import made_once
 from fst.stylize.styles import Style
 
@@ -24,12 +25,12 @@ class OnnxBackend:
 
     def __init__(self, style: Style) -> None:
         folder = made_once(style, "onnx", "", lambda folder: _make(style, folder))
-        self.facts = json.loads((folder / FACTS).read_text())
+        self.traits = Traits(**json.loads((folder / FACTS).read_text()))
         self.session = session(folder / GRAPH)
 
     def paint(self, frame: np.ndarray) -> np.ndarray:
         height, width = frame.shape[:2]
-        padded = np.ascontiguousarray(pad(frame, self.facts["multiple"], self.facts["smallest"]))
+        padded = np.ascontiguousarray(pad(frame, self.traits))
         painted = self.session.run(None, {"frames": padded[None]})[0]
         return np.ascontiguousarray(painted[0, :height, :width])
 
@@ -49,4 +50,4 @@ def _make(style: Style, folder: Path) -> None:
 
     network = style.network()
     write_frames(network, folder / GRAPH)
-    (folder / FACTS).write_text(json.dumps({"multiple": network.multiple, "smallest": network.smallest}))
+    (folder / FACTS).write_text(json.dumps(dataclasses.asdict(Traits.of(network))))

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import openvino as ov
 
 from fst.errors import UserError
 from fst.stylize import int8
-from fst.stylize.backend import pad
+from fst.stylize.backend import Traits, pad
 from fst.stylize.cache import made_once
 from fst.stylize.styles import Style
 
@@ -61,14 +62,15 @@ class OpenVinoBackend:
         processor = core().get_property("CPU", "FULL_DEVICE_NAME")
         version = f"{ov.__version__} {processor} {core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')}"
         folder = made_once(style, "openvino", version, lambda folder: _make(style, folder))
-        self.facts = json.loads((folder / FACTS).read_text())
+        facts = json.loads((folder / FACTS).read_text())
+        self.traits = Traits(**facts["traits"])
         if precision == "int8":
             key = f"{version} {folder.name} {int8.calibration_key(calibration)}"
             graph = folder / GRAPH
             folder = made_once(style, "int8", key, lambda new: int8.quantise(core(), graph, new / GRAPH, calibration))
             precision = "f32"  # of the layers between
         self.folder = folder
-        self.precision = self.facts["precision"] if precision == "auto" else precision
+        self.precision = facts["precision"] if precision == "auto" else precision
         self.live = live
         self.last_shape: tuple[int, ...] | None = None
         self.compiled: OrderedDict[tuple, ov.CompiledModel] = OrderedDict()
@@ -107,7 +109,7 @@ class OpenVinoBackend:
             yield _wait(busy, idle)
 
     def _padded(self, frame: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(pad(frame, self.facts["multiple"], self.facts["smallest"]))
+        return np.ascontiguousarray(pad(frame, self.traits))
 
     def _compile(self, shape: tuple[int, ...] | None, hint: str) -> ov.CompiledModel:
         key = (shape, hint)
@@ -152,11 +154,7 @@ def _make(style: Style, folder: Path) -> None:
     write_frames(network, exchange)
     ov.save_model(core().read_model(exchange), folder / GRAPH, compress_to_fp16=False)
     exchange.unlink()
-    facts = {
-        "multiple": network.multiple,
-        "smallest": network.smallest,
-        "precision": _fastest_precision(folder / GRAPH),
-    }
+    facts = {"traits": asdict(Traits.of(network)), "precision": _fastest_precision(folder / GRAPH)}
     (folder / FACTS).write_text(json.dumps(facts))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import torch
 import torch.nn.functional as F
@@ -10,34 +11,43 @@ from torch import Tensor, nn
 
 from fst.networks import Network
 from fst.networks.blocks import ConvBlock, Residual
+from fst.stylize.row_layers import behaves_as
 
 LARGE_KERNEL = 5  # from here up, a convolution to a few channels wastes most of a vector register
 
 
+@torch.no_grad()
 def faster(network: Network) -> Network:
     """A copy of a network whose `layers` avoid work at the larger resolution.
 
     - Nearest upsampling and a 3×3 convolution become one transposed convolution, 4×4 with stride 2 and overlapping
       kernels, at 16/36 of the arithmetic. (It is the convolution's own kernel summed over what nearest neighbours
       repeat: no checkerboard comes with it.)
+    - Where that is the last layer, to RGB, it becomes a 3×3 convolution at the smaller resolution, to the colours of
+      all pixels of a square, and a pixel shuffle. (A transposed convolution to 3 channels does less arithmetic but
+      leaves most of a vector register empty: it makes the network 1.05 times slower in f32 and 1.3 times in bf16.)
     - The last large convolution, to 3 channels, becomes one of stride 2 to 12 channels and a pixel shuffle.
     """
     network = copy.deepcopy(network)
-    layers = [_upsampled(layer) for layer in network.layers]
-    if isinstance(layers[-1], ConvBlock):
-        layers[-1:] = _folded(layers[-1])
-    network.layers = nn.Sequential(*layers)
+    if not behaves_as(network.layers, nn.Sequential):
+        return network
+    *layers, last = network.layers
+    network.layers = nn.Sequential(*map(_upsampled, layers), *_ending(last))
     return network
 
 
+def _ending(block: nn.Module) -> list[nn.Module]:
+    if isinstance(block, ConvBlock) and behaves_as(block, nn.Sequential):
+        return _at_smaller_resolution(block) or _folded(block) or [block]
+    return [_upsampled(block)]
+
+
 def _upsampled(block: nn.Module) -> nn.Module:
-    if isinstance(block, Residual):
+    if behaves_as(block, Residual):
         return Residual(*map(_upsampled, block.body))
-    if not isinstance(block, ConvBlock) or not isinstance(block[0], nn.Upsample):
+    if _upsampling(block) != 2:
         return block
-    upsample, convolution, *rest = block
-    if (upsample.mode, upsample.scale_factor) != ("nearest", 2) or not _plain(convolution, kernel=3):
-        return block
+    _, convolution, *rest = block
     # The upsampled picture, reflected at its border, is the small one with its border repeated, upsampled.
     outputs, inputs = convolution.weight.shape[:2]
     transposed = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=3, bias=convolution.bias is not None)
@@ -46,11 +56,37 @@ def _upsampled(block: nn.Module) -> nn.Module:
     return nn.Sequential(nn.ReplicationPad2d(1), _with(transposed, kernels, convolution.bias), *rest)
 
 
+def _upsampling(block: nn.Module) -> int:
+    """The factor of a block that begins with nearest upsampling and a plain 3×3 convolution; 0 for others."""
+    if not isinstance(block, ConvBlock) or not behaves_as(block, nn.Sequential):
+        return 0
+    if not isinstance(block[0], nn.Upsample) or not _plain(block[1], kernel=3):
+        return 0
+    return int(block[0].scale_factor) if block[0].mode == "nearest" else 0
+
+
+def _at_smaller_resolution(block: ConvBlock) -> list[nn.Module]:
+    factor = _upsampling(block)
+    if not factor or len(block) > 2:
+        return []
+    weight, bias = block[1].weight, block[1].bias
+    outputs, inputs = weight.shape[:2]
+    kernels = weight.new_zeros(outputs, factor, factor, inputs, 3, 3)
+    for y, x, row, column in itertools.product(range(factor), range(factor), range(3), range(3)):
+        # Which neighbour in the smaller picture this pixel of a square sees there.
+        below, beside = (y + row - 1) // factor + 1, (x + column - 1) // factor + 1
+        kernels[:, y, x, :, below, beside] += weight[:, :, row, column]
+    convolution = nn.Conv2d(inputs, outputs * factor**2, 3, bias=bias is not None)
+    biases = None if bias is None else bias.repeat_interleave(factor**2)
+    folded = _with(convolution, kernels.reshape(-1, inputs, 3, 3), biases)
+    return [nn.ReplicationPad2d(1), folded, nn.PixelShuffle(factor)]
+
+
 def _folded(block: ConvBlock) -> list[nn.Module]:
     [convolution, *rest] = block
     kernel = convolution.kernel_size[0] if isinstance(convolution, nn.Conv2d) else 0
     if rest or kernel < LARGE_KERNEL or not _plain(convolution, kernel):
-        return [block]
+        return []
     outputs, inputs = convolution.weight.shape[:2]
     # One larger, to see the windows of all four pixels of a 2×2 square, each of which shifts the kernel.
     strided = nn.Conv2d(inputs, 4 * outputs, kernel + 1, stride=2, bias=convolution.bias is not None)
@@ -72,7 +108,6 @@ def _plain(convolution: nn.Module, kernel: int) -> bool:
     )
 
 
-@torch.no_grad()
 def _with(module: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
     module.weight.copy_(weight)
     if bias is not None:

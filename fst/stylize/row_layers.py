@@ -9,12 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fst.errors import UserError
 from fst.networks import Network
 from fst.networks.blocks import Residual
 
 # Layers with at most this many numbers for each pixel of the image are kept, in 16 bits; larger ones are recomputed.
 KEPT_PER_PIXEL = 16
+
+# Modules that look at one position at a time.
+POINTWISE = (
+    *(nn.Dropout, nn.Identity),
+    *(nn.ELU, nn.GELU, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.Mish, nn.PReLU, nn.ReLU, nn.ReLU6),
+    *(nn.Sigmoid, nn.SiLU, nn.Softplus, nn.Tanh),
+)
+PADDING = {"reflect": "reflect", "zeros": "constant", "replicate": "replicate"}  # of convolutions -> of F.pad
 
 
 class Rows:
@@ -88,7 +95,7 @@ class Folded(Layer):
 
 
 class Convolved(Layer):
-    """nn.Conv2d padded by reflection: strips overlap by the kernel, and only the picture's own borders are padded."""
+    """nn.Conv2d that keeps or shrinks: strips overlap by the kernel, and only the picture's own borders are padded."""
 
     def __init__(self, below: Rows, module: nn.Conv2d) -> None:
         super().__init__(below, module)
@@ -103,8 +110,8 @@ class Convolved(Layer):
         last = (stop - 1) * self.stride - self.padding + self.kernel
         top, bottom = max(-first, 0), max(last - self.below.height, 0)
         strip = self.below.read(max(first, 0), min(last, self.below.height))
-        strip = F.pad(strip, (self.padding, self.padding, top, bottom), mode="reflect")
-        return F.conv2d(strip, self.module.weight, self.module.bias, self.stride)
+        strip = F.pad(strip, (self.padding, self.padding, top, bottom), mode=PADDING[self.module.padding_mode])
+        return F.conv2d(strip, self.module.weight, self.module.bias, self.stride, groups=self.module.groups)
 
 
 class Normalised(Layer):
@@ -156,34 +163,58 @@ def through(module: nn.Module, below: Rows, piece: int, size: int | None = None)
     """What comes out of a module for the rows below it; statistics are gathered now, the rest is computed when read.
 
     Args:
-        module: a network's `layers`, or a part of them.
+        module: a network's `layers`, or a part of them; `runs_in_strips`.
         below: what goes in.
         piece: positions in a strip.
-        size: positions in the image, by which layers are judged too large to keep.
-
-    Raises:
-        UserError: a module that cannot run in strips.
+        size: positions in the image, by which layers are judged too large to keep; None: as many as in `below`.
     """
     size = size or below.height * below.width
-    if isinstance(module, nn.Sequential):
+    if behaves_as(module, nn.Sequential):
         for part in module:
             below = through(part, below, piece, size)
         return below
-    if isinstance(module, Residual):
+    if behaves_as(module, Residual):
         return _sum(below, through(module.body, below, piece, size), piece)
     if isinstance(module, nn.InstanceNorm2d):
         return Normalised(below, module, piece, size)
-    if isinstance(module, nn.Conv2d) and module.padding_mode == "reflect" and module.groups == 1:
+    if isinstance(module, nn.Conv2d):
         return Convolved(below, module)
-    if isinstance(module, nn.Upsample) and module.mode == "nearest":
+    if isinstance(module, nn.Upsample):
         return Enlarged(below, module, int(module.scale_factor))
     if isinstance(module, nn.PixelShuffle):
         return Enlarged(below, module, module.upscale_factor)
     if isinstance(module, nn.PixelUnshuffle):
         return Folded(below, module)
-    if isinstance(module, (nn.ReLU, nn.BatchNorm2d)):
-        return Layer(below, module)
-    raise UserError(f"a network with {type(module).__name__} cannot paint in pieces: use tile=null, or a smaller size=")
+    return Layer(below, module)
+
+
+def runs_in_strips(network: Network) -> bool:
+    """Whether a network can be computed a few rows at a time, by the modules that its `layers` are made of."""
+    return network.strips and type(network).stylize is Network.stylize and _runs(network.layers)
+
+
+def _runs(module: nn.Module) -> bool:
+    if behaves_as(module, nn.Sequential):
+        return all(map(_runs, module))
+    if behaves_as(module, Residual):
+        return _runs(module.body)
+    if type(module) is nn.InstanceNorm2d:
+        return not module.track_running_stats
+    if type(module) is nn.BatchNorm2d:
+        return module.track_running_stats
+    if type(module) is nn.Conv2d:
+        pairs = (module.kernel_size, module.stride, module.padding)  # padding may be a word: "same"
+        square = all(isinstance(pair, tuple) and len(set(pair)) == 1 for pair in pairs) and module.dilation == (1, 1)
+        return square and module.padding_mode in PADDING
+    if type(module) is nn.Upsample:
+        factor = module.scale_factor
+        return module.mode == "nearest" and isinstance(factor, (int, float)) and factor == int(factor)
+    return type(module) in (nn.PixelShuffle, nn.PixelUnshuffle, *POINTWISE)
+
+
+def behaves_as(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module is of that kind, and no subclass that computes something else."""
+    return isinstance(module, kind) and type(module).forward is kind.forward
 
 
 def _sum(first: Rows, second: Rows, piece: int) -> Kept:

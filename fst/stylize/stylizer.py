@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -49,6 +50,11 @@ class Stylizer:
         self.strength = strength
         self.colors = colors
         self._tile = tiles.pixels(tile)
+        if isinstance(self._tile, int) and not backend.traits.strips:
+            print(
+                f"tile={tile}: network '{style.info.network}' cannot be painted in pieces; it paints whole",
+                file=sys.stderr,
+            )
         self._margin = margin
         self._style = style
         self._backend = backend
@@ -80,7 +86,7 @@ class Stylizer:
             strength: 0 (the source) to 1 (the painting).
             colors: "style", or "content" for the source's own colours.
             tile: frames are painted in pieces of about this many pixels squared, for bounded memory; "auto": only
-                large ones are; None: none is.
+                large ones are; None: none is. A network that cannot be computed in pieces paints every frame whole.
             live: one frame at a time, as soon as possible: never in pieces, without the margin that evens edges.
             precision: of OpenVINO: "auto" (f32 or bf16, whichever is faster here), "f32", "bf16", or "int8", which is
                 faster still and a little less exact.
@@ -106,7 +112,7 @@ class Stylizer:
             return Image.fromarray(self(np.asarray(image.convert("RGB"))))
         _check_frame(image)
         frame = postprocess.working(image, self.size, self._margin)
-        painter = self._tile_painter() if tiles.wanted(frame, self._tile, self.info.network) else self._backend
+        painter = self._tile_painter() if tiles.wanted(frame, self._tile, self._backend.traits) else self._backend
         return postprocess.finish(image, painter.paint(frame), self.strength, self.colors, self._margin)
 
     def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -116,7 +122,8 @@ class Stylizer:
         if first is None:
             return
         frames = itertools.chain([first], frames)
-        if tiles.wanted(postprocess.working(first, self.size, self._margin), self._tile, self.info.network):
+        frame = postprocess.working(first, self.size, self._margin)
+        if tiles.wanted(frame, self._tile, self._backend.traits):
             yield from map(self, frames)
             return
         sources: deque[np.ndarray] = deque()

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fst.errors import UserError
-from fst.stylize.backend import pad
+from fst.stylize.backend import Traits, pad
 from fst.stylize.styles import Style
 
 if TYPE_CHECKING:
     from fst.stylize.row_layers import Rows
 
 # Above this, tile=auto paints in pieces: painted whole, a frame so large takes OpenVINO some 2 GB.
-AUTO_PIXELS = {"realtime": 16_000_000}
-AUTO_PIXELS_ELSE = 4_000_000
+AUTO_PIXELS = 16_000_000
+AUTO_PIXELS_FULL_RESOLUTION = 4_000_000  # of a network that has features as large as the frame
 STRIP_PIXELS = 512 * 512  # the piece's size for tile=auto
 
 
@@ -37,26 +37,23 @@ def pixels(tile: int | str | None) -> int | str | None:
     raise UserError(f"tile={tile} is neither auto, nor null, nor a number of pixels from 64 up")
 
 
-def wanted(frame: np.ndarray, tile: int | str | None, network: str) -> bool:
-    """Whether a frame is large enough for that network to be painted in pieces."""
-    if tile is None:
+def wanted(frame: np.ndarray, tile: int | str | None, traits: Traits) -> bool:
+    """Whether a frame is painted in pieces: it is large enough, and that network can be."""
+    if tile is None or not traits.strips:
         return False
-    whole = AUTO_PIXELS.get(network, AUTO_PIXELS_ELSE) if tile == "auto" else tile * tile
-    return frame.shape[0] * frame.shape[1] > whole
+    auto = AUTO_PIXELS_FULL_RESOLUTION if traits.full_resolution else AUTO_PIXELS
+    return frame.shape[0] * frame.shape[1] > (auto if tile == "auto" else tile * tile)
 
 
 class TiledPainter:
-    """Paints uint8 (H, W, 3) RGB frames in pieces; memory grows by some 30 (realtime) to 90 (johnson) bytes a pixel.
-
-    Raises:
-        UserError: a network that cannot run in pieces.
-    """
+    """Paints uint8 (H, W, 3) RGB frames in pieces; memory grows by some 30 (realtime) to 90 (johnson) bytes a pixel."""
 
     def __init__(self, style: Style, tile: int | str | None) -> None:
         from fst.stylize import torch_backend as reference
 
         self.device = reference.device()
         self.network = style.network().to(self.device)
+        self.traits = Traits.of(self.network)
         self.piece = STRIP_PIXELS if tile in ("auto", None) else tile * tile
 
     def paint(self, frame: np.ndarray) -> np.ndarray:
@@ -67,7 +64,7 @@ class TiledPainter:
 
         height, width = frame.shape[:2]
         with torch.inference_mode():
-            image = Image(pad(frame, self.network.multiple, self.network.smallest), self.network, self.device)
+            image = Image(pad(frame, self.traits), self.network, self.device)
             painted = through(self.network.layers, image, self.piece)
             return self._to_frame(painted)[:height, :width]
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from fst import images
+from fst.stylize.backend import Traits
 from fst.stylize.styles import Style
 from fst.system import keep_memory
 
@@ -29,6 +30,7 @@ class TorchBackend:
         if self.device.type == "cpu":
             keep_memory()
         self.network = style.network().to(self.device, memory_format=torch.channels_last)
+        self.traits = Traits.of(self.network)
 
     @torch.inference_mode()
     def paint(self, frame: np.ndarray) -> np.ndarray:
