@@ -50,10 +50,10 @@ def main(arguments: list[str]) -> None:
 
 def run(config: InferConfig) -> None:
     """Paint what an InferConfig says, or export its style."""
-    from fst.stylize import postprocess, styles, tiles
+    from fst.stylize import framing, styles, tiles
 
     names = styles.split(config.style)
-    postprocess.check(config.size, config.strength, config.colors)
+    framing.check(config.size, config.strength, config.colors)
     tiles.pixels(config.tile)
     if config.export is not None:
         from fst.stylize.export import export

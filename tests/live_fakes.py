@@ -71,7 +71,7 @@ class Fake:
 
 
 def load(config: object, style: str) -> Fake:
-    """In place of `fst.media.live.run._load`."""
+    """In place of `fst.media.live.session._load`."""
     from fst.errors import UserError
 
     if style == "broken":
@@ -83,10 +83,10 @@ if __name__ == "__main__":  # python live_fakes.py '{"output": ...}' invert swap
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from fst.config.infer_schema import InferConfig, PageConfig, WebcamConfig
     from fst.errors import one_line_errors
-    from fst.media.live import run as live_run
+    from fst.media.live import session as live_session
 
-    live_run._load = load
+    live_session._load = load
     words = json.loads(sys.argv[1])
     webcam, page = WebcamConfig(**words.pop("webcam", {})), PageConfig(**words.pop("page", {}))
     with one_line_errors():
-        live_run.run(InferConfig(source="webcam", webcam=webcam, page=page, **words), sys.argv[2:])
+        live_session.run(InferConfig(source="webcam", webcam=webcam, page=page, **words), sys.argv[2:])

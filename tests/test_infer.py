@@ -277,9 +277,9 @@ def test_kinds_of_source():
 def test_a_film_or_an_address_is_handed_on_with_its_settings(monkeypatch):
     calls = []
     monkeypatch.setattr(
-        "fst.media.video.paint.paint_video", lambda *args, **named: calls.append((args, named)) or args[1]
+        "fst.media.video.paint_video.paint_video", lambda *args, **named: calls.append((args, named)) or args[1]
     )
-    monkeypatch.setattr("fst.media.live.run.run", lambda config, styles: calls.append((config, styles)))
+    monkeypatch.setattr("fst.media.live.session.run", lambda config, styles: calls.append((config, styles)))
     Path("clip.mp4").write_bytes(b"\0" * 100)
     run("source=clip.mp4", "style=gogh,hokusai", "output=o.mp4", "quality=70", "codec=vp9", "overwrite=true")
     assert [args[:2] for args, _ in calls] == [("clip.mp4", Path(f"o-{name}.mp4")) for name in ("gogh", "hokusai")]

@@ -18,8 +18,8 @@ from live_fakes import centres, inverse, near, quadrants
 from fst.config.infer_schema import InferConfig, WebcamConfig
 from fst.errors import UserError
 from fst.media.live import camera as cameras
-from fst.media.live import run as live_run
 from fst.media.live import server, window
+from fst.media.live import session as live_session
 from fst.media.live.controls import Booth
 from fst.media.live.recorder import Recorder
 from fst.media.live.style_loader import Palette
@@ -174,9 +174,9 @@ def test_a_recording_lasts_as_long_as_what_it_shows(tmp_path):
 
 def test_unplugged_midway_the_recording_is_kept(devices, tmp_path, monkeypatch):
     (devices / "video0").touch()
-    monkeypatch.setattr(live_run, "_load", live_fakes.load)
+    monkeypatch.setattr(live_session, "_load", live_fakes.load)
     with pytest.raises(UserError, match="camera 0 stopped giving frames: was it unplugged"):
-        live_run.run(config(output=str(tmp_path / "kept.mp4")), ["invert"])
+        live_session.run(config(output=str(tmp_path / "kept.mp4")), ["invert"])
     frames = frames_of(tmp_path / "kept.mp4")
     assert len(frames) >= 4
     assert near(centres(frames[0]), inverse(COLORS))
@@ -205,21 +205,21 @@ def test_a_recording_without_a_window_ends_cleanly(tmp_path, film, ending):
 @pytest.fixture
 def chosen(monkeypatch) -> list[str]:
     calls = []
-    monkeypatch.setattr(live_run, "_load", live_fakes.load)
+    monkeypatch.setattr(live_session, "_load", live_fakes.load)
     monkeypatch.setattr(server, "serve", lambda config, palette, reason: calls.append(f"page: {reason}"))
-    monkeypatch.setattr(live_run, "_show", lambda config, palette: calls.append("window"))
+    monkeypatch.setattr(live_session, "_show", lambda config, palette: calls.append("window"))
     return calls
 
 
 def test_window_page_or_file(chosen, monkeypatch, tmp_path):
     monkeypatch.setattr(window, "has_display", lambda: True)
-    live_run.run(config(), ["invert"])
-    live_run.run(config(output="page"), ["invert"])
+    live_session.run(config(), ["invert"])
+    live_session.run(config(output="page"), ["invert"])
     monkeypatch.setattr(window, "has_display", lambda: False)
-    live_run.run(config(), ["invert"])
+    live_session.run(config(), ["invert"])
     assert chosen == ["window", "page: As asked", "page: No display here"]
     with pytest.raises(UserError, match="no display"):
-        live_run.run(config(output="window"), ["invert"])
+        live_session.run(config(output="window"), ["invert"])
 
 
 def test_without_a_camera(chosen, monkeypatch):
@@ -227,31 +227,31 @@ def test_without_a_camera(chosen, monkeypatch):
         raise cameras.NoCamera("no camera on this machine")
 
     monkeypatch.setattr(window, "has_display", lambda: True)
-    monkeypatch.setattr(live_run, "_show", none)
-    live_run.run(config(), ["invert"])
+    monkeypatch.setattr(live_session, "_show", none)
+    live_session.run(config(), ["invert"])
     assert chosen == ["page: No camera here"]
     with pytest.raises(UserError, match="no camera on this machine"):
-        live_run.run(config(output="window"), ["invert"])
+        live_session.run(config(output="window"), ["invert"])
 
 
 def test_a_mistake_is_told_before_a_camera_opens(chosen, tmp_path):
     (tmp_path / "taken.mp4").touch()
     with pytest.raises(UserError, match="overwrite=true"):
-        live_run.run(config(output=str(tmp_path / "taken.mp4")), ["invert"])
+        live_session.run(config(output=str(tmp_path / "taken.mp4")), ["invert"])
     with pytest.raises(UserError, match="no video is written as"):
-        live_run.run(config(output=str(tmp_path / "film.png")), ["invert"])
+        live_session.run(config(output=str(tmp_path / "film.png")), ["invert"])
     with pytest.raises(UserError, match="records one style"):
-        live_run.run(config(output=str(tmp_path / "film.mp4")), ["invert", "swap"])
+        live_session.run(config(output=str(tmp_path / "film.mp4")), ["invert", "swap"])
     with pytest.raises(UserError, match="broken is damaged"):
-        live_run.run(config(output="page"), ["broken"])
+        live_session.run(config(output="page"), ["broken"])
     assert not chosen
 
 
 def test_a_numbered_camera_is_that_device(chosen, monkeypatch):
     devices = []
     monkeypatch.setattr(server, "serve", lambda config, palette, reason: devices.append(config.webcam.device))
-    live_run.run(config(source="webcam:3", output="page"), ["invert"])
-    live_run.run(config(output="page"), ["invert"])
+    live_session.run(config(source="webcam:3", output="page"), ["invert"])
+    live_session.run(config(output="page"), ["invert"])
     assert devices == ["3", None]
 
 

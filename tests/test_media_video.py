@@ -18,7 +18,7 @@ from clips import BARS, Identity, bars, click, film, packets, pixels, scene, tim
 
 from fst.errors import UserError
 from fst.media.video.encode import VideoWriter
-from fst.media.video.paint import paint_video
+from fst.media.video.paint_video import paint_video
 
 FRAMES = [scene(index) for index in range(24)]
 

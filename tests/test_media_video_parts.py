@@ -17,7 +17,7 @@ from fst.media.video import encode, paint
 from fst.media.video.animation import AnimationWriter, is_animated
 from fst.media.video.decode import Frame
 from fst.media.video.encode import VideoWriter
-from fst.media.video.paint import paint_video
+from fst.media.video.paint_video import paint_video
 
 FRAMES = [scene(index) for index in range(8)]
 

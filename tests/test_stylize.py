@@ -12,7 +12,7 @@ from styles import make_style
 
 from fst import stylefile
 from fst.errors import UserError
-from fst.stylize import Stylizer, postprocess, styles
+from fst.stylize import Stylizer, framing, styles
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 def by_hand(style: Path, frame: np.ndarray) -> np.ndarray:
     network, _ = stylefile.load(style)
-    m = postprocess.MARGIN
+    m = framing.MARGIN
     mirrored = frame[:, [_mirrored(x, frame.shape[1]) for x in range(-m, frame.shape[1] + m)]]
     mirrored = mirrored[[_mirrored(y, frame.shape[0]) for y in range(-m, frame.shape[0] + m)]]
     with torch.inference_mode():
@@ -106,7 +106,7 @@ def test_strength_blends_source_and_painting(style):
 def test_colors_content_keeps_the_sources_chroma_and_the_paintings_luminance():
     # In a narrow range nothing is clipped, so both can be recovered.
     source, painted = (picture(40, 48, seed) // 4 + 96 for seed in (1, 2))
-    mixed = postprocess.finish(source, painted, 1.0, "content").astype(float)
+    mixed = framing.finish(source, painted, 1.0, "content").astype(float)
 
     def luma(pixels):  # ITU-R BT.601
         return pixels @ [0.299, 0.587, 0.114]
@@ -125,7 +125,7 @@ def test_size_is_the_networks_long_edge_and_the_result_has_the_sources(style, si
     paint = stylizer._backend.paint
     stylizer._backend.paint = lambda frame: seen.append(frame.shape) or paint(frame)
     assert stylizer(picture(60, 120)).shape == (60, 120, 3)
-    assert seen == [(size // 2 + 2 * postprocess.MARGIN, size + 2 * postprocess.MARGIN, 3)]
+    assert seen == [(size // 2 + 2 * framing.MARGIN, size + 2 * framing.MARGIN, 3)]
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def prepare(style: str, backend: str, precision: str) -> dict:
 
 def film(style: str, clip: str, precision: str) -> dict:
     """A clip with sound painted from file to file, decoding, encoding and the start of both included."""
-    from fst.media.video.paint import paint_video
+    from fst.media.video.paint_video import paint_video
 
     stylizer = _stylizer(style, "auto", precision)
     with tempfile.TemporaryDirectory() as folder:

@@ -62,7 +62,7 @@ def paint(config: InferConfig, styles: list[str]) -> None:
         raise UserError(f"output={config.output} shows videos and the webcam: give a file or a folder for a photo")
     watched = config.output in (WINDOW, PAGE) or ("://" in config.source and config.output is None)
     if kind == "live" or watched:
-        from fst.media.live.run import run
+        from fst.media.live.session import run
 
         if kind == "video":  # a film or an address in the camera's place
             webcam = dataclasses.replace(config.webcam, device=config.source, mirror=False)
@@ -84,7 +84,7 @@ def paint(config: InferConfig, styles: list[str]) -> None:
         how = {"quality": config.quality, "overwrite": config.overwrite}
         photos.paint(config.source, config.output, styles, load, **how)
         return
-    from fst.media.video.paint import paint_video
+    from fst.media.video.paint_video import paint_video
 
     for style in styles:
         stylizer = load(style)

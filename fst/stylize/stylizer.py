@@ -13,7 +13,7 @@ from PIL import Image
 
 from fst.stylefile import StyleInfo
 from fst.stylize import backend as backends
-from fst.stylize import postprocess, styles, tiles
+from fst.stylize import framing, styles, tiles
 from fst.stylize.styles import Style
 
 
@@ -40,9 +40,9 @@ class Stylizer:
         strength: float = 1.0,
         colors: str = "style",
         tile: int | str | None = None,
-        margin: int = postprocess.MARGIN,
+        margin: int = framing.MARGIN,
     ) -> None:
-        postprocess.check(size, strength, colors)
+        framing.check(size, strength, colors)
         self.name = style.name
         self.info: StyleInfo = style.info
         self.backend = backend.name
@@ -95,11 +95,11 @@ class Stylizer:
         Raises:
             UserError: an unknown style, a damaged file, a value out of range, a backend that is not installed.
         """
-        postprocess.check(size, strength, colors)
+        framing.check(size, strength, colors)
         tile = tiles.pixels(None if live else tile)
         found = styles.find(style, network)
         ready = backends.load(backend, found, live=live, precision=precision, calibration=calibration)
-        margin = 0 if live else postprocess.MARGIN
+        margin = 0 if live else framing.MARGIN
         return cls(found, ready, size=size, strength=strength, colors=colors, tile=tile, margin=margin)
 
     def __call__(self, image: np.ndarray | Image.Image) -> np.ndarray | Image.Image:
@@ -111,9 +111,9 @@ class Stylizer:
         if isinstance(image, Image.Image):
             return Image.fromarray(self(np.asarray(image.convert("RGB"))))
         _check_frame(image)
-        frame = postprocess.working(image, self.size, self._margin)
+        frame = framing.working(image, self.size, self._margin)
         painter = self._tile_painter() if tiles.wanted(frame, self._tile, self._backend.traits) else self._backend
-        return postprocess.finish(image, painter.paint(frame), self.strength, self.colors, self._margin)
+        return framing.finish(image, painter.paint(frame), self.strength, self.colors, self._margin)
 
     def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Paint frames in order, faster than one call each where the backend keeps several in flight."""
@@ -122,7 +122,7 @@ class Stylizer:
         if first is None:
             return
         frames = itertools.chain([first], frames)
-        frame = postprocess.working(first, self.size, self._margin)
+        frame = framing.working(first, self.size, self._margin)
         if tiles.wanted(frame, self._tile, self._backend.traits):
             yield from map(self, frames)
             return
@@ -132,10 +132,10 @@ class Stylizer:
             for frame in frames:
                 _check_frame(frame)
                 sources.append(frame)
-                yield postprocess.working(frame, self.size, self._margin)
+                yield framing.working(frame, self.size, self._margin)
 
         for painted in self._backend.stream(working()):
-            yield postprocess.finish(sources.popleft(), painted, self.strength, self.colors, self._margin)
+            yield framing.finish(sources.popleft(), painted, self.strength, self.colors, self._margin)
 
     def _tile_painter(self) -> tiles.TiledPainter:
         if self._tiled is None:
