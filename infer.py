@@ -1,12 +1,17 @@
 """Paint photos, folders, videos and the webcam in a trained style: python infer.py source=photo.jpg style=gogh"""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # the checkout's fst, from any working directory
 
-from fst.config.infer_schema import InferConfig
 from fst.errors import UserError, one_line_errors
+
+if TYPE_CHECKING:
+    from fst.config.infer import InferConfig
 
 USAGE = """
 python infer.py source=SOURCE style=STYLE [key=value ...]
@@ -26,7 +31,7 @@ strength=    0 (the source) to 1 (the painting, default)
 colors=      style, or content for the source's own colours
 tile=        auto (default), or N: paint in pieces of about N x N pixels, in bounded memory; null: never
 quality=     of JPEG 1 to 100 (95), or of video;  codec= of video
-backend=     auto (default), torch, openvino or onnx
+backend=     auto (default), torch or openvino
 precision=   of openvino: auto (default: f32 or bf16, the faster here), f32, bf16, or int8: faster, a little less exact;
              calibration=FOLDER: photos on which int8 is calibrated, the first time, instead of made pictures
 webcam.      device= width= height= fps= mirror=;  page.host= page.port=: the page where there is no display
@@ -50,11 +55,6 @@ def main(arguments: list[str]) -> None:
 
 def run(config: InferConfig) -> None:
     """Paint what an InferConfig says, or export its style."""
-    from fst.stylize import framing, styles, tiles
-
-    names = styles.split(config.style)
-    framing.check(config.size, config.strength, config.colors)
-    tiles.pixels(config.tile)
     if config.export is not None:
         from fst.stylize.export import export
 
@@ -63,9 +63,9 @@ def run(config: InferConfig) -> None:
         return
     if config.source is None:
         raise UserError("source= is missing: a photo, folder, video or webcam, as source=photo.jpg; see --help")
-    from fst.media import paint
+    from fst.media.paint import paint
 
-    paint.paint(config, names)
+    paint(config)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The one exception for a user's mistake, and the guard that turns it into one line and an exit status."""
 
 import contextlib
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -35,3 +36,10 @@ def near(word: str, choices: list[str]) -> str:
     if close:
         return ", did you mean " + " or ".join(f"'{match}'" for match in close) + "?"
     return f"; choose from {', '.join(sorted(choices))}" if choices else ""
+
+
+def require(package: str, wanted_by: str, *, otherwise: str = "") -> None:
+    """Raise a UserError that says how to install an optional package, or what to choose instead, if it is missing."""
+    if importlib.util.find_spec(package) is None:
+        instead = f", or choose {otherwise}" if otherwise else ""
+        raise UserError(f"{wanted_by} needs the package {package}: pip install {package}{instead}")

@@ -81,7 +81,7 @@ def load(config: object, style: str) -> Fake:
 
 if __name__ == "__main__":  # python live_fakes.py '{"output": ...}' invert swap: live painting in a process of its own
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from fst.config.infer_schema import InferConfig, PageConfig, WebcamConfig
+    from fst.config.infer import InferConfig, PageConfig, WebcamConfig
     from fst.errors import one_line_errors
     from fst.media.live import session as live_session
 

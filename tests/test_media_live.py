@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from live_fakes import centres, inverse, near, quadrants
 
-from fst.config.infer_schema import InferConfig, WebcamConfig
+from fst.config.infer import InferConfig, WebcamConfig
 from fst.errors import UserError
 from fst.media.live import camera as cameras
 from fst.media.live import server, window

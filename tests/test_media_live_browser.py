@@ -201,7 +201,7 @@ async def snapshot(tab: Tab, folder: Path) -> None:
 def test_a_device_of_the_server_is_shown_in_the_page(tmp_path):
     from aiohttp.test_utils import TestServer
 
-    from fst.config.infer_schema import InferConfig, WebcamConfig
+    from fst.config.infer import InferConfig, WebcamConfig
     from fst.media.live import server as pages
     from fst.media.live.camera import Camera
     from fst.media.live.style_loader import Palette

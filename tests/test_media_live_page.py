@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from live_fakes import Fake, centres, inverse, near, quadrants
 from PIL import Image
 
-from fst.config.infer_schema import InferConfig, PageConfig, WebcamConfig
+from fst.config.infer import InferConfig, PageConfig, WebcamConfig
 from fst.errors import UserError
 from fst.media.live import server
 from fst.media.live.camera import Camera

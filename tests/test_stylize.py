@@ -1,4 +1,4 @@
-"""The Stylizer: what style= finds, what a look does to a frame, types and sizes that come back."""
+"""The Stylizer: what style= finds, what settings do to a frame, types and sizes that come back."""
 
 import dataclasses
 from pathlib import Path
@@ -122,8 +122,8 @@ def test_colors_content_keeps_the_sources_chroma_and_the_paintings_luminance():
 def test_size_is_the_networks_long_edge_and_the_result_has_the_sources(style, size):
     seen = []
     stylizer = Stylizer.load(style, backend="torch", size=size)
-    paint = stylizer._backend.paint
-    stylizer._backend.paint = lambda frame: seen.append(frame.shape) or paint(frame)
+    run = stylizer._backend.stylize
+    stylizer._backend.stylize = lambda frame: seen.append(frame.shape) or run(frame)
     assert stylizer(picture(60, 120)).shape == (60, 120, 3)
     assert seen == [(size // 2 + 2 * framing.MARGIN, size + 2 * framing.MARGIN, 3)]
 
@@ -141,7 +141,7 @@ def test_size_is_the_networks_long_edge_and_the_result_has_the_sources(style, si
         ({"network": "realtime"}, "johnson"),
     ],
 )
-def test_a_look_that_cannot_be_is_said_in_a_line(style, wrong, says):
+def test_a_setting_out_of_range_is_said_in_a_line(style, wrong, says):
     with pytest.raises(UserError, match=says) as caught:
         Stylizer.load(style, **wrong)
     assert "\n" not in str(caught.value)

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-import torch
 from photos import real_photos
 from styles import make_style
 from test_stylize import picture
 
-from fst import images, stylefile
+from fst import images
 from fst.errors import UserError
-from fst.stylize import Stylizer, backend, export
+from fst.stylize import Stylizer, choose, export
 from fst.stylize.openvino_backend import has_bf16
 
 NETWORKS = ["johnson", "realtime", "johnson_paper"]
@@ -40,12 +39,11 @@ def psnr(first: np.ndarray, second: np.ndarray) -> float:
     return 10 * np.log10(255**2 / max(np.mean((first.astype(float) - second) ** 2), 1e-9))
 
 
-@pytest.mark.parametrize("name", ["openvino", "onnx"])
 @pytest.mark.parametrize("network", NETWORKS)
-def test_backends_agree_with_torch(shelf, network, name):
+def test_openvino_agrees_with_torch(shelf, network):
     reference = Stylizer.load(shelf[network], backend="torch")
-    stylizer = Stylizer.load(shelf[network], backend=name, precision="f32")
-    assert stylizer.backend == name
+    stylizer = Stylizer.load(shelf[network], backend="openvino", precision="f32")
+    assert stylizer.backend == "openvino"
     # Odd and tiny sizes, and one twice: OpenVINO compiles a shape that comes again.
     for size in [(96, 128), (96, 128), (61, 47), (5, 90), (1, 1)]:
         frame = picture(*size)
@@ -147,27 +145,19 @@ def test_signals_are_handled_after_styles_have_come_and_gone(shelf):
 
 
 START = """
-import sys, time
-started = time.perf_counter()
+import json, sys
 import numpy as np
 from fst.stylize import Stylizer
-painted = Stylizer.load(sys.argv[1], backend=sys.argv[2], live=True)(np.zeros((48, 64, 3), np.uint8))
-seconds = time.perf_counter() - started
-heavy = [name for name in ("torch", "pytorch_lightning", "hydra", "wandb", "torchvision") if name in sys.modules]
-import json
-print(json.dumps({"seconds": seconds, "heavy": heavy, "shape": painted.shape}))
+painted = Stylizer.load(sys.argv[1], backend="openvino", live=True)(np.zeros((48, 64, 3), np.uint8))
+heavy = ("torch", "pytorch_lightning", "hydra", "wandb", "torchvision", "onnx", "nncf", "scipy", "rich")
+print(json.dumps([painted.shape, [name for name in heavy if name in sys.modules]]))
 """
 
 
-@pytest.mark.parametrize("name", ["openvino", "onnx"])
-def test_a_style_opened_before_starts_without_torch(shelf, name):
-    Stylizer.load(shelf["realtime"], backend=name)
-    answers = []
-    for _ in range(2):  # the fastest of two: other programs may be busy
-        done = subprocess.run([sys.executable, "-c", START, shelf["realtime"], name], capture_output=True, text=True)
-        answers.append(json.loads(done.stdout))
-    assert answers[0]["heavy"] == [] and answers[0]["shape"] == [48, 64, 3]
-    assert min(answer["seconds"] for answer in answers) < 10  # about 1 s on an idle machine
+def test_a_style_opened_before_starts_without_torch(shelf):
+    Stylizer.load(shelf["realtime"], backend="openvino")
+    done = subprocess.run([sys.executable, "-c", START, shelf["realtime"]], capture_output=True, text=True)
+    assert json.loads(done.stdout) == [[48, 64, 3], []]  # which takes seconds; this about one
 
 
 def test_new_weights_under_the_same_name_are_not_taken_for_the_old(shelf, tmp_path):
@@ -202,25 +192,28 @@ def test_only_what_a_start_begins_with_is_kept_on_disk(home, shelf, tmp_path, mo
 
 def test_a_missing_package_is_one_line(shelf, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    for name in ("openvino", "onnx"):
-        with pytest.raises(UserError, match="pip install"):
-            Stylizer.load(shelf["realtime"], backend=name)
-    assert backend._fastest() == "torch"
+    with pytest.raises(UserError, match="pip install openvino, or choose backend=torch"):
+        Stylizer.load(shelf["realtime"], backend="openvino")
+    with pytest.raises(UserError, match="pip install onnx"):
+        export.export("onnx", str(shelf["realtime"]), None, network=None, photo=None, overwrite=False)
+    assert choose._fastest() == "torch"
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_the_exported_file_paints_any_size_in_onnx_runtime(shelf, network, tmp_path):
+def test_the_exported_file_paints_what_infer_paints_at_any_size(shelf, network, tmp_path):
     target = tmp_path / "style.onnx"
     said = export.export("onnx", str(shelf[network]), str(target), network=None, photo=None, overwrite=False)
-    assert said.startswith(str(target)) and "differ by at most" in said
+    assert said.startswith(str(target)) and "differ by at most" in said and "0..1" in said
     session = onnxruntime.InferenceSession(target)
-    built, info = stylefile.load(shelf[network])
-    assert json.loads(session.get_modelmeta().custom_metadata_map["fst"])["network"] == info.network
-    for size in [(64, 96), (61, 85)]:
-        image = images.to_tensor(picture(*size))
-        [painted] = session.run(["painted"], {"image": image.numpy()})
-        with torch.inference_mode():
-            assert np.abs(painted - built(image).clamp(0, 1).numpy()).max() < 1e-4
+    told = session.get_modelmeta().custom_metadata_map
+    assert json.loads(told["fst"])["network"] == network and "0..1" in told["input"]
+    reference = Stylizer.load(shelf[network], backend="torch")
+    for size in [(64, 96), (61, 85), (7, 30), (2, 3), (1, 1)]:
+        frame = picture(*size)
+        [painted] = session.run(["painted"], {"image": images.to_tensor(frame).numpy()})
+        assert painted.shape == (1, 3, *size)
+        levels = (painted[0].transpose(1, 2, 0) * 255).round()
+        assert np.abs(levels - reference(frame)).max() <= 1
 
 
 def test_an_export_is_refused_in_a_line(shelf, tmp_path):

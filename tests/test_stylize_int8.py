@@ -117,7 +117,7 @@ def test_a_command_line_may_ask_for_it(style, tmp_path, monkeypatch, capsys):
     ("words", "says"),
     [
         ({"precision": "int4"}, "unknown precision 'int4'"),
-        ({"precision": "int8", "backend": "onnx"}, "OpenVINO"),
+        ({"precision": "int8", "backend": "torch"}, "OpenVINO"),
         ({"precision": "bf16", "backend": "torch"}, "OpenVINO"),
         ({"precision": "int8", "calibration": "no-such-folder"}, "no-such-folder does not exist"),
         ({"calibration": "photos"}, "precision=int8"),

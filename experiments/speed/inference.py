@@ -169,7 +169,7 @@ def measure(styles: dict[str, str], folder: Path, quick: bool) -> dict:
     from fst.stylize.openvino_backend import has_bf16
 
     precisions = ["f32", *(["bf16"] if has_bf16() else []), "int8"]
-    ways = [("torch", "auto"), ("onnx", "auto"), *(("openvino", precision) for precision in precisions)]
+    ways = [("torch", "auto"), *(("openvino", precision) for precision in precisions)]
     if quick:
         ways = [("openvino", "auto")]
         precisions = []

@@ -104,7 +104,7 @@ def webcam(style: str, clip: str, precision: str, seconds: float) -> dict:
     """
     import cv2
 
-    from fst.config.infer_schema import WebcamConfig
+    from fst.config.infer import WebcamConfig
     from fst.media.live import camera as cameras
 
     opened, seen, delays = cameras._open, 0, []

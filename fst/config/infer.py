@@ -5,12 +5,13 @@ OmegaConf alone, without Hydra: to Hydra `style=` and `network=` are groups of t
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fst.config.infer_schema import InferConfig
 from fst.config.wording import wrong_value
 from fst.errors import UserError, near
 
@@ -18,6 +19,48 @@ FILE = Path(__file__).resolve().parents[2] / "conf" / "infer.yaml"
 
 # Values of these keys are names, taken as the shell passes them: commas, brackets, quotes and all.
 VERBATIM = ("source", "style", "output", "calibration", "webcam.device", "page.host")
+
+
+@dataclass
+class WebcamConfig:
+    """What is asked of the camera; it may give something near."""
+
+    device: str | None = None  # a number, an address or a video file that stands in; None: the first camera
+    width: int = 640
+    height: int = 480
+    fps: float = 30.0
+    mirror: bool = True
+
+
+@dataclass
+class PageConfig:
+    """Where the page is served when this machine has no display or no camera."""
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+
+
+@dataclass
+class InferConfig:
+    """The whole of a run of infer.py. How a style is painted is said as in `fst.stylize.Stylizer.load`."""
+
+    source: str | None = None  # photo, folder, glob, video, webcam, webcam:N, address, or - for standard input
+    style: str = "gogh"  # bundled name, file, checkpoint, run folder or wandb:…; several with commas
+    output: str | None = None  # file, folder, window, page, or - for standard output; None: SOURCE-STYLE, here
+    backend: str = "auto"  # auto, torch or openvino
+    precision: str = "auto"  # of openvino: auto, f32, bf16, or int8 (needs nncf the first time)
+    calibration: str | None = None  # of int8: a folder of photos to measure ranges on; None: made pictures
+    network: str | None = None  # which of a bundled style's networks: realtime, johnson
+    size: int | None = None  # long edge in pixels at which the network works; None: the source's
+    strength: float = 1.0  # 0: the source, 1: the painting
+    colors: str = "style"  # style, or content: the source's colours
+    tile: Any = "auto"  # auto, a number of pixels, or null for never
+    quality: int | None = None  # of JPEG and WebP (1 to 100, default 95), or of video
+    codec: str | None = None  # of video
+    overwrite: bool = False
+    export: str | None = None  # onnx: write the network instead of painting
+    webcam: WebcamConfig = field(default_factory=WebcamConfig)
+    page: PageConfig = field(default_factory=PageConfig)
 
 
 def compose(arguments: list[str]) -> InferConfig:

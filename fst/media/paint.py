@@ -6,14 +6,18 @@ import dataclasses
 import re
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from fst import images
-from fst.config.infer_schema import InferConfig
 from fst.errors import UserError
 from fst.media import photos
 from fst.stylize import Stylizer
+from fst.stylize.styles import split
+
+if TYPE_CHECKING:
+    from fst.config.infer import InferConfig
 
 WINDOW, PAGE = "window", "page"  # outputs that are watched instead of written
 
@@ -51,13 +55,13 @@ def _pillow_frames(path: Path) -> int:
         return 0
 
 
-def paint(config: InferConfig, styles: list[str]) -> None:
-    """Paint a config's source in every style.
+def paint(config: InferConfig) -> None:
+    """Paint a config's source in every style of its `style`.
 
     Raises:
         UserError: a source that is missing, or is damaged, or does not go with the output.
     """
-    kind = kind_of(config.source)
+    kind, styles = kind_of(config.source), split(config.style)
     if kind == "photos" and config.output in (WINDOW, PAGE):
         raise UserError(f"output={config.output} shows videos and the webcam: give a file or a folder for a photo")
     watched = config.output in (WINDOW, PAGE) or ("://" in config.source and config.output is None)

@@ -9,22 +9,26 @@ from pathlib import Path
 import numpy as np
 
 from fst import images
-from fst.errors import UserError, near
+from fst.errors import UserError, near, require
 from fst.files import replacing
 from fst.stylize import styles
-from fst.stylize.backend import require
+from fst.stylize.framing import MARGIN, working
 
 FORMATS = ("onnx",)
 AGREEMENT = 1e-3  # of outputs in [0, 1]: a quarter of one of 255 levels
 TRIAL_SIZE = (243, 322)  # not a multiple of anything, and not the traced size
+INTERFACE = {
+    "input": "image: float32 (1, 3, height, width), RGB in 0..1 (not 0..255), any height and width from 1 up",
+    "output": "painted: the same shape, RGB in 0..1",
+}
 
 
 def export(
     kind: str, style: str, output: str | None, *, network: str | None, photo: str | None, overwrite: bool
 ) -> str:
-    """Write a style's network to a file, compare it with torch on a photo, and say what was found.
+    """Write a style's network to a file that paints as `infer.py` does, compared with it on a photo; says both.
 
-    The file's input "image" and output "painted" are RGB (1, 3, height, width) in [0, 1], of any size.
+    Input and output are as INTERFACE says, which is in the file's metadata too.
 
     Args:
         kind: "onnx".
@@ -55,7 +59,8 @@ def export(
         if not difference <= AGREEMENT:
             raise UserError(f"the exported network differs from torch by {difference:.2g}: {target} was not written")
     height, width = pixels.shape[:2]
-    return f"{target} (ONNX Runtime and torch differ by at most {difference:.1e} of 1 on {width}x{height})"
+    agreement = f"ONNX Runtime and torch differ by at most {difference:.1e} of 1 on {width}x{height}"
+    return f"{target} ({INTERFACE['input']}; {agreement})"
 
 
 def _write(network, path: Path, style: styles.Style) -> None:
@@ -63,22 +68,25 @@ def _write(network, path: Path, style: styles.Style) -> None:
 
     from fst.stylize.graph import write_image
 
-    write_image(network, path)
+    write_image(network, path, MARGIN)
     model = onnx.load(path)
     onnx.checker.check_model(model)
-    onnx.helper.set_model_props(model, {"fst": json.dumps(dataclasses.asdict(style.info))})
+    onnx.helper.set_model_props(model, INTERFACE | {"fst": json.dumps(dataclasses.asdict(style.info))})
     onnx.save(model, path)
 
 
 def _difference(network, path: Path, pixels: np.ndarray) -> float:
+    import onnxruntime
     import torch
 
-    from fst.stylize.onnx_backend import session
-
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors alone
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     image = images.to_tensor(pixels)
     with torch.inference_mode():
-        expected = network(image).clamp(0, 1).numpy()
-    return float(np.abs(session(path).run(None, {"image": image.numpy()})[0] - expected).max())
+        expected = network(images.to_tensor(working(pixels, None, MARGIN))).clamp(0, 1).numpy()
+    painted = session.run(None, {"image": image.numpy()})[0]
+    return float(np.abs(painted - expected[..., MARGIN:-MARGIN, MARGIN:-MARGIN]).max())
 
 
 def _made_picture() -> np.ndarray:

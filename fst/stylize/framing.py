@@ -1,4 +1,4 @@
-"""How the painting is laid over the source: the size at which it is painted, its strength, whose colours."""
+"""What is done to a frame before and after the network: its size and margin; strength, and whose colours."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import numpy as np
 
 from fst import images
 from fst.errors import UserError, near
+from fst.stylize.backend import Traits
 
 COLORS = ("style", "content")
 MARGIN = 16  # pixels mirrored around a frame and cut off again: a network's strokes are paler at the edge it sees
 
 
 def check(size: int | None, strength: float, colors: str) -> None:
-    """Raise a UserError for a look that cannot be."""
+    """Raise a UserError for a setting out of range."""
     if size is not None and size < 16:
         raise UserError(f"size={size} is too small: the long edge at which the network works, 16 pixels or more")
     if not 0 <= strength <= 1:
@@ -32,6 +33,17 @@ def working(frame: np.ndarray, size: int | None, margin: int = 0) -> np.ndarray:
         smaller = height < frame.shape[0]
         frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
     return cv2.copyMakeBorder(frame, *(margin,) * 4, cv2.BORDER_REFLECT_101) if margin else frame
+
+
+def pad(frame: np.ndarray, traits: Traits) -> np.ndarray:
+    """A frame grown at the bottom and right to what a network takes: `fst.networks.Network`, in uint8."""
+    height, width = frame.shape[:2]
+    bottom = max(-height % traits.multiple, traits.smallest - height)
+    right = max(-width % traits.multiple, traits.smallest - width)
+    if bottom == 0 and right == 0:
+        return frame
+    mode = cv2.BORDER_REFLECT_101 if bottom < height and right < width else cv2.BORDER_REPLICATE
+    return cv2.copyMakeBorder(frame, 0, bottom, 0, right, mode)
 
 
 def finish(source: np.ndarray, painted: np.ndarray, strength: float, colors: str, margin: int = 0) -> np.ndarray:

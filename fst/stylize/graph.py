@@ -6,7 +6,6 @@ import warnings
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fst.networks import Network
@@ -26,27 +25,43 @@ class Frames(nn.Module):
 
 
 class AnyImage(nn.Module):
-    """(N, 3, H, W) in [0, 1] of any size from `smallest` up, to the same painted: `Network` without its branches."""
+    """(N, 3, H, W) in [0, 1] of any size to the same painted, as `fst.stylize.framing` and a `Network` do it together.
 
-    def __init__(self, network: Network) -> None:
+    The image is mirrored around itself by a margin, then to a size that fits the network, and both are cut off again.
+    """
+
+    def __init__(self, network: Network, margin: int) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.margin = network, margin
 
     def forward(self, image: Tensor) -> Tensor:
         height, width = image.shape[-2:]
-        padding = (0, -width % self.network.multiple, 0, -height % self.network.multiple)
-        painted = self.network.stylize(F.pad(image, padding, mode="reflect"))
+        grown = image.index_select(2, self._mirrored(height)).index_select(3, self._mirrored(width))
+        painted = self.network.stylize(grown)[..., self.margin :, self.margin :]
         return painted[..., :height, :width].clamp(0, 1)
+
+    def _mirrored(self, length: Tensor) -> Tensor:
+        """Where each of the grown image's rows is taken from: a graph has no branches, an index no least size."""
+        wide = length + 2 * self.margin
+        grown = torch.clamp(wide + -wide % self.network.multiple, min=self.network.smallest)
+        return _reflected(_reflected(torch.arange(grown), wide) - self.margin, length)
+
+
+def _reflected(index: Tensor, length: Tensor) -> Tensor:
+    """Indices outside 0 to length - 1, mirrored at both ends as often as it takes (cv2.BORDER_REFLECT_101)."""
+    period = torch.clamp(2 * (length - 1), min=1)
+    inside = index.remainder(period)
+    return torch.minimum(inside, period - inside) * (length > 1)
 
 
 def write_frames(network: Network, path: Path) -> None:
-    """Write `Frames` to an ONNX file: "frames" to "painted", any fitting height and width; for our own backends."""
+    """Write `Frames` to an ONNX file: "frames" to "painted", any fitting height and width; for OpenVINO."""
     _write(Frames(faster(network)), torch.zeros(1, 64, 64, 3, dtype=torch.uint8), path, ("frames", "painted"), (1, 2))
 
 
-def write_image(network: Network, path: Path) -> None:
+def write_image(network: Network, path: Path, margin: int) -> None:
     """Write `AnyImage` to an ONNX file: "image" to "painted", any height and width."""
-    _write(AnyImage(network), torch.rand(1, 3, 101, 130), path, ("image", "painted"), (2, 3))
+    _write(AnyImage(network, margin), torch.rand(1, 3, 101, 130), path, ("image", "painted"), (2, 3))
 
 
 def _write(module: nn.Module, example: Tensor, path: Path, names: tuple[str, str], axes: tuple[int, int]) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import openvino as ov
 
 from fst import images
-from fst.stylize.backend import require
+from fst.errors import require
 
 PICTURES = 32  # few are enough: normalised layers have about the same range in every picture
 SIDE = 256

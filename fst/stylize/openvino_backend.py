@@ -19,8 +19,9 @@ import openvino as ov
 
 from fst.errors import UserError
 from fst.stylize import int8
-from fst.stylize.backend import Traits, pad
+from fst.stylize.backend import Traits
 from fst.stylize.cache import made_once
+from fst.stylize.framing import pad
 from fst.stylize.styles import Style
 
 IN_FLIGHT = 2  # frames of a stream being painted at once, each on its share of the cores
@@ -76,7 +77,7 @@ class OpenVinoBackend:
         self.compiled: OrderedDict[tuple, ov.CompiledModel] = OrderedDict()
         self.lock = threading.Lock()  # an infer request paints one frame at a time
 
-    def paint(self, frame: np.ndarray) -> np.ndarray:
+    def stylize(self, frame: np.ndarray) -> np.ndarray:
         padded = self._padded(frame)
         with self.lock:
             # Compiling takes longer than painting a small photo: only a shape that comes twice is worth it.

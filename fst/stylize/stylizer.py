@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from fst.stylefile import StyleInfo
-from fst.stylize import backend as backends
-from fst.stylize import framing, styles, tiles
+from fst.stylize import choose, framing, styles, tiles
+from fst.stylize.backend import Backend
 from fst.stylize.styles import Style
 
 
@@ -25,7 +25,7 @@ class Stylizer:
     Attributes:
         name: the style's short name, fit for a file name.
         info: what the style file says of itself: network, painting, training.
-        backend: the backend in use: torch, openvino or onnx.
+        backend: the backend in use: torch or openvino.
         size: long edge in pixels at which the network works; None: the frame's own.
         strength: 0 (the source) to 1 (the painting); may be set between frames.
         colors: "style", or "content" for the source's own colours.
@@ -34,7 +34,7 @@ class Stylizer:
     def __init__(
         self,
         style: Style,
-        backend: backends.Backend,
+        backend: Backend,
         *,
         size: int | None = None,
         strength: float = 1.0,
@@ -42,15 +42,14 @@ class Stylizer:
         tile: int | str | None = None,
         margin: int = framing.MARGIN,
     ) -> None:
-        framing.check(size, strength, colors)
         self.name = style.name
         self.info: StyleInfo = style.info
         self.backend = backend.name
         self.size = size
         self.strength = strength
         self.colors = colors
-        self._tile = tiles.pixels(tile)
-        if isinstance(self._tile, int) and not backend.traits.strips:
+        self._tile = tile
+        if isinstance(tile, int) and not backend.traits.strips:
             print(
                 f"tile={tile}: network '{style.info.network}' cannot be painted in pieces; it paints whole",
                 file=sys.stderr,
@@ -58,7 +57,7 @@ class Stylizer:
         self._margin = margin
         self._style = style
         self._backend = backend
-        self._tiled: tiles.TiledPainter | None = None
+        self._tiled: tiles.TiledStylizer | None = None
 
     @classmethod
     def load(
@@ -80,7 +79,7 @@ class Stylizer:
         Args:
             style: a bundled name ("gogh"), FILE.safetensors, a checkpoint FILE.ckpt, a run folder, or
                 wandb:ENTITY/PROJECT/NAME:ALIAS.
-            backend: "auto" (the fastest here), "torch", "openvino" or "onnx".
+            backend: "auto" (the fastest here), "torch" or "openvino".
             network: which of a bundled style's networks, as "johnson".
             size: long edge in pixels at which the network works; None: the frame's own.
             strength: 0 (the source) to 1 (the painting).
@@ -96,9 +95,9 @@ class Stylizer:
             UserError: an unknown style, a damaged file, a value out of range, a backend that is not installed.
         """
         framing.check(size, strength, colors)
-        tile = tiles.pixels(None if live else tile)
+        tile = None if live else tiles.pixels(tile)
         found = styles.find(style, network)
-        ready = backends.load(backend, found, live=live, precision=precision, calibration=calibration)
+        ready = choose.load(backend, found, live=live, precision=precision, calibration=calibration)
         margin = 0 if live else framing.MARGIN
         return cls(found, ready, size=size, strength=strength, colors=colors, tile=tile, margin=margin)
 
@@ -112,8 +111,8 @@ class Stylizer:
             return Image.fromarray(self(np.asarray(image.convert("RGB"))))
         _check_frame(image)
         frame = framing.working(image, self.size, self._margin)
-        painter = self._tile_painter() if tiles.wanted(frame, self._tile, self._backend.traits) else self._backend
-        return framing.finish(image, painter.paint(frame), self.strength, self.colors, self._margin)
+        runner = self._in_pieces() if tiles.wanted(frame, self._tile, self._backend.traits) else self._backend
+        return framing.finish(image, runner.stylize(frame), self.strength, self.colors, self._margin)
 
     def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Paint frames in order, faster than one call each where the backend keeps several in flight."""
@@ -137,9 +136,9 @@ class Stylizer:
         for painted in self._backend.stream(working()):
             yield framing.finish(sources.popleft(), painted, self.strength, self.colors, self._margin)
 
-    def _tile_painter(self) -> tiles.TiledPainter:
+    def _in_pieces(self) -> tiles.TiledStylizer:
         if self._tiled is None:
-            self._tiled = tiles.TiledPainter(self._style, self._tile)
+            self._tiled = tiles.TiledStylizer(self._style, self._tile)
         return self._tiled
 
 

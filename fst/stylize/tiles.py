@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fst.errors import UserError
-from fst.stylize.backend import Traits, pad
+from fst.stylize.backend import Traits
+from fst.stylize.framing import pad
 from fst.stylize.styles import Style
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def wanted(frame: np.ndarray, tile: int | str | None, traits: Traits) -> bool:
     return frame.shape[0] * frame.shape[1] > (auto if tile == "auto" else tile * tile)
 
 
-class TiledPainter:
+class TiledStylizer:
     """Paints uint8 (H, W, 3) RGB frames in pieces; memory grows by some 30 (realtime) to 90 (johnson) bytes a pixel."""
 
     def __init__(self, style: Style, tile: int | str | None) -> None:
@@ -56,7 +57,7 @@ class TiledPainter:
         self.traits = Traits.of(self.network)
         self.piece = STRIP_PIXELS if tile in ("auto", None) else tile * tile
 
-    def paint(self, frame: np.ndarray) -> np.ndarray:
+    def stylize(self, frame: np.ndarray) -> np.ndarray:
         """Paint one frame; the same size comes back."""
         import torch
 

@@ -33,10 +33,10 @@ class TorchBackend:
         self.traits = Traits.of(self.network)
 
     @torch.inference_mode()
-    def paint(self, frame: np.ndarray) -> np.ndarray:
+    def stylize(self, frame: np.ndarray) -> np.ndarray:
         pixels = torch.from_numpy(np.require(frame, requirements="CW")).to(self.device)
         image = pixels.permute(2, 0, 1)[None].float().div_(255)  # of a contiguous HWC array: channels last already
         return images.to_pixels(self.network(image))
 
     def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        return map(self.paint, frames)
+        return map(self.stylize, frames)

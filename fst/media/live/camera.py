@@ -15,7 +15,7 @@ import numpy as np
 from fst.errors import UserError
 
 if TYPE_CHECKING:
-    from fst.config.infer_schema import WebcamConfig
+    from fst.config.infer import WebcamConfig
 
 DEVICES = Path("/dev")  # where Linux shows its cameras, as video0, video1, ...
 PATIENCE = 10.0  # seconds to wait for a frame: some cameras need several for the first

@@ -17,7 +17,7 @@ from fst.media.live.style_loader import Palette
 from fst.media.live.window import HELP, letter
 
 if TYPE_CHECKING:
-    from fst.config.infer_schema import InferConfig
+    from fst.config.infer import InferConfig
     from fst.stylize import Stylizer
 
 HELP_SECONDS = 8.0

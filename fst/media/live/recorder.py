@@ -12,7 +12,7 @@ import numpy as np
 from fst.images import resize
 
 if TYPE_CHECKING:
-    from fst.config.infer_schema import InferConfig
+    from fst.config.infer import InferConfig
 
 
 class Recorder:

@@ -26,7 +26,7 @@ from fst.media.live.style_loader import Palette
 from fst.media.live.viewer import Studio, Viewer
 
 if TYPE_CHECKING:
-    from fst.config.infer_schema import InferConfig
+    from fst.config.infer import InferConfig
 
 LARGEST_MESSAGE = 4 << 20  # bytes
 POLICY = (

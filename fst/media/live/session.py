@@ -19,7 +19,7 @@ from fst.media.live.style_loader import Palette
 from fst.system import handling
 
 if TYPE_CHECKING:
-    from fst.config.infer_schema import InferConfig
+    from fst.config.infer import InferConfig
     from fst.stylize import Stylizer
 
 

@@ -22,7 +22,7 @@ from fst.media.live.camera import Camera
 from fst.media.live.style_loader import Palette
 
 if TYPE_CHECKING:
-    from fst.config.infer_schema import InferConfig
+    from fst.config.infer import InferConfig
 
 IN_FLIGHT = 2  # frames of one viewer under way
 LARGEST_FRAME = 1920 * 1920  # pixels; a JPEG of a few kilobytes can claim four thousand million
