@@ -1,10 +1,12 @@
-"""Files appear whole or not at all: written beside their place, then renamed into it. And their names for people."""
+"""Files that appear whole or not at all, JSON among them, and their names for people."""
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fst.errors import UserError
 
@@ -32,6 +34,25 @@ def replacing(target: Path) -> Iterator[Path]:
     finally:
         if beside is not None:
             beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object, whole or not at all.
+
+    Raises:
+        UserError: as `replacing`.
+    """
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; a file that is missing or damaged gives an empty one."""
+    with contextlib.suppress(OSError, ValueError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return content
+    return {}
 
 
 def _umask() -> int:

@@ -1,54 +1,112 @@
-"""What became of a run: RUN/metrics.json has its last losses and speed, RUN/job.json how a sweep's job ended."""
+"""What a run leaves in its folder: the names of its files, and reading them back without torch."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import csv
 import math
-from collections.abc import Mapping
+import os
+import socket
+from datetime import datetime
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import Any, NamedTuple
 
-from fst.files import replacing
+from fst.files import read_json, write_json
 
-METRICS = "metrics.json"
-JOB = "job.json"
+CONFIG = "config.yaml"  # every setting, with what each `auto` became under "resolved"
+RUN = "run.json"  # commit, command, machine, versions, and how the run ended
+CHANGES = "changes.patch"  # of tracked files against the commit, where there are any
+METRICS = "metrics.csv"  # a row each time that something was logged: step, seconds, then a column a metric
+STYLE = "style.safetensors"  # the trained network
+CHECKPOINT = Path("checkpoints", "last.ckpt")  # to resume from
+PREVIEWS = "previews"  # photos/NAME.png, step-000100/NAME.png, step-000100.png
+PAINTING = "painting.png"  # the style image as the run used it
+JOB = "job.json"  # how a job of a sweep ended
+RUNNING, FINISHED, STOPPED, FAILED = STATES = ("running", "finished", "stopped", "failed")
 
 
-def write_metrics(run_dir: Path, metrics: Mapping[str, SupportsFloat]) -> None:
-    """Keep a run's last metrics, as Lightning's `trainer.callback_metrics`; those that are not finite as null.
+class Row(NamedTuple):
+    """What was logged at a step, and the seconds of work until then, all starts of the run together."""
+
+    step: int
+    seconds: float
+    metrics: dict[str, float]
+
+
+def read_rows(run_dir: Path) -> list[Row]:
+    """The rows of metrics.csv in the order they were written; a row that is being written is left out."""
+    try:
+        lines = (run_dir / METRICS).read_text(encoding="utf-8").splitlines(keepends=True)
+    except OSError:
+        return []
+    rows = []
+    for row in csv.DictReader(line for line in lines if line.endswith("\n")):
+        with contextlib.suppress(TypeError, ValueError):  # a damaged row is no reason to lose the others
+            step, seconds = int(row.pop("step")), float(row.pop("seconds"))
+            rows.append(Row(step, seconds, {key: float(value) for key, value in row.items() if value}))
+    return rows
+
+
+def read_series(run_dir: Path) -> dict[str, list[tuple[int, float]]]:
+    """The finite values of each metric over steps; of two at one step, the later."""
+    series: dict[str, dict[int, float]] = {}
+    for row in read_rows(run_dir):
+        for name, value in row.metrics.items():
+            if math.isfinite(value):
+                series.setdefault(name, {})[row.step] = value
+    return {name: sorted(points.items()) for name, points in series.items()}
+
+
+def read_metrics(run_dir: Path) -> dict[str, float]:
+    """The last finite value of each metric; none of a run that has not got that far."""
+    return {name: points[-1][1] for name, points in read_series(run_dir).items()}
+
+
+def read_run(run_dir: Path) -> dict[str, Any]:
+    """What run.json says; nothing where there is none."""
+    return read_json(run_dir / RUN)
+
+
+def write_state(run_dir: Path, state: str) -> None:
+    """Note in run.json that the run is running, finished, stopped or failed, in this process, at this time.
 
     Raises:
         UserError: the folder may not be written, or the disk is full.
     """
-    values = {key: float(value) for key, value in sorted(metrics.items())}
-    _write(run_dir / METRICS, {key: value if math.isfinite(value) else None for key, value in values.items()})
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    write_json(run_dir / RUN, read_run(run_dir) | {"state": state, "state_since": now, "process": os.getpid()})
 
 
-def read_metrics(run_dir: Path) -> dict[str, float]:
-    """A run's last finite metrics; none of a run that has not got that far."""
-    return {key: float(value) for key, value in _read(run_dir / METRICS).items() if value is not None}
+def state(run_dir: Path) -> str | None:
+    """How the run is or ended; None where run.json does not say.
+
+    A run that says it is running, but whose process on this machine is gone, was stopped.
+    """
+    facts = read_run(run_dir)
+    if facts.get("state") != RUNNING:
+        return facts.get("state")
+    here = facts.get("host") == socket.gethostname() and os.name == "posix"
+    return STOPPED if here and not _alive(facts.get("process")) else RUNNING
 
 
 def write_job(run_dir: Path, facts: dict[str, Any]) -> None:
     """Keep what a sweep says of a job."""
-    _write(run_dir / JOB, facts)
+    write_json(run_dir / JOB, facts)
 
 
 def read_jobs(sweep_dir: Path, started: str) -> list[dict[str, Any]]:
     """What the jobs of the sweep that started then left in its folder, by number."""
-    found = [_read(file) for file in sweep_dir.glob(f"*/{JOB}")]
+    found = [read_json(file) for file in sweep_dir.glob(f"*/{JOB}")]
     return sorted((job for job in found if job.get("sweep") == started), key=lambda job: job["job"])
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
-    with replacing(path) as beside:
-        beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(content, dict):
-            return content
-    return {}
+def _alive(process: object) -> bool:
+    if not isinstance(process, int):
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        pass
+    return True

@@ -33,8 +33,8 @@ def panels() -> dict[str, dict]:
 def test_its_panels_show_what_runs_log(panels, tmp_path, tiny_vgg):
     import csv
 
-    run = run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, logger="csv", trainer__log_every=1))
-    logged = set(next(csv.reader((run / "csv/version_0/metrics.csv").open())))
+    run = run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, trainer__log_every=1))
+    logged = set(next(csv.reader((run / "metrics.csv").open())))
     lines = [panel["config"] for panel in panels.values() if panel["viewType"] == "Run History Line Plot"]
     assert len(lines) == 7
     assert all(line["xAxis"] == "trainer/global_step" for line in lines)

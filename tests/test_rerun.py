@@ -21,6 +21,7 @@ from fst.config.compose import _composed
 from fst.errors import UserError
 from fst.methods import run
 from fst.methods.gatys import run as gatys_run
+from fst.runfolder import read_metrics
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 
@@ -50,7 +51,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory, tiny_vgg: Path) -> Path:
 def test_the_same_losses_to_the_last_bit(earlier: Path, tmp_path: Path) -> None:
     new = tmp_path / "run"
     run.feedforward(config(f"rerun={earlier}"), new)
-    then, now = (json.loads((run / "metrics.json").read_text()) for run in (earlier, new))
+    then, now = (read_metrics(run) for run in (earlier, new))
     losses = [key for key in then if "loss" in key or "gradient" in key]
     assert len(losses) >= 12 and "val/style_ratio" in then
     assert {key: then[key] for key in losses} == {key: now[key] for key in losses}
@@ -71,7 +72,7 @@ def test_from_the_command_line_in_a_new_folder_with_a_warning(earlier: Path, tmp
     facts = json.loads((old / "run.json").read_text())
     facts["packages"]["torch"], facts["git"] = "1.0", {"commit": "0123456789abcdef", "dirty": True}
     (old / "run.json").write_text(json.dumps(facts))
-    command = [sys.executable, str(TRAIN), "rerun=old", "loss.style_weight=3e4", "trainer.max_steps=1", "logger=csv"]
+    command = [sys.executable, str(TRAIN), "rerun=old", "loss.style_weight=3e4", "trainer.max_steps=1", "logger=none"]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
     assert ran.returncode == 0, ran.stderr
     warned = [line for line in ran.stderr.splitlines() if line.startswith("rerun: ")]
@@ -80,7 +81,7 @@ def test_from_the_command_line_in_a_new_folder_with_a_warning(earlier: Path, tmp
     assert any("old/changes.patch" in line for line in warned)
     [new] = (tmp_path / "runs").iterdir()
     made = OmegaConf.load(new / "config.yaml")
-    assert (made.loss.style_weight, made.trainer.max_steps, made.logger.name, made.rerun) == (3e4, 1, "csv", "old")
+    assert (made.loss.style_weight, made.trainer.max_steps, made.logger.name, made.rerun) == (3e4, 1, "none", "old")
     assert made.seed == 7 and made.network.widths == [4, 8] and made.logger.notes == "it's a 'test', {x}"
 
 
@@ -88,7 +89,7 @@ def test_a_gatys_run_too(pictures: Path, tiny_vgg: Path, tmp_path: Path) -> None
     old = gatys_here(tmp_path / "old", gatys_arguments(pictures, tiny_vgg, "method.init=noise", "method.iterations=3"))
     new = tmp_path / "new"
     gatys_run.gatys(config(f"rerun={old}", "logger=none"), new)
-    then, now = (json.loads((run / "metrics.json").read_text()) for run in (old, new))
+    then, now = (read_metrics(run) for run in (old, new))
     losses = [key for key in then if "loss" in key]
     assert losses and {key: then[key] for key in losses} == {key: now[key] for key in losses}
     names = [run / "photo-custom.png" for run in (old, new)]

@@ -62,7 +62,7 @@ def weights(run_dir: Path) -> dict[str, torch.Tensor]:
 def finished(tmp_path_factory: pytest.TempPathFactory, tiny_vgg: Path) -> Path:
     """A run that ended by itself."""
     folder = tmp_path_factory.mktemp("finished")
-    return run_here(folder / "run", tiny_arguments(folder, tiny_vgg, logger="csv", trainer__log_every=1))
+    return run_here(folder / "run", tiny_arguments(folder, tiny_vgg, trainer__log_every=1))
 
 
 def test_a_run_leaves_a_style_file_that_paints(finished: Path) -> None:
@@ -148,7 +148,7 @@ def test_sigterm_saves_and_ends_with_its_status(tmp_path: Path, tiny_vgg: Path) 
 def test_two_processes_have_the_losses_of_one_at_the_same_global_batch(
     tmp_path: Path, tiny_vgg: Path, finished: Path
 ) -> None:
-    arguments = tiny_arguments(tmp_path, tiny_vgg, logger="csv", trainer__log_every=1, data__batch_size=1)
+    arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__log_every=1, data__batch_size=1)
     arguments += ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'run'}"]
     run = start(tmp_path, *arguments)
     output = run.communicate(timeout=240)[0]
@@ -201,7 +201,7 @@ def test_a_tracked_run_can_be_read_back_from_its_folder(tmp_path: Path, tiny_vgg
 
 
 def test_style_warm_up_grows_linearly(tmp_path: Path, tiny_vgg: Path) -> None:
-    arguments = tiny_arguments(tmp_path, tiny_vgg, logger="csv", trainer__log_every=1, loss__style_warmup_steps=4)
+    arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__log_every=1, loss__style_warmup_steps=4)
     rows = [row for row in _csv(run_here(tmp_path / "run", arguments)) if row.get("train/loss")]
     factors = [float(row["train/style_loss_weighted"]) / float(row["train/style_loss"]) / 1e5 for row in rows]
     assert factors == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1], rel=1e-4)
@@ -209,7 +209,7 @@ def test_style_warm_up_grows_linearly(tmp_path: Path, tiny_vgg: Path) -> None:
 
 @pytest.mark.parametrize("schedule", ["cosine", "onecycle"])
 def test_schedules_end_near_zero(tmp_path: Path, tiny_vgg: Path, schedule: str) -> None:
-    changes = {"logger": "csv", "trainer__log_every": 1, "trainer__max_steps": 12, "method__schedule": schedule}
+    changes = {"trainer__log_every": 1, "trainer__max_steps": 12, "method__schedule": schedule}
     rows = _csv(run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, **changes)))
     rates = [float(row["train/learning_rate"]) for row in rows if row.get("train/learning_rate")]
     assert max(rates) <= 1e-3 + 1e-9 and rates[-1] < 0.1 * max(rates)
@@ -218,8 +218,7 @@ def test_schedules_end_near_zero(tmp_path: Path, tiny_vgg: Path, schedule: str) 
 def _csv(run_dir: Path) -> list[dict[str, str]]:
     import csv
 
-    file = next(run_dir.rglob("metrics.csv"))
-    with file.open() as lines:
+    with (run_dir / "metrics.csv").open() as lines:
         return list(csv.DictReader(lines))
 
 

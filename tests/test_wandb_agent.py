@@ -1,6 +1,5 @@
 """A study's sweep file, uploaded by the real `wandb sweep` and run by the real `wandb agent`, against a stub server."""
 
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from training import tiny_arguments
 from wandb_stub import serving
 
 from fst.config import groups
+from fst.runfolder import read_metrics
 
 
 def test_the_agent_runs_a_studys_sweep_file(tmp_path: Path, tiny_vgg: Path) -> None:
@@ -44,4 +44,4 @@ def test_the_agent_runs_a_studys_sweep_file(tmp_path: Path, tiny_vgg: Path) -> N
     assert (run["run_id"], run["sweep_id"]) == ("run1", "abc123")
     assert config.loss.style_weight == 3e4 and list(config.loss.style_layers) == ["relu1_2", "relu3_3"]
     assert config.trainer.max_steps == 2 and config.method.schedule == "cosine"  # the study's own
-    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["val/style_ratio"] > 0
+    assert read_metrics(tmp_path / "run")["val/style_ratio"] > 0

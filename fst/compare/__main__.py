@@ -14,9 +14,8 @@ python -m fst.compare FOLDER... [key=value ...]
 FOLDER       a run's folder, a sweep's, or any folder with runs below it; also runs that are under way
 output=      the page to write (compare.html): one file that needs no network; a comparison of before is replaced
 size=        long edge in pixels of the previews; else as large as a page of some 15 MB allows
-trackio=     also fill this project of a local trackio dashboard (pip install trackio)
 """
-KEYS = ("output", "size", "trackio")
+KEYS = ("output", "size")
 SIZES = (64, 4096)
 
 
@@ -48,10 +47,6 @@ def main(words: list[str]) -> None:
         raise UserError("nothing to compare: no run there has metrics or previews")
     page.write(output, runs, left_out, edge)
     print(f"{len(runs)} run{'s'[: len(runs) > 1]}, {output.stat().st_size / 1e6:.1f} MB: {output}")
-    if "trackio" in given:
-        from fst.compare import bridge
-
-        bridge.fill(given["trackio"], runs)
 
 
 def parsed(words: list[str]) -> tuple[list[str], dict[str, str]]:

@@ -1,14 +1,9 @@
-"""A run's folder read back: its settings, metrics, previews and state.
-
-Metrics come from where the run logged them (fst.compare.logs); what they ended with, and how a sweep's job ended, also
-from the small files that every run leaves: metrics.json, job.json, style.safetensors.
-"""
+"""A run's folder read back: its settings, metrics, previews and state, from the files that every run leaves there."""
 
 from __future__ import annotations
 
-import json
 import os
-import time
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +12,10 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from fst import runfolder, stylefile
-from fst.compare import logs
+from fst import runfolder
 from fst.errors import UserError
-
-FRESH_SECONDS = 600.0  # a run that wrote something so lately is taken as running
+from fst.files import read_json
+from fst.runfolder import CONFIG, JOB, PAINTING, PREVIEWS, RUN
 
 
 @dataclass
@@ -32,9 +26,9 @@ class Run:
         name: unique among the runs compared.
         settings: plain values by dotted key, `run.` ones from run.json.
         series: points (global step, value) by metric, steps rising.
-        clock: points (global step, seconds of work since the run's first start); empty where nothing tells the time.
-        state: "finished", "running", "failed" or "stopped"; `reason` says why a sweep's job failed.
-        ended: the last metrics that stand in the run's small files, among them those that no logger has.
+        clock: points (global step, seconds of work since the run's first start).
+        state: of `runfolder.STATES`; `reason` says why a sweep's job failed.
+        ended: the metrics of a sweep's job, among them those that are measured after training.
         previews: picture files by photo and step.
     """
 
@@ -79,14 +73,12 @@ def find(folders: Iterable[str | Path]) -> list[Path]:
             raise UserError(f"{given} is a file, not a run's folder" if given.exists() else f"{given} does not exist")
         here = []
         for parent, below, files in os.walk(given):
-            if {"config.yaml", "run.json"} <= set(files):
+            if {CONFIG, RUN} <= set(files):
                 here.append(Path(parent).resolve())
                 below.clear()
         if not here:
-            raise UserError(
-                f"no run in {given}: a run's folder has config.yaml and run.json, as runs/DATE_STYLE_WEIGHT"
-            )
-        found |= dict.fromkeys(sorted(here, key=lambda path: logs.natural(str(path))))
+            raise UserError(f"no run in {given}: a run's folder has {CONFIG} and {RUN}, as runs/DATE_STYLE_WEIGHT")
+        found |= dict.fromkeys(sorted(here, key=_natural))
     return list(found)
 
 
@@ -96,33 +88,27 @@ def read(folder: Path, name: str) -> Run:
     Raises:
         UserError: a damaged config.yaml, or a run that has left neither metrics nor previews.
     """
-    settings = _settings(folder / "config.yaml")
-    facts = _facts(folder / "run.json")
-    job = _facts(folder / runfolder.JOB)
-    starts = logs.read(folder, settings.get("logger.name"), facts)
-    rows = logs.joined(starts)
-    series = _series(rows)
-    photos, previews = _previews(folder / "previews")
-    ended = _ended(folder, job)
-    if not series and not previews and not ended:
-        raise UserError(f"{folder} has neither metrics nor previews")
-    steps = [points[-1][0] for points in series.values()] + [max(pictures) for pictures in previews.values()]
-    step = max(steps, default=int(ended.get("step", 0)))
-    times = [log.seconds for log in starts]
-    failed = True if job.get("status") == "failed" else starts[-1].failed if starts else None
+    settings = _settings(folder / CONFIG)
+    facts, job = runfolder.read_run(folder), read_json(folder / JOB)
+    rows = runfolder.read_rows(folder)
+    photos, previews = _previews(folder / PREVIEWS)
+    if not rows and not previews:
+        raise UserError(f"{folder} has neither {runfolder.METRICS} nor previews")
+    steps = [row.step for row in rows] + [max(pictures) for pictures in previews.values()]
+    painting = folder / PAINTING
     return Run(
         folder=folder,
         name=name,
         settings=settings | _about(facts),
-        series=series,
-        clock=[(step, seconds) for step, seconds, _ in rows] if times and None not in times else [],
-        seconds=sum(times) if times and None not in times else None,
-        state=_state(failed, step, _total(settings), folder),
-        step=step,
+        series=runfolder.read_series(folder),
+        clock=[(row.step, row.seconds) for row in rows],
+        seconds=rows[-1].seconds if rows else None,
+        state=_state(folder, job),
+        step=max(steps),
         photos=photos,
         previews=previews,
-        painting=next((log.painting for log in reversed(starts) if log.painting), None),
-        ended=ended,
+        painting=painting if painting.is_file() else None,
+        ended=job.get("metrics") or {},
         reason=job.get("reason"),
     )
 
@@ -140,14 +126,6 @@ def _leaves(node: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
 
 
 def _about(facts: dict[str, Any]) -> dict[str, Any]:
@@ -168,38 +146,15 @@ def _total(settings: dict[str, Any]) -> int | None:
     return min((limit for limit in limits if isinstance(limit, int) and limit > 0), default=None)
 
 
-def _state(failed: bool | None, step: int, total: int | None, folder: Path) -> str:
-    if failed:
-        return "failed"
-    if total is not None and step >= total:
-        return "finished"
-    if failed is None and time.time() - _touched(folder) < FRESH_SECONDS:
-        return "running"
-    return "finished" if total is None and failed is False else "stopped"
+def _state(folder: Path, job: dict[str, Any]) -> str:
+    if job.get("status") == runfolder.FAILED:
+        return runfolder.FAILED
+    return runfolder.state(folder) or runfolder.STOPPED  # a folder of before states were noted
 
 
-def _touched(folder: Path) -> float:
-    patterns = ("run.json", "wandb/*run-*/*.wandb", "csv/*/metrics.csv", "tensorboard/*", "previews/*", "checkpoints/*")
-    return max((path.stat().st_mtime for pattern in patterns for path in folder.glob(pattern)), default=0.0)
-
-
-def _series(rows: Iterable[logs.Row]) -> dict[str, list[tuple[int, float]]]:
-    found: dict[str, dict[int, float]] = {}
-    for step, _, metrics in rows:
-        for key, value in metrics.items():
-            found.setdefault(key, {})[step] = value
-    return {key: sorted(points.items()) for key, points in found.items()}
-
-
-def _ended(folder: Path, job: dict[str, Any]) -> dict[str, float]:
-    """The metrics of style file, metrics.json and job.json, the later ones first."""
-    try:
-        training = stylefile.read_info(folder / "style.safetensors").training
-    except UserError:
-        training = {}
-    of_style = {"step": training.get("steps"), **(training.get("losses") or {})}
-    found = {**of_style, **runfolder.read_metrics(folder), **(job.get("metrics") or {})}
-    return {key: float(value) for key, value in found.items() if isinstance(value, int | float)}
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """A key to sort paths by, numbers in them by value."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
 
 
 def _previews(folder: Path) -> tuple[dict[str, Path], dict[str, dict[int, Path]]]:

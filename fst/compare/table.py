@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from fst import runfolder
 from fst.compare.reading import Run
 
 # Never the reason for a result: where things were logged, and what a style's name already says.
@@ -52,7 +53,7 @@ def _typical(metric: str) -> Callable[[Run], float | None]:
 
 
 def _megabytes(run: Run) -> float | None:
-    path = run.folder / "style.safetensors"
+    path = run.folder / runfolder.STYLE
     return path.stat().st_size / 1e6 if path.is_file() else None
 
 

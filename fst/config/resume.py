@@ -5,9 +5,9 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from fst.errors import UserError
+from fst.runfolder import CHECKPOINT
 
 RUNS = Path("runs")
-CHECKPOINT = Path("checkpoints", "last.ckpt")
 
 
 def earlier_overrides(arguments: list[str]) -> list[str]:

@@ -80,7 +80,7 @@ class TrainerConfig:
 class LoggerConfig:
     """Where runs are tracked."""
 
-    name: str = MISSING  # wandb, tensorboard, csv or none
+    name: str = MISSING  # wandb, tensorboard or none
     mode: str = AUTO  # auto, online, offline or disabled
     project: str = "fst"
     entity: str | None = None

@@ -18,6 +18,7 @@ from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import load_weights
 from fst.methods.feedforward import FeedForwardStyleTransfer
 from fst.networks import build as build_network
+from fst.runfolder import STYLE
 from fst.stylefile import StyleInfo
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def start_from(network: nn.Module, style: str, name: str) -> None:
         UserError: no such style, or its network is not of the same shape.
     """
     path = stylefile.bundled().get(style, Path(style).expanduser())
-    weights, info = stylefile.load(path / "style.safetensors" if path.is_dir() else path)
+    weights, info = stylefile.load(path / STYLE if path.is_dir() else path)
     shapes = [{key: value.shape for key, value in of.state_dict().items()} for of in (weights, network)]
     if info.network != name or shapes[0] != shapes[1]:
         described = ", ".join(f"network.{key}={value}" for key, value in info.settings.items())

@@ -9,8 +9,8 @@ from types import FrameType
 import pytorch_lightning as pl
 
 from fst import stylefile
-from fst.config.resume import CHECKPOINT
 from fst.errors import UserError
+from fst.runfolder import CHECKPOINT, STYLE
 from fst.tracking import log_style_file
 
 
@@ -27,7 +27,7 @@ class Checkpoints(pl.Callback):
 
     def __init__(self, run_dir: Path, every: int) -> None:
         self.path = run_dir / CHECKPOINT
-        self.style_path = run_dir / "style.safetensors"
+        self.style_path = run_dir / STYLE
         self.every = every
         self.stopped: signal.Signals | None = None
         self._saved_step = -1

@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from fst import data as photo_data
-from fst import images
+from fst import images, runfolder
 from fst.config.rerun import differences
 from fst.config.schema import AUTO
 from fst.data.paintings import SWATCHES, located, painting
@@ -28,9 +28,8 @@ from fst.methods import assemble, fast
 from fst.methods.checkpoints import Checkpoints
 from fst.methods.feedforward import FeedForwardStyleTransfer
 from fst.methods.loss_network import choose
-from fst.runfolder import write_metrics
 from fst.system import keep_memory
-from fst.tracking import build_logger, callbacks, finish, log_image, run_metadata, write_run
+from fst.tracking import build_logger, callbacks, finish, log_painting, run_metadata, write_run
 
 
 def feedforward(config: DictConfig, run_dir: Path) -> None:
@@ -63,10 +62,9 @@ def feedforward(config: DictConfig, run_dir: Path) -> None:
     settings = resolved(config, data=data.name, precision=precision, compile=compiled)
     checkpoints = Checkpoints(run_dir, config.trainer.checkpoint_every)
     with tracked(config, run_dir, settings, run_name(config)) as logger:
-        log_image(logger, "style", style, caption=config.style.title, step=0)
+        log_painting(logger, run_dir, style, config.style.title)
         trainer = _trainer(config, precision, logger, checkpoints, run_dir)
         trainer.fit(module, data, ckpt_path=checkpoints.path if config.resume else None)
-        keep_metrics(trainer, run_dir)
     _end(config, module, checkpoints, run_dir)
 
 
@@ -77,7 +75,7 @@ def with_loss_network(config: DictConfig, run_dir: Path) -> DictConfig:
     Raises:
         UserError: as `fst.methods.loss_network.choose`.
     """
-    began = run_dir / "config.yaml"
+    began = run_dir / runfolder.CONFIG
     if config.resume and config.loss.architecture == AUTO and began.is_file():
         earlier = OmegaConf.load(began).loss
         keys = ("architecture", "weights", "style_layers", "style_layer_weights")
@@ -111,16 +109,12 @@ def tracked(config: DictConfig, run_dir: Path, settings: dict, name: str) -> Ite
     )
     try:
         yield logger
-    except BaseException:
+    except BaseException as error:
+        ended = runfolder.FAILED if isinstance(error, Exception) else runfolder.STOPPED
+        rank_zero_only(runfolder.write_state)(run_dir, ended)
         finish(logger, failed=True)
         raise
     finish(logger)
-
-
-@rank_zero_only
-def keep_metrics(trainer: pl.Trainer, run_dir: Path) -> None:
-    """Write the last value of every metric into the run's folder."""
-    write_metrics(run_dir, trainer.callback_metrics)
 
 
 @rank_zero_only
@@ -199,7 +193,7 @@ def _end(config: DictConfig, module: FeedForwardStyleTransfer, checkpoints: Chec
     if checkpoints.stopped is not None:
         print(f"stopped at step {module.global_step}; go on with:\n  python train.py resume={shlex.quote(folder)}")
         raise SystemExit(128 + checkpoints.stopped)
-    sheets = sorted((run_dir / "previews").glob("step-*.png"))
+    sheets = sorted((run_dir / runfolder.PREVIEWS).glob("step-*.png"))
     pictures = [_paint(config, module, run_dir)] if config.content else sheets[-1:]
     for picture in pictures:
         print(f"picture     {shown(picture)}")

@@ -1,4 +1,4 @@
-"""The run's logger: one of Lightning's, set up from the config."""
+"""The run's logger, W&B's or TensorBoard's: one of Lightning's, set up from the config."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import wandb
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
 from fst.config.schema import AUTO, LoggerConfig
 from fst.errors import UserError, near
+from fst.files import shown
 from fst.tracking.metadata import CHECKOUT, git_state
 from fst.tracking.wandb_mode import decide
 
@@ -25,7 +26,7 @@ _environment: dict[str, str | None] = {}  # what W&B's folders were before this 
 def build_logger(
     config: LoggerConfig, run_dir: Path, *, name: str, settings: dict[str, Any], resume: bool = False
 ) -> Logger | None:
-    """Start tracking; what is written lies in `run_dir` (wandb/, tensorboard/ or csv/).
+    """Start tracking; what is written lies in `run_dir` (wandb/ or tensorboard/).
 
     A W&B run says in one printed line where it is. All of an offline run's files are in run_dir/wandb, so that a copied
     folder can be looked at whole; `wandb sync` finds artifacts where they were first written, so sync before moving it.
@@ -53,15 +54,11 @@ def build_logger(
             _stage_as_before()
             raise
     if config.name == "tensorboard":
-        logger: Logger = TensorBoardLogger(run_dir, name="tensorboard", version="", default_hp_metric=False)
-        _say(f"TensorBoard: look with  tensorboard --logdir {shlex.quote(_short(run_dir))}")
-    elif config.name == "csv":
-        logger = CSVLogger(run_dir, name="csv")  # version_0, version_1, ...: a resumed run overwrites no metrics
-        _say(f"Metrics: {_short(Path(logger.log_dir) / 'metrics.csv')}")
-    else:
-        raise UserError(f"no logger '{config.name}'{near(config.name, ['wandb', 'tensorboard', 'csv', 'none'])}")
-    logger.log_hyperparams(settings)
-    return logger
+        logger = TensorBoardLogger(run_dir, name="tensorboard", version="", default_hp_metric=False)
+        _say(f"TensorBoard: look with  tensorboard --logdir {shlex.quote(shown(run_dir))}")
+        logger.log_hyperparams(settings)
+        return logger
+    raise UserError(f"no logger '{config.name}'{near(config.name, ['wandb', 'tensorboard', 'none'])}")
 
 
 def finish(logger: Logger | None, *, failed: bool = False) -> None:
@@ -107,14 +104,14 @@ def _wandb(config: LoggerConfig, run_dir: Path, name: str, settings: dict[str, A
     except (wandb.errors.Error, ValueError) as error:  # ValueError: pydantic's, of a tag that is too long, say
         why = error.errors()[0]["msg"] if hasattr(error, "errors") else str(error).splitlines()[0]
         if mode != "online" or config.mode != AUTO:
-            raise UserError(f"W&B does not take the run: {why}; logger=csv does without W&B") from None
+            raise UserError(f"W&B does not take the run: {why}; logger=none does without W&B") from None
         mode, run = "offline", wandb.init(mode="offline", **about)
     run.define_metric(STEP)
     run.define_metric("*", step_metric=STEP, step_sync=True)
     if mode == "online":
         _say(f"W&B: {run.url}")
     elif mode == "offline":
-        path = shlex.quote(_short(Path(run.dir).parent))
+        path = shlex.quote(shown(Path(run.dir).parent))
         _say(f"W&B offline{f' ({why})' if why else ''}: look with  wandb leet {path}  sync with  wandb sync {path}")
     return WandbLogger(experiment=run, save_dir=run_dir, project=config.project)
 
@@ -147,12 +144,6 @@ def _earlier_run(run_dir: Path) -> str | None:
     """The id of the newest W&B run in a run folder."""
     runs = sorted((run_dir / "wandb").glob("*run-*/run-*.wandb"), key=lambda path: path.stat().st_mtime)
     return runs[-1].stem.removeprefix("run-") if runs else None
-
-
-def _short(path: Path) -> str:
-    """A path as one types it from here."""
-    path = path.resolve()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 @rank_zero_only

@@ -1,4 +1,4 @@
-"""What a run measures of itself: speed, waiting for data, gradient norm, learning rate; and the step they stand at."""
+"""What a run measures of itself: speed, waiting for data, gradient norm, learning rate."""
 
 from collections import deque
 from statistics import median
@@ -13,26 +13,21 @@ from torch.optim import Optimizer
 WINDOWS = 5  # of `trainer.log_every_n_steps` steps each
 
 
-class StepAxis(Callback):
-    """Every metric stands at the trainer's global step, the number of optimiser steps done.
+def is_last(trainer: Trainer, step: int) -> bool:
+    """Whether a run is complete with this step; never where its length is not set."""
+    return 0 < trainer.max_steps <= step
 
-    Lightning logs at its own batch counter instead, which is one less during training and equal in validation; a
-    metric named `step` replaces it.
-    """
 
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
-        if trainer.global_step % trainer.log_every_n_steps == 0 or trainer.should_stop:
-            module.log("step", float(trainer.global_step), rank_zero_only=True)
-
-    def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        module.log("step", float(trainer.global_step), sync_dist=True)  # the same everywhere: Lightning wants it said
+def is_logged(trainer: Trainer, step: int) -> bool:
+    """Whether metrics of a step are logged: of every `log_every_n_steps`th, and of the last."""
+    return step % trainer.log_every_n_steps == 0 or trainer.should_stop or is_last(trainer, step)
 
 
 class GradientNorm(Callback):
     """Log `train/gradient_norm` (2-norm over all parameters, before clipping) and `train/learning_rate`."""
 
     def on_before_optimizer_step(self, trainer: Trainer, module: LightningModule, optimizer: Optimizer) -> None:
-        if (trainer.global_step + 1) % trainer.log_every_n_steps:
+        if not is_logged(trainer, trainer.global_step + 1):
             return
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if gradients:
@@ -64,7 +59,7 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        due = trainer.global_step != self._step and trainer.global_step % trainer.log_every_n_steps == 0
+        due = trainer.global_step != self._step and is_logged(trainer, trainer.global_step)
         if (due or self._window is None) and module.device.type == "cuda":
             torch.cuda.synchronize(module.device)  # kernels are queued: only here does the clock mean something
         waited, self._wait.seconds = self._wait.seconds, 0.0

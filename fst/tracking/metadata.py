@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import shlex
@@ -17,7 +16,8 @@ from typing import Any
 from omegaconf import OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
-from fst.files import replacing
+from fst.files import read_json, replacing, write_json
+from fst.runfolder import CHANGES, CONFIG, RUN, RUNNING, write_state
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = ("fst", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy", "pillow")
@@ -50,8 +50,8 @@ def run_metadata() -> dict[str, Any]:
 def write_run(run_dir: str | Path, config: Any) -> dict[str, Any]:
     """Write config.yaml (resolved) and run.json into the run folder, and changes.patch if the checkout is dirty.
 
-    Only the first process of several writes. A run that is resumed keeps what it was before, newest first, in run.json
-    under "earlier".
+    Only the first process of several writes. run.json then says that the run is running (`fst.runfolder.state`); a run
+    that is resumed keeps there what it was before, newest first, under "earlier".
 
     Args:
         run_dir: made if need be.
@@ -64,14 +64,15 @@ def write_run(run_dir: str | Path, config: Any) -> dict[str, Any]:
         UserError: the folder may not be written, or the disk is full.
     """
     folder = Path(run_dir)
-    facts = run_metadata() | {"earlier": _earlier(folder / "run.json")}
+    facts = run_metadata() | {"earlier": _earlier(folder / RUN)}
     if rank_zero_only.rank:
         return facts
     node = config if OmegaConf.is_config(config) else OmegaConf.create(config)
-    _write(folder / "config.yaml", OmegaConf.to_yaml(node, resolve=True))
-    _write(folder / "run.json", json.dumps(facts, indent=2) + "\n")
+    _write(folder / CONFIG, OmegaConf.to_yaml(node, resolve=True))
+    write_json(folder / RUN, facts)
+    write_state(folder, RUNNING)
     if facts["git"] and facts["git"]["dirty"]:
-        _write(folder / "changes.patch", _git("diff", "HEAD") or "")
+        _write(folder / CHANGES, _git("diff", "HEAD") or "")
     return facts
 
 
@@ -133,11 +134,9 @@ def _version(package: str) -> str | None:
 
 
 def _earlier(path: Path) -> list[dict[str, Any]]:
-    try:
-        last = json.loads(path.read_text(encoding="utf-8"))
-        return [{key: value for key, value in last.items() if key != "earlier"}, *last.get("earlier", [])]
-    except (OSError, ValueError, AttributeError):
-        return []
+    last = read_json(path)
+    before = last.pop("earlier", [])
+    return [last, *before] if last else []
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
 from fst import images
+from fst.runfolder import PREVIEWS
 from fst.tracking.records import log_images, pixels
 
 GAP = 8  # pixels between pictures
@@ -41,7 +42,7 @@ class Previews(Callback):
     """
 
     def __init__(self, run_dir: str | Path) -> None:
-        self.folder = Path(run_dir) / "previews"
+        self.folder = Path(run_dir) / PREVIEWS
         self._at: int | None = None
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:

@@ -5,7 +5,6 @@ A picture becomes uint8 here and nowhere else: wandb.Image shows a float image i
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +14,11 @@ import numpy as np
 import torch
 import wandb
 from PIL import Image
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from fst import images
-from fst.files import replacing
+from fst.runfolder import PAINTING
 from fst.stylefile import StyleInfo
 
 
@@ -44,7 +43,7 @@ def log_image(
     caption: str | None = None,
     step: int | None = None,
 ) -> None:
-    """Log a picture under `key` at a global step: to W&B and TensorBoard; a CSV file holds none.
+    """Log a picture under `key` at a global step, to W&B or TensorBoard.
 
     Args:
         logger: the run's, or None: nothing happens.
@@ -54,6 +53,24 @@ def log_image(
         step: the trainer's global step.
     """
     log_images(logger, {key: image}, step, caption)
+
+
+@rank_zero_only
+def log_painting(
+    logger: Logger | None, run_dir: Path, painting: np.ndarray, title: str | None = None, number: int = 1
+) -> None:
+    """Keep the style image as the run uses it, as RUN/painting.png, and log it under "style".
+
+    Args:
+        logger: the run's, or None.
+        run_dir: the run's folder.
+        painting: uint8 (H, W, 3).
+        title: shown under it in W&B.
+        number: of several paintings; from the second on the names are painting-2.png and "style/2".
+    """
+    name = PAINTING if number == 1 else PAINTING.replace(".", f"-{number}.")
+    images.write(run_dir / name, painting)
+    log_image(logger, "style" if number == 1 else f"style/{number}", painting, title, step=0)
 
 
 @rank_zero_only
@@ -79,7 +96,7 @@ def log_table(
     rows: Sequence[Sequence[Any]],
     step: int | None = None,
 ) -> None:
-    """Log a table: a W&B table, a Markdown text in TensorBoard, KEY.csv beside a CSV logger's metrics.
+    """Log a table: a W&B table, or a Markdown text in TensorBoard.
 
     Cells are numbers, strings, or pictures as `pixels` takes them; pictures appear in W&B only.
     """
@@ -87,17 +104,11 @@ def log_table(
         data = [[_wandb_image(cell) if _is_image(cell) else cell for cell in row] for row in rows]
         logger.log_metrics({key: wandb.Table(columns=list(columns), data=data)}, step)
         return
-    plain = [["" if _is_image(cell) else cell for cell in row] for row in rows]
     if isinstance(logger, TensorBoardLogger):
+        plain = [["" if _is_image(cell) else cell for cell in row] for row in rows]
         lines = [columns, ["---"] * len(columns), *plain]
         text = "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
         logger.experiment.add_text(key, text, step)
-    elif isinstance(logger, CSVLogger):
-        with (
-            replacing(Path(logger.log_dir) / f"{key.replace('/', '_')}.csv") as beside,
-            beside.open("w", newline="", encoding="utf-8") as file,
-        ):
-            csv.writer(file).writerows([columns, *plain])
 
 
 @rank_zero_only

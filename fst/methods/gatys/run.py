@@ -17,7 +17,7 @@ from fst.methods.checkpoints import Checkpoints
 from fst.methods.gatys.film import Film, spaced
 from fst.methods.gatys.module import GatysStyleTransfer
 from fst.methods.gatys.problem import Problem, problem
-from fst.tracking import GradientNorm, callbacks, log_image
+from fst.tracking import GradientNorm, callbacks, log_image, log_painting
 
 
 class PictureCheckpoints(Checkpoints):
@@ -41,7 +41,8 @@ class PictureCheckpoints(Checkpoints):
         log_image(pl_module.logger, "picture", pl_module.picture(), step=pl_module.global_step)
         # Named as a network's validation, so that both methods stand in one table; its photo is all the picture is for.
         losses = {f"val/{name}": value for name, value in pl_module.losses().items()}
-        pl_module.logger.log_metrics(losses, pl_module.global_step)
+        for logger in pl_module.loggers:
+            logger.log_metrics(losses, pl_module.global_step)
 
 
 def gatys(config: DictConfig, run_dir: Path) -> None:
@@ -78,18 +79,17 @@ def gatys(config: DictConfig, run_dir: Path) -> None:
     settings = run.resolved(config, precision=precision, size=list(inputs.size))
     settings = {key: value for key, value in settings.items() if key not in ("network", "data")}
     with run.tracked(config, run_dir, settings, f"{run.run_name(config)} {name}") as logger:
-        _log_inputs(logger, inputs)
+        _log_inputs(logger, run_dir, inputs)
         film = _film(config, run_dir, iterations)
         trainer = _trainer(config, logger, iterations, [*film, checkpoints], run_dir)
         resumed = checkpoints.path if config.resume else None
         trainer.fit(module, itertools.repeat(0), ckpt_path=resumed)
-        run.keep_metrics(trainer, run_dir)
     _end(module, checkpoints, film, run_dir)
 
 
-def _log_inputs(logger: Logger | None, inputs: Problem) -> None:
-    for number, painting in enumerate(inputs.paintings):
-        log_image(logger, "style" if number == 0 else f"style/{number + 1}", painting, step=0)
+def _log_inputs(logger: Logger | None, run_dir: Path, inputs: Problem) -> None:
+    for number, painting in enumerate(inputs.paintings, 1):
+        log_painting(logger, run_dir, painting, number=number)
     if inputs.photo is not None:
         log_image(logger, "content", images.resize(inputs.photo, inputs.size), step=0)
 
