@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -18,11 +19,11 @@ from live_fakes import centres, inverse, near, quadrants
 from fst.config.infer import InferConfig, WebcamConfig
 from fst.errors import UserError
 from fst.media.live import camera as cameras
-from fst.media.live import server, window
+from fst.media.live import server, state, window
 from fst.media.live import session as live_session
-from fst.media.live.controls import Booth
+from fst.media.live.controls import Controls
 from fst.media.live.recorder import Recorder
-from fst.media.live.style_loader import Palette
+from fst.media.live.style_loader import StyleLoader
 
 COLORS = centres(quadrants())
 MIRRORED = [COLORS[1], COLORS[0], COLORS[3], COLORS[2]]
@@ -204,55 +205,49 @@ def test_a_recording_without_a_window_ends_cleanly(tmp_path, film, ending):
 
 @pytest.fixture
 def chosen(monkeypatch) -> list[str]:
+    """What was opened; nothing is."""
     calls = []
     monkeypatch.setattr(live_session, "_load", live_fakes.load)
-    monkeypatch.setattr(server, "serve", lambda config, palette, reason: calls.append(f"page: {reason}"))
-    monkeypatch.setattr(live_session, "_show", lambda config, palette: calls.append("window"))
+    monkeypatch.setattr(server, "serve", lambda config, *_: calls.append(("page", config.webcam.device)))
+    monkeypatch.setattr(live_session, "_show", lambda *_: calls.append("window"))
     return calls
 
 
-def test_window_page_or_file(chosen, monkeypatch, tmp_path):
+def test_window_or_page(chosen, devices, monkeypatch):
     monkeypatch.setattr(window, "has_display", lambda: True)
     live_session.run(config(), ["invert"])
     live_session.run(config(output="page"), ["invert"])
+    live_session.run(config(source="webcam:3", output="page"), ["invert"])
     monkeypatch.setattr(window, "has_display", lambda: False)
     live_session.run(config(), ["invert"])
-    assert chosen == ["window", "page: As asked", "page: No display here"]
+    assert chosen == ["window", ("page", None), ("page", "3"), ("page", None)]
     with pytest.raises(UserError, match="no display"):
         live_session.run(config(output="window"), ["invert"])
 
 
-def test_without_a_camera(chosen, monkeypatch):
-    def none(config, palette):
-        raise cameras.NoCamera("no camera on this machine")
-
+def test_without_a_camera_the_page_takes_its_viewers(chosen, devices, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(cameras, "DEVICES", devices)
+    monkeypatch.setattr(live_session, "_load", live_fakes.load)
+    monkeypatch.setattr(server, "serve", lambda *_: chosen.append("page"))
     monkeypatch.setattr(window, "has_display", lambda: True)
-    monkeypatch.setattr(live_session, "_show", none)
     live_session.run(config(), ["invert"])
-    assert chosen == ["page: No camera here"]
+    assert chosen == ["page"]
     with pytest.raises(UserError, match="no camera on this machine"):
         live_session.run(config(output="window"), ["invert"])
 
 
 def test_a_mistake_is_told_before_a_camera_opens(chosen, tmp_path):
     (tmp_path / "taken.mp4").touch()
-    with pytest.raises(UserError, match="overwrite=true"):
-        live_session.run(config(output=str(tmp_path / "taken.mp4")), ["invert"])
-    with pytest.raises(UserError, match="no video is written as"):
-        live_session.run(config(output=str(tmp_path / "film.png")), ["invert"])
-    with pytest.raises(UserError, match="records one style"):
-        live_session.run(config(output=str(tmp_path / "film.mp4")), ["invert", "swap"])
-    with pytest.raises(UserError, match="broken is damaged"):
-        live_session.run(config(output="page"), ["broken"])
+    for output, styles, says in [
+        (tmp_path / "taken.mp4", ["invert"], "overwrite=true"),
+        (tmp_path / "film.png", ["invert"], "no video is written as"),
+        (tmp_path / "film.mp4", ["invert", "swap"], "records one style"),
+        ("page", ["broken"], "broken is damaged"),
+    ]:
+        with pytest.raises(UserError, match=says):
+            live_session.run(config(output=str(output)), styles)
     assert not chosen
-
-
-def test_a_numbered_camera_is_that_device(chosen, monkeypatch):
-    devices = []
-    monkeypatch.setattr(server, "serve", lambda config, palette, reason: devices.append(config.webcam.device))
-    live_session.run(config(source="webcam:3", output="page"), ["invert"])
-    live_session.run(config(output="page"), ["invert"])
-    assert devices == ["3", None]
 
 
 def test_a_display_that_does_not_answer_is_none(monkeypatch):
@@ -263,111 +258,146 @@ def test_a_display_that_does_not_answer_is_none(monkeypatch):
     assert not window.has_display()  # without the probe, OpenCV would abort this very process
 
 
+# The state
+
+
+def test_every_word_changes_the_state_and_no_other_does():
+    begin = state.LiveState(3)
+    for word, change in [
+        ("next", {"style": 1}), ("previous", {"style": 2}), ("3", {"style": 2}), ("style=1", {"style": 1}),
+        ("weaker", {"strength": 0.9}), ("stronger", {}), ("strength=0.25", {"strength": 0.25}),
+        ("colors", {"colors": "content"}), ("colors=content", {"colors": "content"}),
+        ("mirror", {"mirror": False}), ("mirror=true", {}), ("side", {"side": True}), ("side=true", {"side": True}),
+    ]:  # fmt: skip
+        after = replace(begin)
+        after.apply(word)
+        assert after == replace(begin, **change), word
+    for word in (
+        "",
+        "4",
+        "0",
+        "save",
+        "style=3",
+        "style=-1",
+        "styles=9",
+        "strength=nan",
+        "strength=2",
+        "mirror=1",
+        "=",
+    ):
+        with pytest.raises(ValueError):
+            begin.apply(word)
+    assert begin == state.LiveState(3)
+    own = {"save", "record", "help", "quit"}
+    for word in set(state.KEYS.values()) - own:
+        begin.apply(word)
+
+
 # The keys
 
 
 @pytest.fixture
-def booth(tmp_path, monkeypatch):
+def controls(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    palette = Palette(["invert", "swap", "broken"], lambda name: live_fakes.load(None, name))
-    with Booth(config(), palette, 20) as booth:
-        yield booth
-    palette.close()
+    loader = StyleLoader(["invert", "swap", "broken"], lambda name: live_fakes.load(None, name))
+    with Controls(config(), loader, 20) as controls:
+        yield controls
+    loader.close()
 
 
-def painted(booth: Booth) -> list:
-    return centres(booth.paint(quadrants()))
+def painted(controls: Controls) -> list:
+    return centres(controls.paint(quadrants()))
 
 
-def until(booth: Booth, colors: list) -> bool:
+def until(controls: Controls, colors: list) -> bool:
     """Frames go on while a style loads."""
     for _ in range(1000):
-        if near(painted(booth), colors, 1):
+        if near(painted(controls), colors, 1):
             return True
         time.sleep(0.01)
     return False
 
 
-def test_styles_change_live(booth):
+def test_styles_change_live(controls):
     swapped = [tuple(color[::-1]) for color in COLORS]
-    assert painted(booth) == inverse(COLORS)
-    booth.do("2")
-    assert until(booth, swapped)
-    booth.do("previous")
-    assert until(booth, inverse(COLORS))
-    booth.do("previous")  # round the end, to one that is damaged: the last style goes on
-    time.sleep(0.1)
-    assert painted(booth) == inverse(COLORS)
-    booth.do("2")
-    assert until(booth, swapped)
-    booth.do("9")
-    assert painted(booth) == swapped
+    assert painted(controls) == inverse(COLORS)
+    controls.do("2")
+    assert until(controls, swapped)
+    controls.do("previous")
+    assert until(controls, inverse(COLORS))
+    controls.do("previous")  # round the end, to one that is damaged: the last style goes on
+    while controls.state.style == 2:
+        assert painted(controls) == inverse(COLORS)
+    controls.do("2")
+    assert until(controls, swapped)
+    controls.do("9")
+    assert painted(controls) == swapped
 
 
-def test_the_look_changes_live(booth):
-    booth.do("mirror")
-    assert painted(booth) == inverse(MIRRORED)
-    booth.do("mirror")
+def test_the_state_changes_live(controls):
+    controls.do("mirror")
+    assert painted(controls) == inverse(MIRRORED)
+    controls.do("mirror")
     for _ in range(12):
-        booth.do("weaker")
-    assert painted(booth) == COLORS and booth.strength == 0
+        controls.do("weaker")
+    assert painted(controls) == COLORS and controls.state.strength == 0
     for _ in range(12):
-        booth.do("stronger")
-    assert painted(booth) == inverse(COLORS) and booth.strength == 1
-    booth.do("colors")
-    assert painted(booth) == COLORS
-    booth.do("colors")
-    booth.do("side")
-    shown = booth.paint(quadrants())
+        controls.do("stronger")
+    assert painted(controls) == inverse(COLORS) and controls.state.strength == 1
+    controls.do("colors")
+    assert painted(controls) == COLORS
+    controls.do("colors")
+    controls.do("side")
+    shown = controls.paint(quadrants())
     assert shown.shape == (240, 640, 3)
     assert centres(shown[:, :320]) == COLORS and centres(shown[:, 320:]) == inverse(COLORS)
 
 
-def test_help_hides(booth, monkeypatch):
+def test_help_hides(controls, monkeypatch):
     plain = 255 - quadrants()
 
     def corner_is_lettered() -> bool:
-        return not np.array_equal(booth.paint(quadrants())[140:, :80], plain[140:, :80])
+        return not np.array_equal(controls.paint(quadrants())[140:, :80], plain[140:, :80])
 
     assert corner_is_lettered()
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 9)
     assert not corner_is_lettered()
-    booth.do("help")
+    controls.do("help")
     assert corner_is_lettered()
-    booth.do("help")
+    controls.do("help")
     assert not corner_is_lettered()
 
 
-def test_a_picture_is_saved_without_letters(booth, tmp_path, capsys):
-    booth.do("save")  # no frame came yet
-    booth.paint(quadrants())
-    booth.do("save")
-    booth.do("save")  # in the same second
+def test_a_picture_is_saved_without_letters(controls, tmp_path, capsys):
+    controls.do("save")  # no frame came yet
+    controls.paint(quadrants())
+    controls.do("save")
+    controls.do("save")  # in the same second
     saved = sorted(tmp_path.glob("invert-*.png"))
     assert len(saved) == 2 and f"Saved {saved[0].name}" in capsys.readouterr().out
     pixels = cv2.imread(str(saved[0]))[..., ::-1]
     assert np.array_equal(pixels, 255 - quadrants())
 
 
-def test_a_small_picture_is_enlarged_for_its_letters(booth, tmp_path):
+def test_a_small_picture_is_enlarged_for_its_letters(controls, tmp_path):
     small = quadrants(72, 96)
-    assert booth.paint(small).shape == (288, 384, 3)
-    booth.do("save")
+    assert controls.paint(small).shape == (288, 384, 3)
+    controls.do("save")
     (saved,) = tmp_path.glob("*.png")
     assert cv2.imread(str(saved)).shape == small.shape
 
 
-def test_a_recording_is_begun_and_ended_by_a_key(booth, tmp_path, capsys):
-    booth.do("side")
-    booth.paint(quadrants())
-    booth.do("record")
+def test_a_recording_is_begun_and_ended_by_a_key(controls, tmp_path, capsys):
+    controls.do("side")
+    controls.paint(quadrants())
+    controls.do("record")
     for _ in range(6):
-        booth.paint(quadrants())
+        controls.paint(quadrants())
         time.sleep(0.05)
-    booth.do("side")  # the film keeps its size
-    booth.paint(quadrants())
-    booth.do("record")
+    controls.do("side")  # the film keeps its size
+    controls.paint(quadrants())
+    controls.do("record")
     (path,) = tmp_path.glob("*.mp4")
     said = capsys.readouterr().out
     frames = frames_of(path)
@@ -383,4 +413,4 @@ def test_letters_have_a_dark_outline():
         area = frame[:30, :150]
         assert area.max() == 255 and area.min() < 60
     tiny = np.zeros((20, 30, 3), np.uint8)
-    window.letter(tiny, window.HELP, "bottom left")  # larger than the frame: cut, not an error
+    window.letter(tiny, state.HELP, "bottom left")  # larger than the frame: cut, not an error

@@ -204,11 +204,11 @@ def test_a_device_of_the_server_is_shown_in_the_page(tmp_path):
     from fst.config.infer import InferConfig, WebcamConfig
     from fst.media.live import server as pages
     from fst.media.live.camera import Camera
-    from fst.media.live.style_loader import Palette
+    from fst.media.live.style_loader import StyleLoader
 
     async def check(camera: Camera):
         config = InferConfig(source="webcam", webcam=WebcamConfig(mirror=False))
-        app = pages.application(config, Palette(["invert"], live_fakes.Fake), camera)
+        app = pages.application(config, StyleLoader(["invert"], live_fakes.Fake), camera)
         async with TestServer(app) as server, browser(tmp_path) as tab:
             await tab.do("Page.navigate", url=str(server.make_url("/")))
             await tab.until("!!document.getElementById('painted')")

@@ -20,7 +20,7 @@ from fst.config.infer import InferConfig, PageConfig, WebcamConfig
 from fst.errors import UserError
 from fst.media.live import server
 from fst.media.live.camera import Camera
-from fst.media.live.style_loader import Palette
+from fst.media.live.style_loader import StyleLoader
 
 COLORS = centres(quadrants())
 SWAPPED = [tuple(color[::-1]) for color in COLORS]
@@ -38,18 +38,25 @@ class Viewer:
 
     def __init__(self, channel):
         self.channel = channel
+        self.errors = []
+        self.shown = 0
 
     async def send(self, number: int, picture: bytes = b"") -> None:
         await self.channel.send_bytes(number.to_bytes(4, "little") + picture)
 
-    async def tell(self, **words) -> None:
-        await self.channel.send_json(words)
+    async def tell(self, *words: str) -> dict:
+        """Say words, each of which is answered with the state; the last answer."""
+        for word in words:
+            await self.channel.send_str(word)
+            answer = await self.words("state")
+        return answer
 
     async def frame(self) -> tuple[int, np.ndarray]:
         """The next picture; words in between are passed over."""
         while True:
             message = await self.channel.receive(timeout=10)
             assert message.type in (WSMsgType.BINARY, WSMsgType.TEXT)
+            self._note(message)
             if message.type == WSMsgType.BINARY:
                 picture = Image.open(io.BytesIO(message.data[4:]))
                 assert picture.format == "JPEG"
@@ -60,8 +67,14 @@ class Viewer:
         while True:
             message = await self.channel.receive(timeout=10)
             assert message.type in (WSMsgType.BINARY, WSMsgType.TEXT)
+            self._note(message)
             if message.type == WSMsgType.TEXT and key in message.json():
                 return message.json()
+
+    def _note(self, message) -> None:
+        words = message.json() if message.type == WSMsgType.TEXT else {}
+        self.errors += [words["error"]] if "error" in words else []
+        self.shown = words.get("shown", self.shown)
 
     async def paint(self, number: int = 1) -> list:
         await self.send(number, jpeg(quadrants()))
@@ -72,11 +85,11 @@ class Viewer:
 
 @contextlib.asynccontextmanager
 async def site(load=lambda name: live_fakes.load(None, name), camera=None, host="127.0.0.1"):
-    palette = Palette(["invert", "swap", "broken"], load)
+    loader = StyleLoader(["invert", "swap", "broken"], load)
     config = InferConfig(source="webcam", webcam=WebcamConfig(mirror=False), page=PageConfig(host=host))
-    async with TestClient(TestServer(server.application(config, palette, camera))) as client:
+    async with TestClient(TestServer(server.application(config, loader, camera))) as client:
         yield client
-    palette.close()
+    loader.close()
 
 
 @contextlib.asynccontextmanager
@@ -84,34 +97,40 @@ async def viewer(client: TestClient):
     async with client.ws_connect("/live") as channel:
         viewer = Viewer(channel)
         viewer.hello = await viewer.words("styles")
-        assert (await viewer.words("style"))["style"] == 0
+        assert (await viewer.words("state"))["state"]["style"] == 0
         yield viewer
 
 
-def test_a_frame_comes_back_painted_and_the_look_changes():
+async def in_style(one: Viewer, index: int) -> None:
+    """Choose a style and wait until it paints: frames ask whether it is loaded."""
+    await one.tell(f"style={index}")
+    while one.shown != index:
+        await one.send(0, jpeg(quadrants()))
+        await one.frame()
+
+
+def test_a_frame_comes_back_painted_as_the_state_says():
     async def check():
         async with site() as client, viewer(client) as one:
-            assert one.hello["styles"] == ["invert", "swap", "broken"] and one.hello["strength"] == 1
+            assert one.hello["styles"] == ["invert", "swap", "broken"] and one.hello["keys"]["c"] == "colors"
             assert near(await one.paint(1), inverse(COLORS))
-            await one.tell(style=1)
-            assert (await one.words("style"))["style"] == 1
+            await in_style(one, 1)
             assert near(await one.paint(2), SWAPPED)
-            await one.tell(strength=0)
+            assert (await one.tell("strength=0"))["state"]["strength"] == 0
             assert near(await one.paint(3), COLORS)
-            await one.tell(strength=7, style=0)  # out of range: the nearest that is
-            await one.words("style")
+            await one.tell("strength=1", "previous", "mirror", "side")  # the last two are the page's to do
             assert near(await one.paint(4), inverse(COLORS))
-            await one.tell(colors="content")
+            await one.tell("colors")
             assert near(await one.paint(5), COLORS)
 
     asyncio.run(check())
 
 
-def test_each_viewer_has_a_look_of_its_own():
+def test_each_viewer_has_a_state_of_its_own():
     async def check():
         async with site() as client, viewer(client) as one, viewer(client) as other:
-            await other.tell(style=1, strength=0.5)
-            await other.words("style")
+            await in_style(other, 1)
+            await other.tell("strength=0.5")
             half = [
                 tuple((a + b) / 2 for a, b in zip(*colors, strict=True)) for colors in zip(COLORS, SWAPPED, strict=True)
             ]
@@ -153,7 +172,7 @@ def test_a_bad_frame_costs_that_frame(kind):
 def test_words_that_make_no_sense_cost_nothing():
     async def check():
         async with site() as client, viewer(client) as one:
-            for text in ("", "{", "[1]", '{"strength": "x"}', '{"style": null}', '{"style": 99}', '{"strength": NaN}'):
+            for text in ("", "{", "x" * 9999, "strength=x", "style=", "style=99", "99", "strength=nan", "styles=7"):
                 await one.channel.send_str(text)
                 assert (await one.words("error"))["error"]
             await one.channel.send_bytes(b"\1")
@@ -166,8 +185,12 @@ def test_words_that_make_no_sense_cost_nothing():
 def test_a_style_that_does_not_load_leaves_the_last_one():
     async def check():
         async with site() as client, viewer(client) as one:
-            await one.tell(style=2)
-            assert "broken is damaged" in (await one.words("error"))["error"]
+            await one.tell("style=2")
+            while not one.errors:
+                await one.send(0, jpeg(quadrants()))
+                await one.frame()
+            assert "broken is damaged" in one.errors[0]
+            assert (await one.tell("mirror"))["state"]["style"] == 0
             assert near(await one.paint(), inverse(COLORS))
 
     asyncio.run(check())
@@ -182,10 +205,10 @@ def test_frames_go_on_while_a_style_loads():
 
     async def check():
         async with site(load) as client, viewer(client) as one:
-            await one.tell(style=1)
+            assert (await one.tell("style=1"))["shown"] == 0
             assert near(await one.paint(1), inverse(COLORS))
             ready.set()
-            await one.words("style")
+            await in_style(one, 1)
             assert near(await one.paint(2), SWAPPED)
 
     asyncio.run(check())
@@ -295,7 +318,7 @@ def test_a_device_that_was_named_is_shown_to_all(tmp_path):
             for who in (one, other):
                 await who.send(1)
                 assert near(centres((await who.frame())[1]), inverse(COLORS))
-            await one.tell(side=True, mirror=True)
+            await one.tell("side", "mirror")
             await one.send(2)
             _, frame = await one.frame()
             mirrored = [COLORS[1], COLORS[0], COLORS[3], COLORS[2]]
@@ -317,13 +340,13 @@ def test_the_next_free_port_is_taken(monkeypatch, capsys):
     monkeypatch.setattr(server, "_serve_until_interrupted", once)
     config = InferConfig(source="webcam", page=PageConfig(port=port))
     with busy:
-        server.serve(config, Palette(["invert"], Fake), "No display here")
+        server.serve(config, StyleLoader(["invert"], Fake), "No display here")
     ((host, taken),) = served
     said = capsys.readouterr().out
     assert host == "127.0.0.1" and port < taken < port + 20
     assert f"http://127.0.0.1:{taken}/" in said and f"ssh -L {taken}:127.0.0.1:{taken}" in said
     with pytest.raises(UserError, match="no address of this machine"):
-        server.serve(InferConfig(page=PageConfig(host="203.0.113.9")), Palette(["invert"], Fake), "")
+        server.serve(InferConfig(page=PageConfig(host="203.0.113.9")), StyleLoader(["invert"], Fake), "")
 
 
 def test_an_end_says_goodbye_to_viewers():

@@ -1,8 +1,9 @@
 """The live page: a browser sends its camera's frames over a WebSocket and shows what comes back painted.
 
-One binary message each way is one JPEG picture after four bytes that number it; everything else is JSON. A viewer
-keeps at most two frames under way and sends the next when one came back, so that both ends always work on the newest.
-Where this machine's own device is shown, the number alone asks for its newest frame.
+One binary message each way is one JPEG picture after four bytes that number it. Text from the browser is a word that
+changes its state (`fst.media.live.state`); text to it is JSON. A viewer keeps at most two frames under way and sends
+the next when one came back, so that both ends always work on the newest. Where this machine's own device is shown, the
+number alone asks for its newest frame.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from aiohttp.typedefs import Handler
 
 from fst.errors import UserError
 from fst.media.live.camera import Camera
-from fst.media.live.style_loader import Palette
-from fst.media.live.viewer import Studio, Viewer
+from fst.media.live.style_loader import StyleLoader
+from fst.media.live.viewer import Shared, Viewer
 
 if TYPE_CHECKING:
     from fst.config.infer import InferConfig
@@ -35,13 +36,13 @@ POLICY = (
 )
 
 
-def serve(config: InferConfig, palette: Palette, reason: str) -> None:
+def serve(config: InferConfig, loader: StyleLoader, reason: str) -> None:
     """Serve the page until Ctrl-C, on `config.page.host` and the first free port from `config.page.port` on.
 
     Args:
-        config: of infer.py; the look is where each viewer starts; webcam.device, where it is named, is shown, else
+        config: of infer.py; where each viewer starts; webcam.device, where it is named, is shown, else
             each viewer's camera, which is asked for webcam.width, height and fps.
-        palette: the styles to choose from.
+        loader: the styles to choose from.
         reason: why the page, in a few words; printed.
 
     Raises:
@@ -52,7 +53,7 @@ def serve(config: InferConfig, palette: Palette, reason: str) -> None:
         listener = _listen(config.page.host, config.page.port)
         _announce(listener, reason, "see it" if camera else "use its camera")
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_serve_until_interrupted(application(config, palette, camera), listener))
+            asyncio.run(_serve_until_interrupted(application(config, loader, camera), listener))
     finally:
         if camera:
             camera.close()
@@ -61,7 +62,7 @@ def serve(config: InferConfig, palette: Palette, reason: str) -> None:
 def _announce(listener: socket.socket, reason: str, purpose: str) -> None:
     host, port = listener.getsockname()[:2]
     shown = "localhost" if not _is_loopback(host) else f"[{host}]" if ":" in host else host
-    print(f"{reason}: open http://{shown}:{port}/ in a browser to {purpose}; Ctrl-C ends.")
+    print(f"{reason}: open http://{shown}:{port}/ in a browser to {purpose}; press Ctrl-C to end.")
     print(f"From another computer: ssh -L {port}:{shown}:{port} {socket.gethostname()}, then the same address there.")
     if not _is_loopback(host):
         print(
@@ -70,9 +71,9 @@ def _announce(listener: socket.socket, reason: str, purpose: str) -> None:
     sys.stdout.flush()  # the address is wanted now, also where stdout is a pipe or a log
 
 
-def application(config: InferConfig, palette: Palette, camera: Camera | None = None) -> web.Application:
+def application(config: InferConfig, loader: StyleLoader, camera: Camera | None = None) -> web.Application:
     """The page and its WebSocket as an aiohttp application; with a camera, that one is shown."""
-    server = _Server(Studio(config, palette, camera))
+    server = _Server(Shared(config, loader, camera))
     app = web.Application(middlewares=[server.guard])
     app.router.add_get("/", server.page)
     app.router.add_get("/live", server.live)
@@ -113,8 +114,8 @@ async def _serve_until_interrupted(app: web.Application, listener: socket.socket
 class _Server:
     """The page, its WebSocket, and who may use them."""
 
-    def __init__(self, studio: Studio):
-        self.studio = studio
+    def __init__(self, shared: Shared):
+        self.shared = shared
         self.viewers: set[Viewer] = set()
 
     @web.middleware
@@ -132,7 +133,7 @@ class _Server:
         return await handler(request)
 
     def _is_ours(self, host: str) -> bool:
-        bound = self.studio.config.page.host
+        bound = self.shared.config.page.host
         name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
         if name in ("localhost", bound):
             return True
@@ -151,7 +152,7 @@ class _Server:
         # Pictures are compressed already; deflating them again costs milliseconds a frame.
         channel = web.WebSocketResponse(max_msg_size=LARGEST_MESSAGE, compress=False, heartbeat=20, timeout=1)
         await channel.prepare(request)
-        viewer = Viewer(self.studio, channel)
+        viewer = Viewer(self.shared, channel)
         self.viewers.add(viewer)
         try:
             await viewer.attend()
@@ -162,7 +163,7 @@ class _Server:
     async def close(self, app: web.Application) -> None:
         goodbyes = [viewer.channel.close(code=WSCloseCode.GOING_AWAY) for viewer in self.viewers]
         await asyncio.gather(*goodbyes, return_exceptions=True)
-        self.studio.close()
+        self.shared.close()
 
 
 def _is_loopback(host: str) -> bool:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from fst.errors import UserError
 from fst.media.live.camera import Camera, NoCamera
 from fst.media.live.recorder import Clock, Recorder, free_path
-from fst.media.live.style_loader import Palette
+from fst.media.live.state import LiveState
+from fst.media.live.style_loader import LivePainter, StyleLoader
 from fst.system import handling
 
 if TYPE_CHECKING:
@@ -42,33 +43,33 @@ def run(config: InferConfig, styles: list[str]) -> None:
     _, _, number = (config.source or "").partition(":")
     if number:
         config = dataclasses.replace(config, webcam=dataclasses.replace(config.webcam, device=number))
-    palette = Palette(styles, functools.partial(_load, config))
+    loader = StyleLoader(styles, functools.partial(_load, config))
     try:
-        first = palette.choose(0)  # loads while the display and the camera are looked for
+        first = loader.choose(0)  # loads while the display and the camera are looked for
         if config.output not in (None, "window", "page"):
             path = _recording_path(config, styles)
             with _until_interrupted() as stop:
-                _record(config, first.result(), path, stop)
+                _record(config, LivePainter(loader, LiveState.of(config, 1), first.result()), path, stop)
         elif reason := _why_page(config):
             first.result()
-            _serve(config, palette, reason)
+            _serve(config, loader, reason)
         else:
             try:
-                _show(config, palette)
+                _show(config, loader)
             except NoCamera:
                 if config.output == "window":
                     raise
-                _serve(config, palette, "No camera here")
+                _serve(config, loader, "No camera here")
     finally:
-        palette.close()
+        loader.close()
 
 
 def _load(config: InferConfig, style: str) -> Stylizer:
     from fst.stylize import Stylizer  # late: it may bring torch, which takes seconds
 
-    look = {"size": config.size, "strength": config.strength, "colors": config.colors}
     how = {"backend": config.backend, "precision": config.precision, "calibration": config.calibration}
-    return Stylizer.load(style, network=config.network, live=True, **how, **look)
+    how |= {"size": config.size, "strength": config.strength, "colors": config.colors}
+    return Stylizer.load(style, network=config.network, live=True, **how)
 
 
 def _why_page(config: InferConfig) -> str | None:
@@ -80,7 +81,7 @@ def _why_page(config: InferConfig) -> str | None:
     from fst.media.live import window
 
     if config.output == "page":
-        return "As asked"
+        return "Page"
     display = window.has_display()
     if not display and config.output == "window":
         raise UserError("output=window: this machine has no display; use output=page or output=FILE.mp4")
@@ -105,57 +106,55 @@ def _recording_path(config: InferConfig, styles: list[str]) -> Path:
     return path
 
 
-def _record(config: InferConfig, stylizer: Stylizer, path: Path, stop: threading.Event) -> None:
+def _record(config: InferConfig, painter: LivePainter, path: Path, stop: threading.Event) -> None:
     """Write what the camera sees to a file until `stop`; a file is completed even where the camera is lost."""
-    import cv2
-
     with Camera(config.webcam) as camera:
-        frame, mirror, clock, seen = camera.first(), config.webcam.mirror, Clock(), 0
-        stylizer(frame)  # the first frame compiles the network: seconds that should not be in the film
+        frame, clock, seen = camera.first(), Clock(), 0
+        painter.paint(frame)  # the first frame compiles the network: seconds that should not be in the film
         with Recorder(path, frame.shape[:2], camera.rate, config) as recorder:
-            print(f"Recording {camera.name} to {path}; Ctrl-C ends.", file=sys.stderr)
+            print(f"Recording {camera.name} to {path}; press Ctrl-C to end.", file=sys.stderr)
             while not stop.is_set():
                 found = camera.newest(seen)
                 if found is None:
                     continue
                 seen, frame = found
-                recorder.write(stylizer(cv2.flip(frame, 1) if mirror else frame))
+                recorder.write(painter.paint(frame))
                 clock.tick()
                 if sys.stderr.isatty():
                     print(f"\r{recorder.seconds:6.1f} s  {clock.fps:4.1f} fps ", end="", file=sys.stderr)
     print(f"\nRecorded {path}, {recorder.seconds:.1f} s.", file=sys.stderr)
 
 
-def _serve(config: InferConfig, palette: Palette, reason: str) -> None:
+def _serve(config: InferConfig, loader: StyleLoader, reason: str) -> None:
     from fst.media.live import server  # late: a window needs no web server
 
-    server.serve(config, palette, reason)
+    server.serve(config, loader, reason)
 
 
-def _show(config: InferConfig, palette: Palette) -> None:
-    from fst.media.live.controls import Booth
+def _show(config: InferConfig, loader: StyleLoader) -> None:
+    from fst.media.live.controls import Controls
     from fst.media.live.window import Window
 
-    first = palette.choose(0).result()
+    first = loader.choose(0).result()
     with Camera(config.webcam) as camera, _until_interrupted() as stop:
         first(camera.first())
         seen, window = 0, Window("fst")
         try:
-            with Booth(config, palette, camera.rate) as booth:
-                while not stop.is_set() and not booth.ended:
+            with Controls(config, loader, camera.rate) as controls:
+                while not stop.is_set() and not controls.ended:
                     found = camera.newest(seen, timeout=0.05)
                     if found is not None:
                         seen, frame = found
-                        window.show(booth.paint(frame))
-                    while not booth.ended and (word := window.key()) is not None:
-                        booth.do(word)
+                        window.show(controls.paint(frame))
+                    while not controls.ended and (word := window.key()) is not None:
+                        controls.do(word)
         finally:
             window.close()
 
 
 @contextlib.contextmanager
 def _until_interrupted() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or a polite kill sets, so that a file is completed; the second time they interrupt."""
+    """An event that the first SIGINT or SIGTERM sets, so that a file is completed; the second one interrupts."""
     stop = threading.Event()
 
     def ask(number: int, frame: object) -> None:

@@ -1,14 +1,13 @@
-"""One browser that looks at the live page: its style and strength, its frames under way, and JPEG both ways."""
+"""One browser that looks at the live page: its state, its frames under way, and JPEG both ways."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
-import math
-from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,8 @@ from PIL import Image
 
 from fst.errors import UserError
 from fst.media.live.camera import Camera
-from fst.media.live.style_loader import Palette
+from fst.media.live.state import KEYS, LiveState
+from fst.media.live.style_loader import LivePainter, StyleLoader
 
 if TYPE_CHECKING:
     from fst.config.infer import InferConfig
@@ -34,59 +34,54 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 @dataclass(frozen=True)
-class Studio:
+class Shared:
     """What the viewers share.
 
     Attributes:
         config: of infer.py.
-        palette: the styles.
+        loader: the styles.
         camera: this machine's device, where that is what the page shows.
-        painter: one thread, because a network uses every core already; its queue, in order of arrival and with at
+        painting: one thread, because a network uses every core already; its queue, in order of arrival and with at
             most two places for each viewer, shares the machine out evenly.
-        coders: threads for JPEG, which would else hold up the event loop.
+        coding: threads for JPEG, which would else hold up the event loop.
     """
 
     config: InferConfig
-    palette: Palette
+    loader: StyleLoader
     camera: Camera | None = None
-    painter: ThreadPoolExecutor = field(default_factory=lambda: _pool(1))
-    coders: ThreadPoolExecutor = field(default_factory=lambda: _pool(2))
+    painting: ThreadPoolExecutor = field(default_factory=lambda: _pool(1))
+    coding: ThreadPoolExecutor = field(default_factory=lambda: _pool(2))
 
     def close(self) -> None:
-        """Begin nothing more."""
-        self.painter.shutdown(wait=False, cancel_futures=True)
-        self.coders.shutdown(wait=False, cancel_futures=True)
+        """Start no more work."""
+        self.painting.shutdown(wait=False, cancel_futures=True)
+        self.coding.shutdown(wait=False, cancel_futures=True)
 
 
 class Viewer:
-    """One browser: its look, and its frames under way."""
+    """One browser: its state, and its frames under way.
 
-    def __init__(self, studio: Studio, channel: web.WebSocketResponse):
-        self.studio = studio
+    Its own camera's frames are mirrored, and shown beside the painting, by the page; this machine's device here.
+    """
+
+    def __init__(self, shared: Shared, channel: web.WebSocketResponse):
+        self.shared = shared
         self.channel = channel
-        self.style = 0
-        self.stylizer = None
-        self.strength = studio.config.strength
-        self.colors = studio.config.colors
-        self.mirror, self.side = studio.config.webcam.mirror, False  # of this machine's device; else the page's work
+        self.state = LiveState.of(shared.config, len(shared.loader))
         self.seen = 0  # the number of the last frame of this machine's device
         self.turn = asyncio.Lock()
         self.tasks: set[asyncio.Task] = set()  # one a frame under way
-        self.changes: set[asyncio.Task] = set()  # styles that load
 
     async def attend(self) -> None:
         """Answer until the browser leaves."""
-        config = self.studio.config
-        await self._tell(
-            styles=self.studio.palette.names,
-            strength=self.strength,
-            colors=self.colors,
-            in_flight=IN_FLIGHT,
-            here=self.studio.camera is not None,
-            camera={"width": config.webcam.width, "height": config.webcam.height, "fps": config.webcam.fps},
-            mirror=config.webcam.mirror,
-        )
-        await self._choose(0)
+        config, loader = self.shared.config, self.shared.loader
+        first = await asyncio.wrap_future(loader.choose(0))
+        self.painter = LivePainter(loader, self.state, first)
+        camera = {"width": config.webcam.width, "height": config.webcam.height, "fps": config.webcam.fps}
+        keys = {key: word for key, word in KEYS.items() if word not in ("record", "help", "quit")}
+        here = self.shared.camera is not None
+        await self._tell(styles=loader.names, keys=keys, in_flight=IN_FLIGHT, here=here, camera=camera)
+        await self._tell_state()
         try:
             async for message in self.channel:
                 if message.type == WSMsgType.BINARY:
@@ -94,7 +89,7 @@ class Viewer:
                 elif message.type == WSMsgType.TEXT:
                     await self._obey(message.data)
         finally:
-            for task in self.tasks | self.changes:
+            for task in self.tasks:
                 task.cancel()
 
     async def _receive(self, data: bytes) -> None:
@@ -102,83 +97,55 @@ class Viewer:
         if len(self.tasks) >= IN_FLIGHT:  # our page never does this; another client must not fill the queue
             await self._tell(frame=int.from_bytes(number, "little"), error="two frames are under way already")
             return
-        self._start(self._paint(number, picture))
+        task = asyncio.ensure_future(self._answer(number, picture))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
-    async def _paint(self, number: bytes, picture: bytes) -> None:
-        loop, studio = asyncio.get_running_loop(), self.studio
+    async def _answer(self, number: bytes, picture: bytes) -> None:
         try:
-            if studio.camera is not None:
-                frame = await self._newest()
-            else:
-                frame = await loop.run_in_executor(studio.coders, decode, picture)
-            painted = await loop.run_in_executor(studio.painter, self._stylise, frame)
-            answer = await loop.run_in_executor(studio.coders, encode, painted)
-            await self.channel.send_bytes(number + answer)
+            await self._follow()
+            await self.channel.send_bytes(number + await self._painted(picture))
         except (ConnectionError, asyncio.CancelledError):
             pass  # the viewer left
         except Exception as error:  # whatever a frame or a backend does wrong costs this frame, not the session
             await self._tell(frame=int.from_bytes(number, "little"), error=str(error) or type(error).__name__)
 
-    def _stylise(self, frame: np.ndarray) -> np.ndarray:
-        stylizer = self.stylizer
-        stylizer.strength, stylizer.colors = self.strength, self.colors  # shared with viewers of other tastes
-        painted = stylizer(frame)
-        return np.concatenate([frame, painted], axis=1) if self.side else painted
+    async def _painted(self, picture: bytes) -> bytes:
+        run, shared = asyncio.get_running_loop().run_in_executor, self.shared
+        here = shared.camera is not None
+        frame = await self._newest() if here else await run(shared.coding, decode, picture)
+        painted = await run(shared.painting, functools.partial(self.painter.paint, frame, here=here))
+        return await run(shared.coding, encode, painted)
 
     async def _newest(self) -> np.ndarray:
         """The newest frame of this machine's device, each once."""
         async with self.turn:
-            found = await asyncio.to_thread(self.studio.camera.newest, self.seen, 2.0)
-            if found is None:
-                raise ValueError(f"{self.studio.camera.name} is slow to give a frame")
-            self.seen, frame = found
-        return cv2.flip(frame, 1) if self.mirror else frame
+            newest = await asyncio.to_thread(self.shared.camera.newest, self.seen, 2.0)
+            if newest is None:
+                raise ValueError(f"{self.shared.camera.name} is slow to give a frame")
+            self.seen, frame = newest
+        return frame
 
-    async def _obey(self, text: str) -> None:
+    async def _obey(self, word: str) -> None:
         try:
-            wish = json.loads(text)
-            if "strength" in wish:
-                strength = float(wish["strength"])
-                if math.isnan(strength):  # Python reads it in JSON
-                    raise ValueError
-                self.strength = min(1.0, max(0.0, strength))
-            if wish.get("colors") in ("style", "content"):
-                self.colors = wish["colors"]
-            if self.studio.camera is not None:
-                self.mirror, self.side = bool(wish.get("mirror", self.mirror)), bool(wish.get("side", self.side))
-            if "style" in wish:
-                await self._choose(int(wish["style"]))
-        except (ValueError, TypeError, AttributeError):
-            await self._tell(error="a message that was not understood")
+            self.state.apply(word)
+            await self._follow()
+            await self._tell_state()
+        except ValueError as error:
+            await self._tell(error=str(error))
 
-    async def _choose(self, index: int) -> None:
-        if not 0 <= index < len(self.studio.palette):
-            await self._tell(error=f"there is no style {index}")
-            return
-        self.style = index
-        future = asyncio.wrap_future(self.studio.palette.choose(index))
-        if self.stylizer is None:
-            self.stylizer = await future  # the first was loaded before the page was served
-            await self._tell(style=index)
-        else:
-            self._start(self._change(index, future), frame=False)
-
-    async def _change(self, index: int, future: asyncio.Future) -> None:
-        """Paint in the new style once it is loaded, if it is still wanted; until then in the last one."""
+    async def _follow(self) -> None:
+        shown = self.painter.shown
         try:
-            stylizer = await asyncio.shield(future)
+            self.painter.follow()
         except UserError as error:
             await self._tell(error=str(error))
-            return
-        if self.style == index:
-            self.stylizer = stylizer
-            await self._tell(style=index)
+            await self._tell_state()
+        if self.painter.shown != shown:
+            await self._tell_state()
 
-    def _start(self, work: Coroutine, *, frame: bool = True) -> None:
-        task = asyncio.ensure_future(work)
-        tasks = self.tasks if frame else self.changes
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+    async def _tell_state(self) -> None:
+        await self._tell(state=asdict(self.state), shown=self.painter.shown)
 
     async def _tell(self, **words: object) -> None:
         with contextlib.suppress(ConnectionError):

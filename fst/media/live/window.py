@@ -11,22 +11,13 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# What cv2.waitKeyEx returns for the arrows under X11, Windows and macOS.
-_ARROWS = {65361: "previous", 65362: "previous", 65363: "next", 65364: "next"}
-_ARROWS |= {0x250000: "previous", 0x260000: "previous", 0x270000: "next", 0x280000: "next"}
-_ARROWS |= {63234: "previous", 63232: "previous", 63235: "next", 63233: "next"}
-_LETTERS = {"q": "quit", "\x1b": "quit", "s": "save", "b": "side", "r": "record", "m": "mirror", "c": "colors"}
-_LETTERS |= {"+": "stronger", "=": "stronger", "-": "weaker", "_": "weaker", "h": "help", "?": "help"}
+from fst.media.live.state import KEYS
+
+# What cv2.waitKeyEx returns for keys without a letter under X11, Windows and macOS.
+_CODES = {65361: "ArrowLeft", 65362: "ArrowUp", 65363: "ArrowRight", 65364: "ArrowDown", 27: "Escape"}
+_CODES |= {0x250000: "ArrowLeft", 0x260000: "ArrowUp", 0x270000: "ArrowRight", 0x280000: "ArrowDown"}
+_CODES |= {63234: "ArrowLeft", 63232: "ArrowUp", 63235: "ArrowRight", 63233: "ArrowDown"}
 LARGEST = 1280  # width in pixels at which a window opens; any screen has room for it, and it can be enlarged
-HELP = """1-9, arrows   style
-+ -   strength
-c   colours
-b   side by side
-m   mirror
-s   save a picture
-r   record
-h   help
-q   quit"""
 
 
 def has_display() -> bool:
@@ -63,14 +54,12 @@ class Window:
         cv2.imshow(self._title, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def key(self) -> str | None:
-        """What was asked for since the last call: a word, a digit, "quit" too where the window was closed, or None."""
+        """The word of the key that was pressed since the last call, or its digit; "quit" once the window is closed."""
         code = cv2.waitKeyEx(1)
         if self._is_closed():
             return "quit"
-        if code in _ARROWS:
-            return _ARROWS[code]
-        letter = chr(code & 0xFF).lower() if 0 <= code < 0x100 else ""
-        return letter if letter.isdecimal() else _LETTERS.get(letter)
+        name = _CODES.get(code) or (chr(code).lower() if 0 <= code < 0x100 else "")
+        return name if name.isdecimal() else KEYS.get(name)
 
     def _is_closed(self) -> bool:
         try:

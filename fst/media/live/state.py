@@ -1,0 +1,97 @@
+"""How live frames are painted: one state, the words that change it, and one table of keys for window and page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fst.config.infer import InferConfig
+
+# By their names in a browser. A digit is a word itself: the number of a style.
+KEYS = {"ArrowRight": "next", "ArrowDown": "next", "ArrowLeft": "previous", "ArrowUp": "previous"}
+KEYS |= {"+": "stronger", "=": "stronger", "-": "weaker", "_": "weaker", "c": "colors", "b": "side", "m": "mirror"}
+KEYS |= {"s": "save", "r": "record", "h": "help", "?": "help", "q": "quit", "Escape": "quit"}
+HELP = """1-9, arrows   style
++ -   strength
+c   colours
+b   side by side
+m   mirror
+s   save a picture
+r   record
+h   help
+q   quit"""
+COLORS = ("style", "content")
+
+
+@dataclass
+class LiveState:
+    """What one viewer, at the window or in a browser, has chosen.
+
+    Attributes:
+        styles: how many styles there are.
+        style: the chosen one's index; it may still be loading.
+        strength: 0 (the source) to 1 (the painting).
+        colors: "style", or "content" for the source's own.
+        mirror: whether frames are mirrored, as a mirror shows them.
+        side: whether the source is shown at the left of the painting.
+    """
+
+    styles: int
+    style: int = 0
+    strength: float = 1.0
+    colors: str = "style"
+    mirror: bool = True
+    side: bool = False
+
+    @classmethod
+    def of(cls, config: InferConfig, styles: int) -> LiveState:
+        """The state that a session starts with."""
+        return cls(styles, strength=config.strength, colors=config.colors, mirror=config.webcam.mirror)
+
+    def apply(self, word: str) -> None:
+        """Change the state by a word.
+
+        Args:
+            word: "next", "previous" or a number (the first style is 1); "stronger", "weaker"; "colors", "mirror" and
+                "side", which change to and fro; or KEY=VALUE with an attribute and what it becomes.
+
+        Raises:
+            ValueError: no such word, style or value.
+        """
+        key, given, value = word.partition("=")
+        if given:
+            self._set(key, value)
+        elif word.isdecimal():
+            self._set("style", str(int(word) - 1))
+        elif word in ("next", "previous"):
+            self.style = (self.style + (1 if word == "next" else -1)) % self.styles
+        elif word in ("stronger", "weaker"):
+            change = 0.1 if word == "stronger" else -0.1
+            self.strength = round(min(1.0, max(0.0, self.strength + change)), 2)
+        elif word == "colors":
+            self.colors = COLORS[1 - COLORS.index(self.colors)]
+        elif word in ("mirror", "side"):
+            setattr(self, word, not getattr(self, word))
+        else:
+            raise ValueError(f"'{word[:40]}' is not understood")
+
+    def _set(self, key: str, value: str) -> None:
+        kinds = {"style": int, "strength": float, "colors": str, "mirror": _truth, "side": _truth}
+        try:
+            new = kinds[key](value)
+        except (KeyError, ValueError):
+            raise ValueError(f"'{key[:20]}={value[:20]}' is not understood") from None
+        allowed = {"style": new in range(self.styles), "colors": new in COLORS}
+        if key == "strength":
+            allowed["strength"] = 0 <= new <= 1
+        if not allowed.get(key, True):
+            raise ValueError(f"{key} cannot be {value[:20]}")
+        setattr(self, key, new)
+
+    def __str__(self) -> str:
+        return f"strength {self.strength:.0%}, {'the source' if self.colors == 'content' else 'the style'}'s colours"
+
+
+def _truth(value: str) -> bool:
+    return {"true": True, "false": False}[value]
