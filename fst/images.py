@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -29,10 +30,19 @@ Image.MAX_IMAGE_PIXELS = 1_000_000_000
 
 @dataclass(frozen=True)
 class Metadata:
-    """What travels with the pixels of a photo: raw EXIF (orientation already applied and reset) and ICC profile."""
+    """What travels with the pixels of a photo.
+
+    Attributes:
+        exif: raw; its orientation is applied and reset already.
+        icc: its colour profile.
+        alpha: uint8 (H, W), 255 where it covers; None: everywhere.
+        dpi: dots an inch, horizontally and vertically.
+    """
 
     exif: bytes | None = None
     icc: bytes | None = None
+    alpha: np.ndarray | None = None
+    dpi: tuple[float, float] | None = None
 
 
 def read(path: str | os.PathLike[str] | BinaryIO, *, at_least: int | None = None) -> np.ndarray:
@@ -50,7 +60,7 @@ def read(path: str | os.PathLike[str] | BinaryIO, *, at_least: int | None = None
 def read_with_metadata(
     path: str | os.PathLike[str] | BinaryIO, *, at_least: int | None = None
 ) -> tuple[np.ndarray, Metadata]:
-    """As `read`, with the EXIF and ICC profile that a copy of the photo should keep."""
+    """As `read`, with what a copy of the photo should keep."""
     name = "the image on standard input" if hasattr(path, "read") else f"image {os.fspath(path)}"
     try:
         with warnings.catch_warnings():
@@ -58,11 +68,12 @@ def read_with_metadata(
             with Image.open(path) as image:
                 if at_least is not None:
                     image.draft(None, (at_least, at_least))
-                icc = image.info.get("icc_profile")
+                icc, dpi = image.info.get("icc_profile"), _dpi(image)
                 upright = ImageOps.exif_transpose(image)
                 exif = _exif(image, upright)
                 # A profile describes its own colour space: a CMYK or grey one is wrong on RGB pixels.
-                return _to_rgb(upright), Metadata(exif, icc if upright.mode in ("RGB", "RGBA", "P") else None)
+                icc = icc if upright.mode in ("RGB", "RGBA", "P") else None
+                return _to_rgb(upright), Metadata(exif, icc, _alpha(upright), dpi)
     except FileNotFoundError:
         raise UserError(f"{name} does not exist") from None
     except IsADirectoryError:
@@ -90,13 +101,32 @@ def _exif(image: Image.Image, upright: Image.Image) -> bytes | None:
     return kept.tobytes() if kept else None
 
 
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    try:
+        across, down = map(float, image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if 1 < across < 65536 and 1 < down < 65536 else None  # 1 stands for "unknown"
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+
+
+def _alpha(image: Image.Image) -> np.ndarray | None:
+    if not _has_alpha(image) or image.mode.startswith("I"):
+        return None
+    alpha = np.array(image.convert("RGBA").getchannel("A"))
+    return None if alpha.min(initial=255) == 255 else alpha
+
+
 def _to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):  # Pillow clips these at 255 instead of scaling them.
         values = np.asarray(image, dtype=np.float64)
         top = 65535.0 if image.mode.startswith("I") and values.max(initial=0) > 255 else 255.0
         grey = np.clip(values * 255.0 / top, 0, 255).round().astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+    if _has_alpha(image):
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return np.array(image.convert("RGB"))
@@ -118,7 +148,7 @@ def write(
 
 
 def encode(pixels: np.ndarray, suffix: str, *, metadata: Metadata | None = None, quality: int = 95) -> bytes:
-    """Encode uint8 (H, W, 3) RGB as the format of `suffix` (".jpg", ".png", ...).
+    """Encode uint8 (H, W, 3) RGB as the format of `suffix` (".jpg", ".png", ...); with its alpha where `keeps_alpha`.
 
     Raises:
         UserError: Pillow writes no such format.
@@ -127,10 +157,31 @@ def encode(pixels: np.ndarray, suffix: str, *, metadata: Metadata | None = None,
     if kind is None or kind not in Image.SAVE:
         raise UserError(f"no image format is written as '{suffix}'; use .jpg, .png, .webp or .tif")
     kept = metadata or Metadata()
-    options = {"exif": kept.exif, "icc_profile": kept.icc, "quality": quality}
+    options = {"exif": kept.exif, "icc_profile": kept.icc, "dpi": kept.dpi, "quality": quality}
     buffer = BytesIO()
+    if kept.alpha is not None and keeps_alpha(suffix):
+        pixels = np.dstack([pixels, kept.alpha])
     Image.fromarray(pixels).save(buffer, format=kind, **{key: value for key, value in options.items() if value})
     return buffer.getvalue()
+
+
+def keeps_alpha(suffix: str) -> bool:
+    """Whether transparency can be written to the format of `suffix`."""
+    return suffix.lower() in (".png", ".webp", ".tif", ".tiff", ".avif", ".jp2")
+
+
+def frame_count(path: str | os.PathLike[str]) -> int:
+    """How many pictures of a file play one after another, by its contents; 0: Pillow does not know the file.
+
+    A TIFF's pages and a phone's depth maps (MPO) do not play.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                return getattr(image, "n_frames", 1) if image.format in ("GIF", "WEBP", "PNG", "AVIF") else 1
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 0
 
 
 def is_image(name: str) -> bool:
@@ -147,13 +198,20 @@ def files(folder: str | os.PathLike[str]) -> list[Path]:
     root = Path(folder)
     if not root.is_dir():
         raise UserError(f"folder {root} does not exist")
-    found = []
-    for parent, folders, names in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if is_image(name)]
+    found = [path for path in files_below(root) if is_image(path.name)]
     if not found:
         raise UserError(f"folder {root} holds no images ({', '.join(sorted(SUFFIXES))})")
     return sorted(found)
+
+
+def files_below(root: Path) -> Iterator[Path]:
+    """Every file under a folder, but hidden ones. Links to folders are followed, each folder is entered once."""
+    entered = {root.resolve()}
+    for parent, folders, names in os.walk(root, followlinks=True):
+        inner = {Path(parent, name).resolve(): name for name in sorted(folders) if not name.startswith(".")}
+        folders[:] = sorted(name for real, name in inner.items() if real not in entered)
+        entered.update(inner)
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
 
 
 def resize(

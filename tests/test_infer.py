@@ -174,6 +174,115 @@ def test_a_folder_keeps_its_structure_and_survives_damaged_photos(capsys):
     assert "2 of 4 painted, 2 failed: out" in said.out
 
 
+def moving(path: Path, count: int = 3, **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first, *more = (Image.fromarray(picture(30, 40, seed)) for seed in range(count))
+    first.save(path, save_all=True, append_images=more, duration=[80, 120, 200], **options)
+    return path
+
+
+def timing(path: Path) -> tuple[str, list[int]]:
+    """A file's format and how long each of its frames is shown, in milliseconds."""
+    with Image.open(path) as image:
+        durations = []
+        for index in range(image.n_frames):
+            image.seek(index)
+            image.load()
+            durations.append(round(image.info["duration"]))
+        return image.format, durations
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".avif"])
+def test_an_animation_stays_one_alone_and_in_a_folder(suffix, tmp_path):
+    kind = {".avif": {"quality": 100}}.get(suffix, {})
+    moving(tmp_path / f"in/moves{suffix}", **kind)
+    save("in/still.png")
+    run("source=in", "output=out")
+    run(f"source=in/moves{suffix}")
+    for result in (Path(f"out/moves{suffix}"), Path(f"moves-gogh{suffix}")):
+        assert timing(result) == timing(tmp_path / f"in/moves{suffix}")
+    with Image.open("out/still.png") as image:
+        assert getattr(image, "n_frames", 1) == 1
+    if suffix == ".png":  # painted, not only copied; lossless, so to the level
+        from fst.stylize import Stylizer
+
+        expected = Stylizer.load("gogh", backend="torch")(picture(30, 40, 2))
+        with Image.open("out/moves.png") as image:
+            image.seek(2)
+            assert np.abs(np.asarray(image.convert("RGB")).astype(int) - expected).max() <= 1
+
+
+def test_a_png_of_which_the_first_picture_is_no_frame():
+    moving(Path("moves.png"), 4, default_image=True)
+    run("source=moves.png")
+    assert timing(Path("moves-gogh.png")) == ("PNG", [80, 120, 200])
+
+
+def test_photos_are_found_by_their_contents_and_other_files_are_named(capsys):
+    save("in/holiday", format="JPEG")
+    save("in/a.dat", format="PNG")
+    Path("in/notes.txt").write_text("no photo")
+    run("source=in", "output=out")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "holiday.jpg"]
+    assert opencv("out/holiday.jpg").shape == (40, 56, 3)
+    said = capsys.readouterr()
+    assert "left out: 1 that are no photos (notes.txt)" in said.err and "2 of 2 painted" in said.out
+
+
+def test_photos_of_one_name_do_not_replace_each_other():
+    save("in/a.png")
+    save("in/a.dat", format="PNG")
+    save("in/a", format="PNG")
+    run("source=in", "output=out")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.dat.png", "a.png", "a.png.png"]
+    run("source=in", "output=out")  # the same names again: all are there already
+    assert len(list(Path("out").iterdir())) == 3
+
+
+def test_links_are_followed_once(tmp_path):
+    save("in/deep/a.png")
+    save("elsewhere/b.png")
+    Path("in/deep/up").symlink_to(tmp_path / "in")
+    Path("in/linked").symlink_to(tmp_path / "elsewhere")
+    for source in ("in", "in/**/*.png"):
+        run(f"source={source}", "output=out", "overwrite=true")
+        assert sorted(str(path) for path in Path("out").rglob("*.png")) == ["out/deep/a.png", "out/linked/b.png"]
+
+
+def test_transparency_is_kept_where_the_format_can_and_else_said(capsys):
+    alpha = np.tile(np.linspace(0, 255, 56).astype(np.uint8), (40, 1))
+    pixels = np.dstack([picture(40, 56), alpha])
+    for suffix in (".png", ".webp", ".tif"):
+        Image.fromarray(pixels).save(
+            f"photo{suffix}", **({"lossless": True, "exact": True} if suffix == ".webp" else {})
+        )
+        run(f"source=photo{suffix}")
+        with Image.open(f"photo-gogh{suffix}") as image:
+            assert image.mode == "RGBA"
+            assert np.array_equal(np.asarray(image)[..., 3], alpha)
+    painted = cv2.imread("photo-gogh.png", cv2.IMREAD_UNCHANGED)[..., 2::-1]
+    run("source=photo.png", "output=flat.jpg")
+    said = capsys.readouterr().err
+    assert said == "photo.png is transparent in places: flat.jpg has white there\n"
+    assert np.abs(opencv("flat.jpg").astype(int) - painted).mean() < 10
+    save("opaque.png")
+    run("source=opaque.png")
+    with Image.open("opaque-gogh.png") as image:
+        assert image.mode == "RGB"
+    frames = [Image.fromarray(np.roll(pixels, 9 * index, axis=1)) for index in range(2)]
+    frames[0].save("moves.png", save_all=True, append_images=frames[1:])
+    run("source=moves.png")
+    assert "moves.png is transparent in places" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+def test_resolution_is_kept(suffix):
+    save(f"photo{suffix}", dpi=(300, 240))
+    run(f"source=photo{suffix}")
+    with Image.open(f"photo-gogh{suffix}") as image:
+        assert [round(float(value)) for value in image.info["dpi"]] == [300, 240]
+
+
 def test_a_folder_painted_before_is_passed_over(capsys):
     save("in/a.png")
     run("source=in")
@@ -272,24 +381,6 @@ def test_kinds_of_source():
         assert paint.kind_of(name) == kind
     for name in ("rtsp://host/stream", "http://host/clip.mp4", "HTTPS://host"):
         assert paint.kind_of(name) == "video"
-
-
-def test_a_film_or_an_address_is_handed_on_with_its_settings(monkeypatch):
-    calls = []
-    monkeypatch.setattr(
-        "fst.media.video.paint_video.paint_video", lambda *args, **named: calls.append((args, named)) or args[1]
-    )
-    monkeypatch.setattr("fst.media.live.session.run", lambda config, styles: calls.append((config, styles)))
-    Path("clip.mp4").write_bytes(b"\0" * 100)
-    run("source=clip.mp4", "style=gogh,hokusai", "output=o.mp4", "quality=70", "codec=vp9", "overwrite=true")
-    assert [args[:2] for args, _ in calls] == [("clip.mp4", Path(f"o-{name}.mp4")) for name in ("gogh", "hokusai")]
-    assert calls[0][1] == {"quality": 70, "codec": "vp9", "overwrite": True} and calls[0][0][2].name == "gogh"
-    run("source=webcam:1", "style=gogh,hokusai")
-    assert calls[2][0].source == "webcam:1" and calls[2][1] == ["gogh", "hokusai"]
-    run("source=rtsp://camera/1")
-    assert (calls[3][0].source, calls[3][0].webcam.device) == ("webcam", "rtsp://camera/1")
-    run("source=clip.mp4", "output=window")
-    assert (calls[4][0].source, calls[4][0].webcam.device) == ("webcam", "clip.mp4")
 
 
 def program(*arguments: str, **options) -> subprocess.CompletedProcess:

@@ -312,7 +312,7 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from clips import Identity
 from fst.errors import one_line_errors
-from fst.media.video import paint_video
+from fst.media.video.paint_video import paint_video
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 with one_line_errors():
     paint_video("a.mkv", Path({output!r}), Identity())
@@ -330,7 +330,7 @@ import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from clips import Identity
 from fst.errors import one_line_errors
-from fst.media.video import paint_video
+from fst.media.video.paint_video import paint_video
 class Slow(Identity):
     def stream(self, frames):
         for index, frame in enumerate(frames):

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from fst import images
 from fst.errors import UserError
 from fst.media import photos
@@ -39,20 +37,10 @@ def kind_of(source: str) -> str:
         if not path.exists():
             raise UserError(f"source={source} does not exist: give a photo, folder, pattern, video, address or webcam")
         return "video"  # a device or a pipe
-    frames = _pillow_frames(path)
+    frames = images.frame_count(path)
     if frames > 1 or path.suffix.lower() == ".gif":
         return "video"
     return "photos" if frames == 1 or images.is_image(path.name) else "video"
-
-
-def _pillow_frames(path: Path) -> int:
-    """How many pictures Pillow sees that play one after another; 0 for what it does not know."""
-    try:
-        with Image.open(path) as image:
-            # A TIFF's pages and a phone's MPO depth maps are no film.
-            return getattr(image, "n_frames", 1) if image.format in ("GIF", "WEBP", "PNG", "AVIF") else 1
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return 0
 
 
 def paint(config: InferConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -24,7 +25,7 @@ class Report:
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self.painted = self.passed = self.failed = 0
+        self.painted = self.passed = self.failed = self.white = 0
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), Rate())
         self.bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
         self.task = self.bar.add_task("", total=total)
@@ -45,6 +46,13 @@ class Report:
         self.failed += 1
         self.bar.console.print(f"skipped: {reason}", markup=False, highlight=False, soft_wrap=True)
 
+    def leave_out(self, files: list[Path]) -> None:
+        """Files among the photos that are none."""
+        if files:
+            names = ", ".join(file.name for file in files[:3]) + (", ..." if len(files) > 3 else "")
+            line = f"left out: {len(files)} that are no photos ({names})"
+            self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def advance(self) -> None:
         """One photo less to go."""
         self.bar.advance(self.task)
@@ -54,6 +62,8 @@ class Report:
         parts = [f"{self.painted} of {self.total} painted"]
         if self.passed:
             parts.append(f"{self.passed} there already (overwrite=true paints them again)")
+        if self.white:
+            parts.append(f"{self.white} are transparent in places and have white there: their format has none")
         if self.failed:
             parts.append(f"{self.failed} failed")
         return ", ".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import sys
 from collections.abc import Callable
@@ -21,12 +22,30 @@ QUALITY = 95
 STANDARD = "-"  # standard input or output
 
 
+# What a picture without a suffix of its own is written as, by its format.
+_SUFFIXES = {
+    "JPEG": ".jpg",
+    "MPO": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "TIFF": ".tif",
+    "AVIF": ".avif",
+    "GIF": ".gif",
+}
+
+
 @dataclass(frozen=True)
 class Photo:
-    """A photo to paint, and its place below the folder or glob that it was found in."""
+    """A photo or animation to paint, and its place below the folder or pattern that it was found by."""
 
     path: Path
     place: Path
+
+    @property
+    def suffix(self) -> str:
+        """Of what is painted from it: the photo's own, or its format's, or PNG's where Pillow does not write that."""
+        suffix = self.path.suffix or _suffix_of(self.path)
+        return suffix if _writes(suffix) else ".png"
 
 
 def is_many(source: str) -> bool:
@@ -35,25 +54,41 @@ def is_many(source: str) -> bool:
     return path.is_dir() or (glob.has_magic(source) and not path.exists())
 
 
-def find(source: str) -> list[Photo]:
-    """The photos of a source: a file, every image below a folder, or what a pattern matches, sorted.
+def find(source: str) -> tuple[list[Photo], list[Path]]:
+    """The photos of a source, sorted (a file, or what is below a folder or matches a pattern), and other files there.
+
+    Files without a known suffix are photos where their contents are.
 
     Raises:
         UserError: there is none.
     """
     path = Path(source).expanduser()
     if not is_many(source):
-        return [Photo(path, Path(path.name))]
+        return [Photo(path, Path(path.name))], []
     if path.is_dir():
-        return [Photo(found, found.relative_to(path)) for found in images.files(path)]
-    magic = next(index for index, part in enumerate(path.parts) if glob.has_magic(part))
-    root = Path(*path.parts[:magic])
-    # Path.glob takes no absolute pattern.
-    matches = map(Path, sorted(glob.glob(str(path), recursive=True)))  # noqa: PTH207
-    found = [Photo(match, match.relative_to(root)) for match in matches if images.is_image(match.name)]
-    if not found:
-        raise UserError(f"source={source} matches no image ({', '.join(sorted(images.SUFFIXES))})")
-    return found
+        root, files = path, sorted(images.files_below(path))
+    else:
+        root = Path(*path.parts[: next(index for index, part in enumerate(path.parts) if glob.has_magic(part))])
+        files = _matches(path)
+    photos = [file for file in files if _is_photo(file)]
+    if not photos:
+        where = f"folder {path} holds no images" if path.is_dir() else f"source={source} matches no image"
+        raise UserError(f"{where} ({', '.join(sorted(images.SUFFIXES))})")
+    return [Photo(file, file.relative_to(root)) for file in photos], [file for file in files if file not in set(photos)]
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """Files that match, each once: a link may lead to a folder that matches too, or to its own parent."""
+    once: dict[tuple[Path, str], Path] = {}
+    matches = map(Path, glob.glob(str(pattern), recursive=True))  # noqa: PTH207  (Path.glob takes no absolute pattern)
+    for match in sorted(matches, key=lambda match: len(match.parts)):
+        if match.is_file():
+            once.setdefault((match.parent.resolve(), match.name), match)
+    return sorted(once.values())
+
+
+def _is_photo(file: Path) -> bool:
+    return images.is_image(file.name) or images.frame_count(file) > 0
 
 
 def target_of(photo: Photo, source: str, output: str | None, style: str, *, several: bool = False) -> Path:
@@ -61,11 +96,9 @@ def target_of(photo: Photo, source: str, output: str | None, style: str, *, seve
 
     A single photo: to `output`, a file or a folder; without it to NAME-STYLE in the current folder. Of a folder or
     pattern: to the same place below the folder `output`; without it below NAME-STYLE in the current folder. With
-    `several` styles, a file's name gets the style's, and a folder has one folder a style. The format stays the
-    photo's own where Pillow writes it, else it is PNG.
+    `several` styles, a file's name gets the style's, and a folder has one folder a style.
     """
-    suffix = photo.path.suffix if _writes(photo.path.suffix) else ".png"
-    named = f"{photo.path.stem}-{style}{suffix}"
+    named = f"{photo.path.stem}-{style}{photo.suffix}"
     target = Path(output).expanduser() if output is not None else None
     if is_many(source):
         if target is None:
@@ -73,7 +106,7 @@ def target_of(photo: Photo, source: str, output: str | None, style: str, *, seve
             target = Path(f"{folder.resolve().name if folder.is_dir() else 'painted'}-{style}")
         elif several:
             target /= style
-        return target / photo.place.with_suffix(suffix)
+        return target / photo.place.with_suffix(photo.suffix)
     if target is None:
         return Path(named)
     if target.is_dir() or output.endswith(("/", os.sep)) or not target.suffix:
@@ -123,13 +156,19 @@ def paint(
 def _paint_one(
     source: str, output: str | None, styles: list[str], load: Callable[[str], Stylizer], quality: int, overwrite: bool
 ) -> None:
-    [photo] = find(source)
+    [photo], _ = find(source)
     pixels, metadata = images.read_with_metadata(photo.path)  # first: a missing photo is said before a style loads
     for style in styles:
         stylizer = load(style)
         target = target_of(photo, source, output, stylizer.name, several=len(styles) > 1)
         check_target(target, overwrite)
         print(images.write(target, stylizer(pixels), metadata=metadata, quality=quality))
+        if _loses_alpha(metadata, target):
+            print(f"{source} is transparent in places: {target} has white there", file=sys.stderr)
+
+
+def _loses_alpha(metadata: images.Metadata, target: Path) -> bool:
+    return metadata.alpha is not None and not images.keeps_alpha(target.suffix)
 
 
 def _paint_many(
@@ -137,16 +176,21 @@ def _paint_many(
 ) -> None:
     if output is not None and Path(output).expanduser().is_file():
         raise UserError(f"output={output} is a file, but the source is many photos: name a folder")
-    photos = find(source)
+    photos, others = find(source)
     folders: set[Path] = set()
     report = Report(len(photos) * len(styles))
+    report.leave_out(others)
     try:
         with report:
             for style in styles:
                 stylizer = load(style)
+                taken: set[Path] = set()
                 for photo in photos:
                     target = target_of(photo, source, output, stylizer.name, several=len(styles) > 1)
                     folders.add(Path(*target.parts[: len(target.parts) - len(photo.place.parts)]))
+                    if target in taken:  # a.heic and a.png both become a.png: then one is a.heic.png
+                        target = _free(target.with_name(photo.place.name + photo.suffix), taken)
+                    taken.add(target)
                     _paint_into(report, photo, target, stylizer, quality, overwrite)
     finally:  # on Ctrl-C too: what was done stays, and is counted
         where = ", ".join(str(folder) for folder in sorted(folders))
@@ -155,15 +199,26 @@ def _paint_many(
         raise UserError(f"{report.failed} of {report.total} photos could not be painted: see the lines above")
 
 
+def _free(target: Path, taken: set[Path]) -> Path:
+    names = (target.with_stem(f"{target.stem}-{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([target], names) if path not in taken)
+
+
 def _paint_into(report: Report, photo: Photo, target: Path, stylizer: Stylizer, quality: int, overwrite: bool) -> None:
     report.start(photo.path.name)
     try:
         if target.exists() and not overwrite:
             report.passed += 1
+        elif images.frame_count(photo.path) > 1 or target.suffix.lower() == ".gif":
+            from fst.media.video.paint_video import paint_video  # late: most folders hold nothing that moves
+
+            paint_video(str(photo.path), target, stylizer, overwrite=overwrite, bar=False)
+            report.painted += 1
         else:
             pixels, metadata = images.read_with_metadata(photo.path)
             images.write(target, stylizer(pixels), metadata=metadata, quality=quality)
             report.painted += 1
+            report.white += _loses_alpha(metadata, target)
     except UserError as error:
         report.skip(error)
     report.advance()
@@ -211,5 +266,4 @@ def _suffix_of(file: BytesIO | Path) -> str:
             kind = image.format
     except (OSError, UnidentifiedImageError):
         kind = None
-    known = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "AVIF": ".avif"}
-    return known.get(kind or "", ".png")
+    return _SUFFIXES.get(kind or "", ".png")

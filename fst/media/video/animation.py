@@ -1,4 +1,4 @@
-"""GIF and animated WebP, in and out, with Pillow."""
+"""GIF, animated WebP, PNG (APNG) and AVIF, in and out, with Pillow."""
 
 from __future__ import annotations
 
@@ -14,22 +14,16 @@ from fst.media.video.colour import Colour
 from fst.media.video.decode import Frame
 from fst.media.video.sink import Sink
 
-SUFFIXES = (".gif", ".webp")
+FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".avif": "AVIF"}
 _MILLISECOND = Fraction(1, 1000)
-_WEBP_BYTES = 2_000_000_000
-
-
-def is_animated(path: str | Path) -> bool:
-    """Whether a file is a GIF or WebP (or APNG) of more than one frame; False for anything that Pillow cannot open."""
-    try:
-        with Image.open(path) as image:
-            return getattr(image, "n_frames", 1) > 1
-    except (OSError, ValueError, SyntaxError):
-        return False
+_MOST_BYTES = 2_000_000_000
 
 
 class AnimationReader:
-    """The frames of a GIF or WebP: a VideoReader (see there) without sound. Transparency is laid over white.
+    """The frames of an animation: a VideoReader (see there) without sound. Transparency is laid over white.
+
+    Attributes:
+        transparent: whether there was any, so far.
 
     Args:
         source: the file.
@@ -51,7 +45,10 @@ class AnimationReader:
             raise UserError(f"animation {source} does not exist") from None
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
             raise UserError(f"cannot open animation {source}: {getattr(error, 'strerror', None) or error}") from None
-        self.count = getattr(self._image, "n_frames", 1)
+        # A PNG may begin with a picture for those that show no animation.
+        self._first = int(getattr(self._image, "default_image", False) and self._image.n_frames > 1)
+        self.count = getattr(self._image, "n_frames", 1) - self._first
+        self.transparent = False
         self.loop: int | None = self._image.info.get("loop")
         self.rate = Fraction(10)
         self.metadata: dict[str, str] = {}
@@ -68,8 +65,8 @@ class AnimationReader:
         pts = 0
         for index in range(self.count):
             try:
-                self._image.seek(index)
-                pixels = _over_white(self._image)
+                self._image.seek(self._first + index)
+                pixels = self._over_white()
             except (OSError, EOFError, SyntaxError, ValueError) as error:
                 if index == 0:
                     raise UserError(f"{self.name} holds no frame that can be decoded: {error}") from None
@@ -81,29 +78,30 @@ class AnimationReader:
             yield Frame(pixels, pts, duration)
             pts += duration
 
-
-def _over_white(image: Image.Image) -> np.ndarray:
-    layer = image.convert("RGBA")
-    return np.array(Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"))
+    def _over_white(self) -> np.ndarray:
+        layer = self._image.convert("RGBA")
+        self.transparent |= layer.getextrema()[3][0] < 255
+        return np.array(Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"))
 
 
 class AnimationWriter(Sink):
-    """A GIF or animated WebP being written; see Sink for what becomes of it on errors and on Ctrl-C.
+    """An animation being written; see Sink for what becomes of it on errors and on Ctrl-C.
 
     A GIF has 256 colours a frame, chosen for each, and counts time in 10 ms. Frames equal to the one before are merged
     with it by the format: the time stays, the count does not. Pillow keeps all frames until the end: 1 byte a pixel for
-    GIF, 3 for WebP.
+    GIF, 3 for the others.
 
     Args:
-        path: ends in .gif or .webp.
+        path: ends in one of FORMATS.
         time_base: the unit of `pts` and `duration`, in seconds.
-        quality: of WebP, 0 to 100, default 80.
+        quality: of WebP and AVIF, 0 to 100, default 80.
         loop: how often it plays, 0 for ever; None: once (GIF).
         shortest: frames that would be shown for less than this many milliseconds are left out. 20 for films: browsers
             slow a GIF with shorter ones down to 100 ms each.
 
     Raises:
-        UserError: from `write` or at the end: the disk is full, or a WebP grows beyond 2 GB of pixels.
+        UserError: a quality for a format that loses nothing; from `write` or at the end: the disk is full, or more than
+            2 GB of pixels in another format than GIF.
     """
 
     def __init__(
@@ -116,9 +114,10 @@ class AnimationWriter(Sink):
         shortest: int = 0,
     ) -> None:
         super().__init__(path)
-        self._gif = self.path.suffix.lower() == ".gif"
-        if self._gif and quality is not None:
-            raise UserError(f"quality= has no meaning for {path}: a GIF is not lossy; leave it out, or write .webp")
+        self._format = FORMATS[self.path.suffix.lower()]
+        self._gif = self._format == "GIF"
+        if self._format in ("GIF", "PNG") and quality is not None:
+            raise UserError(f"quality= has no meaning for {path}, which is not lossy; leave it out, or write .webp")
         self._time_base = time_base
         self._options = {"quality": 80 if quality is None else quality}
         if loop is not None:
@@ -134,10 +133,12 @@ class AnimationWriter(Sink):
     def _encode(self, beside: Path, items: Iterator[Frame]) -> None:
         images = self._images(items)
         first = next(images)
-        # Pillow asks for each duration after it asked for the frame: the list grows ahead of it.
+        # Pillow asks for each duration after it asked for the frame: the list grows ahead of it. PNG's goes through the
+        # frames twice.
+        images = list(images) if self._format == "PNG" else images
         first.save(
             beside,
-            format="GIF" if self._gif else "WEBP",
+            format=self._format,
             save_all=True,
             append_images=images,
             duration=self._durations,
@@ -150,8 +151,8 @@ class AnimationWriter(Sink):
         size = 0
         for frame in items:
             size += 0 if self._gif else frame.pixels.nbytes
-            if size > _WEBP_BYTES:
-                raise UserError(f"{self.path} would grow too long for a WebP, which is made in memory; write .mp4")
+            if size > _MOST_BYTES:
+                raise UserError(f"{self.path} would grow too long for an animation, made in memory; write .mp4")
             if waiting is not None:
                 duration = self._milliseconds(frame.pts) - self._milliseconds(waiting.pts)
                 if duration < self._shortest:

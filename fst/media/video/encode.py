@@ -53,7 +53,7 @@ def choose(suffix: str, codec: str | None = None) -> str:
     """
     suffix = suffix.lower()
     if suffix not in CONTAINERS:
-        raise UserError(f"no video is written as '{suffix}'{near(suffix, [*CONTAINERS, '.gif', '.webp'])}")
+        raise UserError(f"no video is written as '{suffix}'{near(suffix, [*CONTAINERS, '.gif', '.webp', '.png'])}")
     allowed = CONTAINERS[suffix]
     if codec is None:
         wanted: tuple[str, ...] = allowed

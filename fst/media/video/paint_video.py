@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import av
@@ -19,33 +19,29 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from fst.errors import UserError
+from fst.images import frame_count
 from fst.media.video import animation, encode
 from fst.media.video.animation import AnimationReader, AnimationWriter
 from fst.media.video.decode import Frame, VideoReader, is_address
+
+if TYPE_CHECKING:
+    from fst.stylize import Stylizer
 
 _AHEAD = 4  # frames decoded before the network asks for them
 _END = object()
 
 
-class Paints(Protocol):
-    """What `paint_video` needs of a Stylizer."""
-
-    name: str
-
-    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """uint8 (H, W, 3) RGB frames, painted, in the same order; may read a few frames ahead."""
-
-
 def paint_video(
     source: str,
     output: Path | None,
-    stylizer: Paints,
+    stylizer: Stylizer,
     *,
     quality: int | None = None,
     codec: str | None = None,
     overwrite: bool = False,
+    bar: bool = True,
 ) -> Path:
-    """Paint a video, GIF or animated WebP, or a stream address; returns the file written.
+    """Paint a video, an animation (GIF, WebP, PNG, AVIF) or a stream address; returns the file written.
 
     Frame count, timestamps (variable frame rate too), sound, colour tags and pixel aspect stay as they are; rotation
     is applied. On Ctrl-C the file is completed with the frames and sound so far and kept; KeyboardInterrupt goes on.
@@ -53,19 +49,20 @@ def paint_video(
     Args:
         source: a file, or an address (rtsp://, http://, ...), which is read until it ends or Ctrl-C is pressed.
         output: the file, whose suffix decides the format; a folder; or None for the current folder. The default name
-            is the source's and the style's, as "clip-gogh.mp4"; a GIF or WebP stays one.
-        stylizer: see Paints.
+            is the source's and the style's, as "clip-gogh.mp4"; an animation keeps its format.
+        stylizer: a `fst.stylize.Stylizer`; only its `name` and `stream` are used.
         quality: 0 to 100, see VideoWriter and AnimationWriter.
         codec: "h264" (default), "hevc", "vp9", "av1", "mpeg4".
         overwrite: replace an existing file.
+        bar: show progress, where standard error is a terminal.
 
     Raises:
         UserError: the source cannot be read or has no frame; the output exists, cannot be written, or its suffix,
             codec and quality do not go together. No file is left then.
     """
-    animated = not is_address(source) and Path(source).suffix.lower() in animation.SUFFIXES
+    animated = not is_address(source) and (frame_count(source) > 1 or Path(source).suffix.lower() == ".gif")
     target = _target(source, output, stylizer.name, animated)
-    to_animation = target.suffix.lower() in animation.SUFFIXES
+    to_animation = target.suffix.lower() in animation.FORMATS
     if to_animation and codec is not None:
         raise UserError(f"codec={codec} has no meaning for {target.name}: leave it out, or write .mp4")
     if not to_animation:
@@ -80,7 +77,7 @@ def paint_video(
         first, early = _first(painted)
         writer = _writer(target, reader, first, quality, codec)
         try:
-            with writer, _progress(console, target.name, reader.count) as advance:
+            with writer, _progress(console, target.name, reader.count, bar) as advance:
                 _write(writer, reader, first, early, painted, advance)
         except KeyboardInterrupt:
             if target.exists() and writer.frames:
@@ -88,14 +85,17 @@ def paint_video(
             raise
     if reader.broken:
         _say(console, f"{reader.name} breaks off after {writer.frames} frames: {reader.broken}")
-    elif reader.damaged:
+    if animated and reader.transparent:
+        _say(console, f"{reader.name} is transparent in places: {target.name} has white there")
+    if reader.damaged:
         _say(console, f"{reader.name}: {reader.damaged} frames are damaged")
     return target
 
 
 def _target(source: str, output: Path | None, style: str, animated: bool) -> Path:
     path = Path(urlsplit(source).path if is_address(source) else source)
-    name = f"{path.stem or 'stream'}-{style}{path.suffix.lower() if animated else '.mp4'}"
+    kept = path.suffix.lower() if animated and path.suffix.lower() in animation.FORMATS else ".mp4"
+    name = f"{path.stem or 'stream'}-{style}{kept}"
     if output is None:
         return Path(name)
     return output / name if output.is_dir() or str(output).endswith(os.sep) else output
@@ -113,7 +113,7 @@ def _check_place(source: str, target: Path, overwrite: bool) -> None:
 def _writer(
     target: Path, reader: VideoReader | AnimationReader, first: Frame, quality: int | None, codec: str | None
 ) -> encode.VideoWriter | AnimationWriter:
-    if target.suffix.lower() in animation.SUFFIXES:
+    if target.suffix.lower() in animation.FORMATS:
         was_animated = isinstance(reader, AnimationReader)
         return AnimationWriter(
             target,
@@ -172,7 +172,7 @@ def _ahead(items: Iterable[Any], *, drop: bool) -> Iterator[Any]:
         stopped.set()
 
 
-def _painted(items: Iterable[Frame | av.Packet], stylizer: Paints) -> Iterator[Frame | av.Packet]:
+def _painted(items: Iterable[Frame | av.Packet], stylizer: Stylizer) -> Iterator[Frame | av.Packet]:
     """Frames come back painted; sound packets keep their places between them."""
     passing: deque[Frame | av.Packet] = deque()
 
@@ -234,9 +234,11 @@ class _Speed(ProgressColumn):
 
 
 @contextlib.contextmanager
-def _progress(console: Console, name: str, count: int | None) -> Iterator[Any]:
+def _progress(console: Console, name: str, count: int | None, shown: bool) -> Iterator[Any]:
     """A bar on the terminal (none in a log file); gives the function that moves it on by one frame."""
     columns = (TextColumn("{task.fields[name]}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("frames"))
-    with Progress(*columns, _Speed(), TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+    with Progress(
+        *columns, _Speed(), TimeRemainingColumn(), console=console, disable=not (shown and console.is_terminal)
+    ) as bar:
         task = bar.add_task("", name=name, total=count)
         yield lambda: bar.advance(task)
