@@ -17,10 +17,10 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fst.config import commandline, groups, launchers, rerun, schema
+from fst.config import commandline, groups, launchers, replay, schema
 from fst.config.checks import check
 from fst.config.resume import earlier_overrides
-from fst.config.wording import wrong_value
+from fst.config.messages import wrong_value
 from fst.errors import UserError, near, one_line_errors
 from fst.sweep import run as sweep_run
 from fst.sweep import search
@@ -51,7 +51,7 @@ def run_hydra(task: Callable[..., Any], name: str, arguments: list[str]) -> None
     register()
     overrides = [
         *earlier_overrides(arguments),
-        *rerun.overrides(arguments, given, functools.partial(_composed, name)),
+        *replay.overrides(arguments, given, functools.partial(_composed, name)),
         *given,
     ]
     multirun = "--multirun" in options

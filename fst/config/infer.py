@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fst.config.wording import wrong_value
+from fst.config.messages import wrong_value
 from fst.errors import UserError, near
 
 FILE = Path(__file__).resolve().parents[2] / "conf" / "infer.yaml"

@@ -18,7 +18,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from fst import data as photo_data
 from fst import images, runfolder
-from fst.config.rerun import differences
+from fst.config.replay import differences
 from fst.config.schema import AUTO
 from fst.data.paintings import SWATCHES, located, painting
 from fst.errors import UserError

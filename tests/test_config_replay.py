@@ -16,7 +16,7 @@ from test_gatys_runs import run_here as gatys_here
 from test_training import run_here, weights
 from training import tiny_arguments
 
-from fst.config import commandline, rerun
+from fst.config import commandline, replay
 from fst.config.compose import _composed
 from fst.errors import UserError
 from fst.methods import run
@@ -29,7 +29,7 @@ TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 def again(*arguments: str) -> list[str]:
     """The overrides of `train.py rerun=...` as Hydra gets them."""
     _, given = commandline.arranged(list(arguments))
-    return [*rerun.overrides(list(arguments), given, functools.partial(_composed, "train")), *given]
+    return [*replay.overrides(list(arguments), given, functools.partial(_composed, "train")), *given]
 
 
 def config(*arguments: str) -> DictConfig:
@@ -147,7 +147,7 @@ def test_damage_is_a_line(earlier: Path, tmp_path: Path, damage: str, arguments:
         shutil.rmtree(folder)
     elif damage.startswith("rm "):
         (folder / damage[3:]).unlink()
-    elif what in rerun.FILES:
+    elif what in replay.FILES:
         (folder / what).write_text(content, encoding="latin-1")
     elif damage:
         saved = OmegaConf.load(folder / "config.yaml")
@@ -165,12 +165,12 @@ def test_differences_are_named(earlier: Path) -> None:
     run.mkdir()
     shutil.copy(earlier / "config.yaml", run)
     (run / "run.json").write_text(json.dumps(now))
-    assert rerun.differences(run, now) == []
+    assert replay.differences(run, now) == []
     other = json.loads(json.dumps(now))
     other["git"] = {**then_git, "commit": "b" * 40, "dirty": True}
     other["packages"]["numpy"], other["threads"], other["python"] = "9.9", 77, "4.0"
     other["cpu"]["model"], other["gpus"] = "an abacus", [{"name": "H200"}]
-    lines = rerun.differences(run, other)
+    lines = replay.differences(run, other)
     assert lines[0] == "commit was aaaaaaaaaa, is bbbbbbbbbb" and "the checkout has uncommitted changes" in lines
     text = "\n".join(lines)
     for words in ("python was 3.", "is 4.0", "numpy was", "is an abacus", "is 77", "GPU was none, is H200"):
@@ -181,7 +181,7 @@ def test_differences_are_named(earlier: Path) -> None:
 def _copy(earlier: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "copy"
     folder.mkdir()
-    for name in rerun.FILES:
+    for name in replay.FILES:
         shutil.copy(earlier / name, folder)
     return folder
 
