@@ -5,10 +5,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from fst.config import compose as configuration
+from fst import __version__
 from fst.config import help as screens
 from fst.config.checks import check
 from fst.errors import one_line_errors
+from fst.launch import launch
 from fst.runfolder import read_metrics
 
 
@@ -17,8 +18,10 @@ def main() -> None:
         arguments = sys.argv[1:]
         if {"-h", "--help"} & set(arguments):
             print(screens.training())
+        elif "--version" in arguments:
+            print(f"fst {__version__}")
         else:
-            configuration.run_hydra(train, "train", arguments)
+            launch(train, arguments)
 
 
 def train(config: DictConfig, *, reference: bool = False) -> dict[str, float]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fst.config import compose as configuration
 from fst.errors import UserError, one_line_errors
+from fst.launch import launch
 
 
 def job(config: DictConfig, *, reference: bool = False) -> dict[str, float]:
@@ -36,4 +36,4 @@ def job(config: DictConfig, *, reference: bool = False) -> dict[str, float]:
 
 if __name__ == "__main__":
     with one_line_errors():
-        configuration.run_hydra(job, "train", sys.argv[1:])
+        launch(job, sys.argv[1:])

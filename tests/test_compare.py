@@ -29,7 +29,7 @@ def run(folder: Path, arguments: list[str]) -> Path:
     from fst.methods import run
     from fst.methods.gatys import run as gatys_run
 
-    config = compose("train", arguments)
+    config = compose(arguments)
     check(config)
     (gatys_run.gatys if config.method.name == "gatys" else run.feedforward)(config, folder)
     return folder
@@ -42,12 +42,12 @@ def parent(tmp_path_factory, tiny_vgg) -> Path:
     photo = folder / "bridge.jpg"
     rough = np.random.default_rng(1).integers(0, 256, (6, 8, 3)).astype(np.uint8)
     Image.fromarray(rough).resize((64, 48), Image.Resampling.BICUBIC).save(photo)
-    common = {"logger": "wandb", "logger.mode": "offline", "trainer.log_every": 1, "style.size": 64}
+    common = {"logger": "wandb", "logger.mode": "offline", "trainer.log_every_n_steps": 1, "style.size": 64}
     changes = {**common, "logger.preview_images": f"[{photo}]"}
     run(folder / "runs" / "0_wandb", tiny_arguments(folder, tiny_vgg, **changes))
     other = folder / "other.png"
     Image.fromarray(rough[::-1].copy()).resize((80, 64)).save(other)
-    changes |= {"logger": "none", "style.image": other, "trainer.val_every": 4}
+    changes |= {"logger": "none", "style.image": other, "trainer.val_check_interval": 4}
     changes.pop("logger.mode")
     run(folder / "runs" / "1_none", tiny_arguments(folder, tiny_vgg, **changes))
     changes = {**common, "method": "gatys", "content": photo, "method.size": 48, "method.coarsest": "null"}

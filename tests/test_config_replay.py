@@ -1,7 +1,7 @@
-"""rerun=RUN_DIR: the same losses to the last bit, with what is given winning; what differs told; damage in a line."""
+"""resume= and rerun=: the config of then with every `auto` decided, and what is given now on top; damage in a line."""
 
-import functools
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,35 +13,35 @@ from omegaconf import DictConfig, OmegaConf
 from test_gatys_runs import arguments as gatys_arguments
 from test_gatys_runs import pictures  # noqa: F401  a fixture
 from test_gatys_runs import run_here as gatys_here
-from test_training import run_here, weights
+from test_training import run_here, start, weights
 from training import tiny_arguments
 
 from fst.config import commandline, replay
-from fst.config.compose import _composed
+from fst.config.compose import composed
 from fst.errors import UserError
+from fst.launch import launch
 from fst.methods import run
 from fst.methods.gatys import run as gatys_run
-from fst.runfolder import read_metrics
+from fst.runfolder import CHECKPOINT, CONFIG, RUN, read_metrics
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 
 
-def again(*arguments: str) -> list[str]:
-    """The overrides of `train.py rerun=...` as Hydra gets them."""
-    _, given = commandline.arranged(list(arguments))
-    return [*replay.overrides(list(arguments), given, functools.partial(_composed, "train")), *given]
-
-
 def config(*arguments: str) -> DictConfig:
-    """What a rerun is composed to."""
-    return _composed("train", again(*arguments))
+    """What `train.py resume=...` or `rerun=...` is composed to."""
+    given = commandline.arranged(list(arguments))[1]
+    earlier = replay.find(given)
+    assert earlier is not None
+    found = composed([*earlier.overrides, *given], primary=earlier.primary)
+    earlier.check_fit(found)
+    return found
 
 
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory, tiny_vgg: Path) -> Path:
     """A finished run, `auto` left to choose data, precision and compilation."""
     folder = tmp_path_factory.mktemp("earlier")
-    changes = {"trainer__max_steps": 3, "trainer__val_every": 3, "trainer__log_every": 1, "seed": 7}
+    changes = {"trainer__max_steps": 3, "trainer__val_check_interval": 3, "trainer__log_every_n_steps": 1, "seed": 7}
     changes |= {"loss__style_weight": 2e4, "method__schedule": "cosine", "loss__style_layers": "[relu1_2,relu3_3]"}
     arguments = [*tiny_arguments(folder, tiny_vgg, **changes), "logger.notes=it's a 'test', {x}"]
     arguments = [a for a in arguments if not a.startswith(("trainer.precision", "compile"))]
@@ -102,8 +102,18 @@ def test_what_is_given_wins(earlier: Path) -> None:
     assert list(found.loss.style_layers) == ["relu1_2", "relu2_2", "relu3_3"] and found.loss.style_weight == 2e4
     assert found.seed == 3 and found.data.batch_size == 2 and found.method.schedule == "cosine"
     assert config(f"rerun={earlier}", "style=gogh").style.size == 512
-    swept = again("-m", f"rerun={earlier}", "loss.style_weight=1e4,1e5", "style=gogh,munch")
-    assert not any(o.startswith(("loss.style_weight=2", "style.")) for o in swept)
+
+
+def test_an_earlier_run_is_swept_over(earlier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    seen = []
+
+    def task(job: DictConfig, *, reference: bool) -> dict[str, float]:
+        seen.append((job.style.name, job.style.size, job.loss.style_weight, job.seed))
+        return {}
+
+    launch(task, ["-m", f"rerun={earlier}", "loss.style_weight=1e4,1e5", "style=gogh,munch"])
+    assert seen == [("gogh", 512, 1e4, 7), ("munch", 512, 1e4, 7), ("gogh", 512, 1e5, 7), ("munch", 512, 1e5, 7)]
 
 
 def test_the_defaults_of_then_count(earlier: Path, tmp_path: Path) -> None:
@@ -132,12 +142,13 @@ def test_the_defaults_of_then_count(earlier: Path, tmp_path: Path) -> None:
         ("config.yaml=style: 3", "", "config.yaml is damaged: it is no config of a run"),
         ("run.json={", "", "run.json is damaged: "),
         ("run.json=\x00\xff", "", "run.json is damaged: "),
-        ("loss.gamma=2", "", "was run with the setting loss.gamma, which no longer exists"),
-        ("speed=2", "", "was run with the setting speed, which no longer exists"),
+        ("loss.gamma=2", "", "config.yaml does not fit this version of fst: there is no setting 'loss.gamma'"),
+        ("speed=2", "", "config.yaml does not fit this version of fst: there is no setting 'speed'"),
         ("network.name=vast", "", "the earlier run had network=vast, which no longer exists"),
         ("loss.tv_weight=heavy", "", "loss.tv_weight is 'heavy', but it must be a number"),
         ("", "resume=last", "rerun= starts a run anew"),
-        ("", "experiments=quickstart", "leave it out"),
+        ("", "experiment=quickstart", "leave it out"),
+        ("", "rerun=/nowhere", "/nowhere is no run folder"),
     ],
 )
 def test_damage_is_a_line(earlier: Path, tmp_path: Path, damage: str, arguments: str, said: str) -> None:
@@ -147,7 +158,7 @@ def test_damage_is_a_line(earlier: Path, tmp_path: Path, damage: str, arguments:
         shutil.rmtree(folder)
     elif damage.startswith("rm "):
         (folder / damage[3:]).unlink()
-    elif what in replay.FILES:
+    elif what in (CONFIG, RUN):
         (folder / what).write_text(content, encoding="latin-1")
     elif damage:
         saved = OmegaConf.load(folder / "config.yaml")
@@ -156,6 +167,74 @@ def test_damage_is_a_line(earlier: Path, tmp_path: Path, damage: str, arguments:
     with pytest.raises(UserError) as error:
         config(f"rerun={folder}", *arguments.split())
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_every_auto_stays_decided_when_a_run_goes_on(earlier: Path, tmp_path: Path) -> None:
+    """As if another machine, another store and another version had decided in the earlier run."""
+    folder = _with_checkpoint(_copy(earlier, tmp_path))
+    saved = OmegaConf.load(folder / CONFIG)
+    for key in ("trainer.precision", "compile", "data.name"):
+        OmegaConf.update(saved, key, "auto")
+    saved.resolved = {"precision": "bf16-mixed", "compile": True, "data": "procedural"}
+    saved.loss.style_weight, saved.style.image = 12345.0, str(earlier.parent / "painting.png")  # of auto, of a swatch
+    OmegaConf.save(saved, folder / CONFIG)
+    for word in (f"resume={folder}", f"rerun={folder}", f"resume={folder / CHECKPOINT}"):
+        found = config(word, "trainer.max_steps=9")
+        assert (found.trainer.precision, found.compile, found.data.name) == ("bf16-mixed", True, "procedural")
+        assert (found.loss.style_weight, found.style.image) == (12345.0, str(earlier.parent / "painting.png"))
+        assert (found.trainer.max_steps, found.trainer.accelerator) == (9, "cpu")
+    assert config(f"resume={folder}", "compile=false").compile is False
+
+
+def test_a_run_goes_on_from_another_folder_with_its_relative_files(tmp_path: Path, tiny_vgg: Path) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    there.mkdir(), here.mkdir()
+    arguments = tiny_arguments(there, tiny_vgg, style__image="painting.png", data__root="photos", trainer__max_steps=2)
+    arguments += ["hydra.run.dir=mine", "content=photos/000.jpg", f"logger.preview_images=[{_photo(there)}]"]
+    arguments = [a.replace("photos/000.jpg", _photo(there)) for a in arguments]
+    first = start(there, *[a for a in arguments if not a.startswith(("trainer.precision", "compile"))])
+    assert first.communicate(timeout=200)[0] and first.returncode == 0
+    then = OmegaConf.load(there / "mine" / CONFIG)
+    for steps in (3, 4):  # twice: the second finds what the first has written
+        again = start(here, "resume=../there/mine", f"trainer.max_steps={steps}")
+        said = again.communicate(timeout=200)[0]
+        assert again.returncode == 0, said
+        assert torch.load(there / "mine" / CHECKPOINT, weights_only=False)["global_step"] == steps
+    now = OmegaConf.load(there / "mine" / CONFIG)
+    assert now.style.image == str(there / "painting.png") and now.data.root == str(there / "photos")
+    assert now.resolved == then.resolved and now.trainer.precision == then.resolved.precision
+    assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "given", ["network=johnson", "network.depth=2", "method=gatys content=x", "method.schedule=onecycle"]
+)
+def test_what_does_not_fit_the_checkpoint_is_refused_before_anything_is_touched(
+    earlier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    folder = _with_checkpoint(_copy(earlier, tmp_path))
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    given = given.replace("content=x", f"content={earlier.parent / 'painting.png'}")
+    with pytest.raises(UserError) as error:
+        launch(lambda config: pytest.fail("it ran"), [f"resume={folder}", *given.split()])
+    key = given.partition("=")[0]
+    assert re.search(
+        rf"the checkpoint in .* was made with {key}=.* and does not fit {given.split()[0]}", str(error.value)
+    )
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_runs_of_before_a_setting_got_its_name_are_read(earlier: Path, tmp_path: Path) -> None:
+    folder = _copy(earlier, tmp_path)
+    saved = OmegaConf.load(folder / CONFIG)
+    saved.trainer.val_every, saved.method.start, saved.method.gradient_clip = 5, "gogh", 2.0
+    for key in ("val_check_interval", "gradient_clip_val"):
+        saved.trainer.pop(key)
+    saved.method.pop("init_from")
+    OmegaConf.save(saved, folder / CONFIG)
+    found = config(f"rerun={folder}")
+    assert (found.trainer.val_check_interval, found.trainer.gradient_clip_val) == (5, 2.0)
+    assert found.method.init_from == "gogh"
 
 
 def test_differences_are_named(earlier: Path) -> None:
@@ -181,9 +260,19 @@ def test_differences_are_named(earlier: Path) -> None:
 def _copy(earlier: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "copy"
     folder.mkdir()
-    for name in replay.FILES:
+    for name in (CONFIG, RUN):
         shutil.copy(earlier / name, folder)
     return folder
+
+
+def _with_checkpoint(folder: Path) -> Path:
+    (folder / CHECKPOINT).parent.mkdir()
+    (folder / CHECKPOINT).touch()
+    return folder
+
+
+def _photo(folder: Path) -> str:
+    return str(sorted((folder / "photos").rglob("*.*"))[0].relative_to(folder))
 
 
 def _commit() -> str | None:

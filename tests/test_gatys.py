@@ -267,7 +267,7 @@ def test_settings_that_make_no_sense_are_one_line(tmp_path, arguments, said):
     Image.new("RGB", (64, 64)).save(photo)
     arguments = [argument.replace("=P", f"={photo}") for argument in arguments]
     with pytest.raises(UserError, match=said) as caught:
-        check(compose("train", ["method=gatys", "style=gogh", "loss=vgg16_relu3", *arguments]))
+        check(compose(["method=gatys", "style=gogh", "loss=vgg16_relu3", *arguments]))
     assert "\n" not in str(caught.value)
 
 

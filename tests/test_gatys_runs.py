@@ -47,7 +47,7 @@ def arguments(pictures: Path, weights: Path, *more: str) -> list[str]:
         "loss.style_layers=[relu1_2,relu2_2]",
         f"loss.weights={weights}",
         "trainer=cpu",
-        "trainer.log_every=1",
+        "trainer.log_every_n_steps=1",
         "method.size=48",
         "method.coarsest=null",
         "method.iterations=6",
@@ -59,7 +59,7 @@ def arguments(pictures: Path, weights: Path, *more: str) -> list[str]:
 def run_here(run_dir: Path, given: list[str]) -> Path:
     from fst.methods.gatys import run as gatys_run
 
-    config = compose("train", given)
+    config = compose(given)
     check(config)
     gatys_run.gatys(config, run_dir)
     return run_dir
@@ -161,7 +161,7 @@ def test_the_photo_is_reconstructed_from_noise(pictures, tiny_vgg, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_a_signal_keeps_the_picture_and_resume_finishes(pictures, tiny_vgg, tmp_path):
-    given = arguments(pictures, tiny_vgg, "method.iterations=100000", "trainer.checkpoint_every=5")
+    given = arguments(pictures, tiny_vgg, "method.iterations=100000", "trainer.checkpoint_every_n_steps=5")
     command = [sys.executable, str(TRAIN), *given, f"hydra.run.dir={tmp_path / 'run'}"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     path = tmp_path / "run" / "checkpoints" / "last.ckpt"

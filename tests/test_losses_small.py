@@ -1,22 +1,19 @@
-"""fst's own small loss network, and `loss=auto`, which falls back on it."""
+"""fst's own small loss network."""
 
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-from omegaconf import OmegaConf
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from fst import images
-from fst.config.compose import compose
 from fst.errors import UserError
 from fst.losses.names import HEADS
 from fst.losses.perceptual import PerceptualLoss
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.losses.weights import SMALL_WEIGHTS, load_weights
-from fst.methods.loss_network import choose
 
 
 def small(layers: list[str]) -> VGGFeatures:
@@ -92,42 +89,3 @@ def test_its_losses_are_vgg16s(store: Path) -> None:
 
 def _photos(store: Path) -> list[Path]:
     return sorted((store / "photos").glob("*.jpg"))[:8]
-
-
-def _loss(*arguments: str):
-    return compose("train", ["style=gogh", *arguments]).loss
-
-
-def _put_weights(store: Path, layers: list[str], deepest: str) -> None:
-    tensors = {name: torch.zeros(shape, dtype=torch.float16) for name, shape in tensor_shapes(layers).items()}
-    save_file(tensors, store / "weights" / f"vgg16_conv1_1-{deepest}.safetensors")
-
-
-TO_RELU3 = ["relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3"]
-
-
-def test_auto_takes_what_is_there(offline: Path) -> None:
-    chosen, line = choose(_loss())
-    assert (chosen.architecture, chosen.weights) == ("vgg16_small", "BUNDLED")
-    assert chosen.style_layers == ["relu1_2", "relu2_2", "relu3_3"] and chosen.style_weight == 1e5
-    assert line.startswith("loss=auto takes vgg16_small") and "Name or service not known" in line and "\n" not in line
-
-    _put_weights(offline, TO_RELU3, "conv3_3")
-    chosen, line = choose(_loss("loss.style_layer_weights=[1,2,3,4]"))
-    assert (chosen.architecture, chosen.weights) == ("vgg16", "IMAGENET1K_FEATURES")
-    assert chosen.style_layers == ["relu1_2", "relu2_2", "relu3_3"] and chosen.style_layer_weights == [1, 2, 3]
-    assert line.startswith("loss=auto takes VGG-16, to relu3_3")
-
-    _put_weights(offline, [*TO_RELU3, "relu4_1", "relu4_2", "relu4_3"], "conv4_3")
-    asked = _loss("loss.style_weight=7")
-    chosen, line = choose(asked)
-    assert line is None and chosen == OmegaConf.merge(asked, {"architecture": "vgg16"})
-
-
-def test_auto_does_not_stand_in_for_layers_that_were_asked_for(offline: Path) -> None:
-    with pytest.raises(UserError, match=r"no relu2_2.*|no relu4_2.* without VGG-16's weights"):
-        choose(_loss("loss.content_layers=[relu4_2]"))
-    with pytest.raises(UserError, match="without VGG-16's weights"):
-        choose(_loss("loss.style_layers=[relu4_3]"))
-    asked = _loss("loss=vgg16_relu3")
-    assert choose(asked) == (asked, None)

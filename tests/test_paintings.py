@@ -79,7 +79,7 @@ def test_without_a_network_a_bundled_swatch_stands_in(tmp_path, monkeypatch, cap
 
 
 def test_a_runs_config_names_the_swatch_that_stood_in(offline):
-    config = compose("train", ["style=gogh", "loss=vgg16_small"])
+    config = compose(["style=gogh", "loss=vgg16_small"])
     with_swatch = with_painting(config)
     assert Path(with_swatch.style.image).name == "gogh.jpg" and Path(with_swatch.style.image).is_file()
     (offline / "styles" / config.style.file).write_bytes(Path(with_swatch.style.image).read_bytes())

@@ -138,7 +138,7 @@ def test_training_takes_up_what_is_missing_and_nothing_else(fake: Path, capfd) -
     assert training.train(study, list(study.arms.values()), runs) == []
     calls = (fake / "calls").read_text().splitlines()
     assert calls[0] == f"resume={runs}/style_size/256"
-    assert calls[1].startswith("experiments=style_size style.size=1024 ") and len(calls) == 2
+    assert calls[1].startswith("experiment=style_size style.size=1024 ") and len(calls) == 2
     assert f"hydra.run.dir={runs}/style_size/1024" in calls[1]
     output = capfd.readouterr().out
     assert "finished before" in output and "step 2/4  loss 1.5" in output
@@ -146,7 +146,7 @@ def test_training_takes_up_what_is_missing_and_nothing_else(fake: Path, capfd) -
 
 def test_a_run_of_another_config_is_left_alone(fake: Path, capfd) -> None:
     study = definition.load("style_size")
-    leave(study.arms["256"], fake, 300, loss__style_weight=7.0, trainer__val_every=3, seed=0)
+    leave(study.arms["256"], fake, 300, loss__style_weight=7.0, trainer__val_check_interval=3, seed=0)
     assert training.train(study, [study.arms["256"]], fake) == ["256"]
     assert "was trained with loss.style_weight=7.0 instead of 100000.0: move it away" in capfd.readouterr().out
     assert not (fake / "calls").exists()
@@ -238,7 +238,7 @@ def test_a_network_that_changes_nothing_has_the_photos_own_losses(small_store: P
 def test_a_study_from_command_to_table(small_store: Path, tmp_path: Path, capfd) -> None:
     """Train an arm for real, judge and report it; what is done is not done again."""
     settings = ["trainer.max_steps=2", "data.size=32", "network.widths=[4,8]", "network.depth=1", "style.size=64"]
-    settings += ["data.workers=0", "trainer.val_every=1", "trainer.log_every=1", "data.val_images=1"]
+    settings += ["data.workers=0", "trainer.val_check_interval=1", "trainer.log_every_n_steps=1", "data.val_images=1"]
     words = ["norm", f"runs={tmp_path}/runs", *settings]
     program.main([*words, "run", "arms=batch"])
     program.main([*words, "run", "judge", "report", "arms=batch"])

@@ -18,8 +18,9 @@ from test_tracking import inspect, of_type
 from training import tiny_arguments
 
 from fst.config import groups
-from fst.config.compose import check_jobs, compose, run_hydra
+from fst.config.compose import compose
 from fst.errors import UserError
+from fst.launch import check_jobs, launch
 from fst.runfolder import read_metrics
 from fst.sweep import job, search, summary
 
@@ -43,7 +44,12 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def test_real_jobs_are_one_group_and_each_is_as_if_alone(tmp_path: Path, tiny_vgg: Path) -> None:
-    changes = {"trainer__max_steps": 4, "trainer__val_every": 2, "trainer__log_every": 1, "logger": "wandb"}
+    changes = {
+        "trainer__max_steps": 4,
+        "trainer__val_check_interval": 2,
+        "trainer__log_every_n_steps": 1,
+        "logger": "wandb",
+    }
     arguments = [*tiny_arguments(tmp_path, tiny_vgg, **changes), "logger.mode=offline", "logger.preview_count=0"]
     status, said, errors = sweep(tmp_path, *arguments, "method.learning_rate=1e30,2e-3", program=TRAIN)
     assert status == 1
@@ -188,11 +194,11 @@ def test_optuna_finds_the_front_and_goes_on_from_its_study(tmp_path: Path) -> No
 
 
 def test_the_example_search_is_one_short_line(tmp_path: Path) -> None:
-    hydra = compose_hydra("experiments=search", "style=hokusai")
+    hydra = compose_hydra("experiment=search", "style=hokusai")
     assert hydra.sweeper.study_name == "search_hokusai" and hydra.sweeper.storage == "sqlite:///runs/search.db"
     assert set(hydra.sweeper.params) > {"loss.style_weight", "loss.content_layers", "method.learning_rate"}
     with pytest.raises(UserError, match="add -m"):
-        check_jobs("train", ["experiments=search"], multirun=False)
+        check_jobs(["experiment=search"], multirun=False)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +221,7 @@ def test_a_sweep_that_cannot_be_is_refused_in_a_line(
     (run / ".hydra/overrides.yaml").write_text("[]")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError) as error:
-        run_hydra(lambda config: None, "train", ["-m", *arguments.replace("RUN", str(run)).split()])
+        launch(lambda config: None, ["-m", *arguments.replace("RUN", str(run)).split()])
     assert said in str(error.value) and "\n" not in str(error.value)
     assert not (tmp_path / "runs").exists()
 
@@ -226,11 +232,11 @@ def test_a_job_gets_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(16))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     four = job.Sweep(tmp_path / "abc_sweep", frozenset(), False, parallel=4)
-    config = compose("train", [])
+    config = compose([])
     job._fit_in(config, 3, ["loss.style_weight=100000.0", "style=gogh"], four)
     assert (config.data.workers, config.trainer.devices) == (2, [1])
     assert (config.logger.group, config.logger.run_name) == ("abc_sweep", "style_weight=100000 style=gogh")
-    config = compose("train", ["data.workers=5", "trainer.devices=[0]", "logger.group=g", "logger.run_name=n"])
+    config = compose(["data.workers=5", "trainer.devices=[0]", "logger.group=g", "logger.run_name=n"])
     job._fit_in(config, 3, ["seed=2"], four)
     assert (config.data.workers, list(config.trainer.devices)) == (5, [0])
     assert (config.logger.group, config.logger.run_name) == ("g", "n seed=2")
@@ -263,12 +269,12 @@ def test_the_reference_is_the_same_for_any_loss(tmp_path: Path, tiny_vgg: Path) 
 
     arguments = [*tiny_arguments(tmp_path, tiny_vgg, trainer__max_steps=2), "loss.style_scales=[1]"]
     run = run_here(tmp_path / "run", arguments)
-    found = reference_losses(compose("train", arguments), run)
+    found = reference_losses(compose(arguments), run)
     val = read_metrics(run)  # of the last step, and the defaults are the reference's definition
     for name in ("content_loss", "style_loss"):
         assert found[f"reference/{name}"] == pytest.approx(val[f"val/{name}"], rel=1e-5)
     other = ["loss.style_layers=[relu3_3]", "loss.content_layers=[relu3_3]", "loss.pooling=avg"]
-    assert reference_losses(compose("train", [*arguments, *other]), run) == found
+    assert reference_losses(compose([*arguments, *other]), run) == found
 
 
 def test_an_old_optuna_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +294,7 @@ def test_sweep_files_name_real_settings_and_metrics(file: Path) -> None:
     for key, given in found["parameters"].items():
         for value in given["values"]:
             assert not isinstance(value, str) or not re.fullmatch(r"[\d.]+e[+-]?\d+", value), "PyYAML read a text"
-            config = compose("train", [*rest, f"{key}={value}"])
+            config = compose([*rest, f"{key}={value}"])
             arrived = OmegaConf.select(config, key) if key not in groups.groups() else config[key].name
             assert arrived == value, key
 
@@ -301,7 +307,7 @@ def compose_hydra(*overrides: str):
 
     register()
     with initialize_config_dir(version_base="1.3", config_dir=str(groups.CONF)):
-        return hydra_compose("train", overrides=list(overrides), return_hydra_config=True).hydra
+        return hydra_compose(overrides=list(overrides), return_hydra_config=True).hydra
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ def run_here(run_dir: Path, arguments: list[str]) -> Path:
     from fst.config.checks import check
     from fst.methods import run
 
-    config = configuration.compose("train", arguments)
+    config = configuration.compose(arguments)
     check(config)
     run.feedforward(config, run_dir)
     return run_dir
@@ -62,7 +62,7 @@ def weights(run_dir: Path) -> dict[str, torch.Tensor]:
 def finished(tmp_path_factory: pytest.TempPathFactory, tiny_vgg: Path) -> Path:
     """A run that ended by itself."""
     folder = tmp_path_factory.mktemp("finished")
-    return run_here(folder / "run", tiny_arguments(folder, tiny_vgg, trainer__log_every=1))
+    return run_here(folder / "run", tiny_arguments(folder, tiny_vgg, trainer__log_every_n_steps=1))
 
 
 def test_a_run_leaves_a_style_file_that_paints(finished: Path) -> None:
@@ -107,8 +107,8 @@ def test_the_run_folder_says_what_ran(finished: Path) -> None:
 
 def test_stopped_killed_and_resumed_is_the_same_as_never_interrupted(tmp_path: Path, tiny_vgg: Path) -> None:
     steps = 60
-    arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__checkpoint_every=2, method__schedule="onecycle")
-    arguments += [f"trainer.max_steps={steps}", f"trainer.val_every={steps}"]
+    arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__checkpoint_every_n_steps=2, method__schedule="onecycle")
+    arguments += [f"trainer.max_steps={steps}", f"trainer.val_check_interval={steps}"]
     whole = run_here(tmp_path / "whole", arguments)
 
     run_dir = tmp_path / "runs" / "interrupted"
@@ -135,7 +135,7 @@ def test_stopped_killed_and_resumed_is_the_same_as_never_interrupted(tmp_path: P
 
 
 def test_sigterm_saves_and_ends_with_its_status(tmp_path: Path, tiny_vgg: Path) -> None:
-    arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__checkpoint_every=1, trainer__max_steps=100_000)
+    arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__checkpoint_every_n_steps=1, trainer__max_steps=100_000)
     run_dir = tmp_path / "run"
     run = start(tmp_path, *arguments, f"hydra.run.dir={run_dir}", "data.workers=1")
     wait_for_step(run_dir, 2)
@@ -148,7 +148,7 @@ def test_sigterm_saves_and_ends_with_its_status(tmp_path: Path, tiny_vgg: Path) 
 def test_two_processes_have_the_losses_of_one_at_the_same_global_batch(
     tmp_path: Path, tiny_vgg: Path, finished: Path
 ) -> None:
-    arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__log_every=1, data__batch_size=1)
+    arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__log_every_n_steps=1, data__batch_size=1)
     arguments += ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", f"hydra.run.dir={tmp_path / 'run'}"]
     run = start(tmp_path, *arguments)
     output = run.communicate(timeout=240)[0]
@@ -184,7 +184,7 @@ def test_a_mistake_found_late_is_one_line_too(tmp_path: Path, tiny_vgg: Path) ->
 
 
 def test_a_tracked_run_can_be_read_back_from_its_folder(tmp_path: Path, tiny_vgg: Path) -> None:
-    arguments = tiny_arguments(tmp_path, tiny_vgg, logger="wandb", logger__mode="offline", trainer__log_every=2)
+    arguments = tiny_arguments(tmp_path, tiny_vgg, logger="wandb", logger__mode="offline", trainer__log_every_n_steps=2)
     run_dir = run_here(tmp_path / "run", arguments)
     records = inspect(next((run_dir / "wandb").glob("offline-run-*/*.wandb")))
     config = of_type(records, "run")[0]["config"]["update"]
@@ -200,16 +200,9 @@ def test_a_tracked_run_can_be_read_back_from_its_folder(tmp_path: Path, tiny_vgg
     assert logged.mean(axis=(0, 1)) == pytest.approx(painting, abs=3)
 
 
-def test_style_warm_up_grows_linearly(tmp_path: Path, tiny_vgg: Path) -> None:
-    arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__log_every=1, loss__style_warmup_steps=4)
-    rows = [row for row in _csv(run_here(tmp_path / "run", arguments)) if row.get("train/loss")]
-    factors = [float(row["train/style_loss_weighted"]) / float(row["train/style_loss"]) / 1e5 for row in rows]
-    assert factors == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1], rel=1e-4)
-
-
 @pytest.mark.parametrize("schedule", ["cosine", "onecycle"])
 def test_schedules_end_near_zero(tmp_path: Path, tiny_vgg: Path, schedule: str) -> None:
-    changes = {"trainer__log_every": 1, "trainer__max_steps": 12, "method__schedule": schedule}
+    changes = {"trainer__log_every_n_steps": 1, "trainer__max_steps": 12, "method__schedule": schedule}
     rows = _csv(run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, **changes)))
     rates = [float(row["train/learning_rate"]) for row in rows if row.get("train/learning_rate")]
     assert max(rates) <= 1e-3 + 1e-9 and rates[-1] < 0.1 * max(rates)

@@ -15,7 +15,7 @@ from fst.runfolder import read_metrics
 
 
 def test_the_agent_runs_a_studys_sweep_file(tmp_path: Path, tiny_vgg: Path) -> None:
-    changes = {"logger": "wandb", "trainer__max_steps": 2, "trainer__val_every": 2, "logger__preview_count": 0}
+    changes = {"logger": "wandb", "trainer__max_steps": 2, "trainer__val_check_interval": 2, "logger__preview_count": 0}
     tiny = dict(argument.split("=", 1) for argument in tiny_arguments(tmp_path, tiny_vgg, **changes))
     tiny |= {"logger.mode": "offline", "hydra.run.dir": str(tmp_path / "run"), "loss.style_scales": [1]}
     swept = {"loss.style_weight": 30000.0, "loss.style_layers": ["relu1_2", "relu3_3"]}
@@ -36,7 +36,7 @@ def test_the_agent_runs_a_studys_sweep_file(tmp_path: Path, tiny_vgg: Path) -> N
         assert server.config["parameters"]["loss.style_weight"]["values"][0] == 10000.0
         said = wandb("agent", "--count", "1", "someone/fst/abc123")
 
-    assert "experiments=style_weight" in said and "loss.style_weight=30000.0" in said, said
+    assert "experiment=style_weight" in said and "loss.style_weight=30000.0" in said, said
     assert "error:" not in said and server.given == 1, said
     [file] = (tmp_path / "run").rglob("*.wandb")
     run = of_type(inspect(file), "run")[0]

@@ -32,7 +32,7 @@ def tiny_arguments(folder: Path, weights: Path, **changes: object) -> list[str]:
         "trainer": "cpu",
         "trainer.precision": "32-true",
         "trainer.max_steps": 6,
-        "trainer.val_every": 3,
+        "trainer.val_check_interval": 3,
         "logger": "none",
         "compile": "false",
     }

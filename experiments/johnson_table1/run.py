@@ -59,7 +59,7 @@ def measure(arguments: argparse.Namespace, overrides: list[str], device: str) ->
     from fst.system import keep_memory
 
     keep_memory()
-    config = compose("train", ["experiments=johnson_table1", *overrides])
+    config = compose(["experiment=johnson_table1", *overrides])
     criterion = assemble.criterion(config, painting(config.style)).to(device)
     network = stylefile.load(arguments.style)[0] if arguments.style else build("johnson")
     network = network.eval().to(device, memory_format=torch.channels_last)

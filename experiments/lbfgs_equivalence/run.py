@@ -76,7 +76,7 @@ def painting_of(style: Path, file: Path | None):
 
     info = stylefile.read_info(style)
     chosen = [f"style={info.name}"] if file is None else ["style=custom", f"style.image={file}"]
-    return painting(compose("train", [*chosen, f"style.size={info.style.get('size', 512)}"]).style)
+    return painting(compose([*chosen, f"style.size={info.style.get('size', 512)}"]).style)
 
 
 def draw(results: list, path: Path) -> None:

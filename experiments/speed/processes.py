@@ -19,7 +19,7 @@ from fst.compare import reading
 ROOT = Path(__file__).parents[2]
 SETTINGS = (
     "style=gogh network=realtime loss=vgg16_small compile=false data=procedural data.val_images=2 logger=csv "
-    "trainer.log_every=1"
+    "trainer.log_every_n_steps=1"
 )
 
 
@@ -32,7 +32,7 @@ def train(folder: Path, processes: int, chosen: argparse.Namespace) -> dict[str,
         "trainer": "ddp",
         "trainer.devices": processes,
         "trainer.max_steps": chosen.steps,
-        "trainer.val_every": chosen.steps,
+        "trainer.val_check_interval": chosen.steps,
         "hydra.run.dir": folder / str(processes),
     }
     words = [*SETTINGS.split(), *(f"{key}={value}" for key, value in changes.items())]

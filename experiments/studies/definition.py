@@ -18,8 +18,8 @@ from fst.errors import UserError, near
 RUNS = Path("runs", "studies")
 # Settings that say how a run is watched or where its files lie, not what it learns.
 UNLEARNT = ("compile", "content", "data.download", "data.root", "data.workers", "data.val_images", "logger", "resume")
-UNLEARNT += ("resolved", "trainer.accelerator", "trainer.devices", "trainer.val_every", "trainer.checkpoint_every")
-UNLEARNT += ("trainer.log_every", "trainer.num_nodes", "trainer.strategy")
+UNLEARNT += ("resolved", "trainer.accelerator", "trainer.devices", "trainer.val_check_interval")
+UNLEARNT += ("trainer.checkpoint_every_n_steps", "trainer.log_every_n_steps", "trainer.num_nodes", "trainer.strategy")
 
 
 @dataclass
@@ -106,9 +106,9 @@ class Arm:
     steps: int | None = None  # as many as its time allows, once that is known
 
     def arguments(self, more: tuple[str, ...] = ()) -> list[str]:
-        """What train.py is given: experiments=STUDY and overrides, then `more`, those of a check of the whole."""
+        """What train.py is given: experiment=STUDY and overrides, then `more`, those of a check of the whole."""
         steps = [] if self.steps is None else [f"trainer.max_steps={self.steps}"]
-        return [f"experiments={self.study}", *self.overrides, *more, *steps]
+        return [f"experiment={self.study}", *self.overrides, *more, *steps]
 
     def folder(self, runs: Path = RUNS) -> Path:
         return runs / self.study / self.key
@@ -187,12 +187,12 @@ def config_of(arm: Arm, more: tuple[str, ...] = ()) -> DictConfig:
     Raises:
         UserError: a mistake in its overrides.
     """
-    return compose("train", arm.arguments(more))
+    return compose(arm.arguments(more))
 
 
 def judge_config(study: Study, style: str) -> DictConfig:
     """The config whose criterion judges every arm of a style: the study's, its `judge` overrides, the real painting."""
-    return compose("train", [f"experiments={study.name}", f"style={style}", *study.file.judge])
+    return compose([f"experiment={study.name}", f"style={style}", *study.file.judge])
 
 
 def differences(trained: DictConfig, wanted: DictConfig) -> list[str]:

@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from fst import store, stylefile
 from fst.compare import reading
 from fst.config import groups
-from fst.config.resume import CHECKPOINT
 from fst.errors import UserError
+from fst.runfolder import CHECKPOINT
 from fst.system import handling
 from studies.definition import RUNS, Arm, Study, config_of, differences
 
@@ -75,7 +75,7 @@ def step_seconds(run: Path) -> float:
     """
     found = reading.read(run, run.name).series.get("train/step_seconds")
     if not found:
-        raise UserError(f"{run} does not say what a step took (logger=wandb, more than trainer.log_every steps)")
+        raise UserError(f"{run} does not say what a step took (logger=wandb, over trainer.log_every_n_steps)")
     return statistics.median(seconds for _, seconds in found)
 
 

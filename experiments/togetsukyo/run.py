@@ -74,7 +74,7 @@ def study(photo: Path, folder: Path, overrides: list[str]) -> None:
 def train(run: Path, overrides: list[str]) -> None:
     """One run of train.py, unless its folder has a finished one."""
     if next(run.glob("*-gogh.png"), None) is None:
-        command = [sys.executable, str(ROOT / "train.py"), "experiments=togetsukyo", f"hydra.run.dir={run}", *overrides]
+        command = [sys.executable, str(ROOT / "train.py"), "experiment=togetsukyo", f"hydra.run.dir={run}", *overrides]
         if subprocess.run(command).returncode:
             raise UserError(f"the run in {run} did not finish")
 
@@ -84,7 +84,7 @@ def the_painting() -> np.ndarray:
     from fst.config.compose import compose
     from fst.data.paintings import painting
 
-    return painting(compose("train", ["style=gogh", "style.size=384"]).style)
+    return painting(compose(["style=gogh", "style.size=384"]).style)
 
 
 def figure(path: Path, rows: list[list[np.ndarray]], height: int = 200) -> None:

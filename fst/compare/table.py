@@ -14,7 +14,13 @@ from fst.compare.reading import Run
 
 # Never the reason for a result: where things were logged, and what a style's name already says.
 ASIDE = ("logger.", "resume", *(f"style.{key}" for key in ("title", "artist", "year", "file", "address", "sha256")))
-ASIDE += ("style.bytes", "style.licence", "trainer.checkpoint_every", "trainer.log_every", "trainer.val_every")
+ASIDE += (
+    "style.bytes",
+    "style.licence",
+    "trainer.checkpoint_every_n_steps",
+    "trainer.log_every_n_steps",
+    "trainer.val_check_interval",
+)
 
 # Numbers compare between runs that have these settings in common.
 MEASURED = ("loss.architecture", "loss.weights")

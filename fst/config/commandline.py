@@ -15,66 +15,41 @@ from fst.config import groups
 from fst.errors import UserError, near
 
 # Values of these keys are taken as the shell passes them: no user has to know Hydra's override grammar.
-FILE_KEYS = frozenset(
-    (
-        "content",
-        "data.root",
-        "loss.weights",
-        "method.content_mask",
-        "method.init",
-        "method.start",
-        "rerun",
-        "resume",
-        "style.image",
-    )
-)
-LISTS_OF_FILES = frozenset(("logger.preview_images", "method.style_masks", "method.styles"))
-TEXT_KEYS = frozenset(
-    ("logger.group", "logger.notes", "logger.run_name", "style.artist", "style.licence", "style.title")
-)
+FILE_KEYS = {"content", "data.root", "loss.weights", "method.content_mask", "method.init", "method.init_from"}
+FILE_KEYS |= {"rerun", "resume", "style.image"}
+LISTS_OF_FILES = {"logger.preview_images", "method.style_masks", "method.styles"}
+TEXT_KEYS = {"logger.group", "logger.notes", "logger.run_name", "style.artist", "style.licence", "style.title"}
 CHOSEN = ("data", "logger", "method", "network")  # `name` in these is set by the choice, never by hand
+NOT_OURS = ("config_dir", "config_name", "config_path", "experimental_rerun", "hydra_help", "run")  # options of Hydra's
 
 
-def arranged(arguments: list[str]) -> tuple[list[str], list[str]]:
+def arranged(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """(Hydra's options, overrides ready for its grammar) of a command line that may mix them.
 
     Raises:
         UserError: an unknown option, or an argument that is no key=value.
     """
-    parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("-m", "--multirun", action="store_true")
-    parser.add_argument("-c", "--cfg", choices=("job", "hydra", "all"))
-    parser.add_argument("-p", "--package")
-    parser.add_argument("-i", "--info", nargs="?", const="all", choices=("all", *_INFO))
-    parser.add_argument("-cd", "--config-dir")
-    for flag in ("--resolve", "--hydra-help", "--version"):
-        parser.add_argument(flag, action="store_true")
-    parser.add_argument("-sc", "--shell-completion", action="store_true")
-    parser.add_argument("overrides", nargs="*")
-    given = vars(parser.parse_intermixed_args(arguments))
-    overrides = given.pop("overrides")
-    if given["resolve"] and not given["cfg"]:
-        raise UserError("--resolve goes with --cfg: write --cfg job --resolve")
-    options: list[str] = []
-    for name, value in given.items():
-        if value:
-            options += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
-    if given["shell_completion"]:
-        return options, overrides
-    return options, [ready(argument, multirun=given["multirun"]) for argument in overrides]
+    from hydra._internal.utils import get_args_parser  # Hydra's own options, for which it has no public name
 
+    parser = get_args_parser()
 
-_INFO = ("config", "defaults", "defaults-tree", "plugins", "searchpath")
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
+    def refuse(message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ")
-        if unknown != message:
-            options = [option for action in self._actions for option in action.option_strings if option[:2] == "--"]
-            word = unknown.split()[0]
-            raise UserError(f"there is no option '{word}'{near(word, [*options, '--help'])}")
-        raise UserError(message)
+        if unknown == message:
+            raise UserError(message)
+        ours = [action.option_strings for action in parser._actions if action.dest not in NOT_OURS]
+        options = [option for names in ours for option in names if option[:2] == "--"]
+        raise UserError(f"there is no option '{unknown.split()[0]}'{near(unknown.split()[0], options)}")
+
+    parser.error = refuse  # type: ignore[method-assign]  # argparse's own prints a page of usage and exits
+    given = parser.parse_intermixed_args(arguments)
+    for name in NOT_OURS:
+        if getattr(given, name):
+            raise UserError(f"train.py takes no --{name.replace('_', '-')}: give settings as key=value; see --help")
+    if given.resolve and not given.cfg:
+        raise UserError("--resolve goes with --cfg: write --cfg job --resolve")
+    overrides = given.overrides
+    return given, overrides if given.shell_completion else [ready(o, multirun=given.multirun) for o in overrides]
 
 
 def ready(argument: str, *, multirun: bool = False) -> str:
@@ -92,6 +67,8 @@ def ready(argument: str, *, multirun: bool = False) -> str:
         raise UserError(f"'{argument}': every setting exists already, write it without the +")
     if not equals or not key.strip():
         raise UserError(f"'{argument}' is no setting: write {_meant(argument)}")
+    if "@" in key:
+        raise UserError(f"there is no setting '{key}': a key has letters, digits and points, as loss.style_weight")
     group, _, last = key.partition(".")
     if last == "name" and group in CHOSEN:
         raise UserError(f"'{argument}': write {group}={value} to choose")
@@ -117,13 +94,13 @@ def _meant(word: str) -> str:
 
 
 def _check_choice(group: str, value: str, multirun: bool) -> None:
-    if (group == "experiments" and value == "null") or re.fullmatch(r"(glob|choice|shuffle|sort)\(.*\)", value):
+    if (group == "experiment" and value == "null") or re.fullmatch(r"(glob|choice|shuffle|sort)\(.*\)", value):
         return
     for choice in value.split(",") if multirun else [value]:
         if choice == "null" or not re.fullmatch(r"[\w,-]+", choice.strip().strip("'\"")):
             raise UserError(f"{group}={choice} is no choice{near(choice, list(groups.files(group)))}")
-        if group == "experiments" and choice not in groups.files(group):  # Hydra knows no group without a file
-            raise UserError(f"experiments has no entry '{choice}'{near(choice, list(groups.files(group)))}")
+        if group == "experiment" and choice not in groups.files(group):  # Hydra knows no group without a file
+            raise UserError(f"no experiment is called '{choice}'{near(choice, list(groups.files(group)))}")
 
 
 def _quote_files(value: str, multirun: bool) -> str:

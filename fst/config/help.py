@@ -24,7 +24,7 @@ def overview(usage: str, shown: list[str], settings: str) -> str:
     parts = [usage.strip(), ""]
     for group in shown:
         parts.append(f"{group}=")
-        if group == "experiments":  # too many for a line each
+        if group == "experiment":  # too many for a line each
             parts += textwrap.wrap(", ".join(choices(group)), WIDTH, initial_indent="  ", subsequent_indent="  ")
             parts.append("  (studies, each with its question and answer in experiments/NAME/README.md)")
             continue
@@ -42,11 +42,11 @@ def training() -> str:
 
   python train.py style=gogh loss.style_weight=1e5          one run, tracked in W&B
   python train.py -m style=gogh,hokusai loss.style_weight=1e4,1e5      a sweep, summed up in a table
-  python train.py -m experiments=search style=gogh          Optuna looks for weights, layers, learning rate
+  python train.py -m experiment=search style=gogh          Optuna looks for weights, layers, learning rate
   python train.py method=gatys style=gogh content=PHOTO     no network: this one photo, by optimisation
   python train.py resume=last                               go on where the last run stopped
   python train.py rerun=RUN_FOLDER                          the same once more; what is given with it wins""",
-        ["style", "method", "network", "loss", "data", "trainer", "logger", "experiments"],
+        ["style", "method", "network", "loss", "data", "trainer", "logger", "experiment"],
         """Settings worth knowing (all: python train.py --cfg job):
   style.image=FILE        a painting of one's own, with style=custom
   style.size=512          its long edge in pixels: larger strokes when larger

@@ -1,8 +1,43 @@
-"""What OmegaConf says of a wrong value, in a user's words."""
+"""A mistake in the configuration, in one line and in a user's words: what is wrong, and the nearest right thing."""
 
+from __future__ import annotations
+
+import contextlib
+import difflib
 import re
+from collections.abc import Callable, Iterator
+
+from fst.config import launchers
+from fst.config.schema import GROUP_SCHEMAS, RENAMED
+from fst.errors import UserError, near
 
 KINDS = {"Float": "a number", "Integer": "a whole number", "Bool": "true or false"}
+
+
+@contextlib.contextmanager
+def mistakes(known: Callable[[], list[str]]) -> Iterator[None]:
+    """Turn what Hydra and OmegaConf raise at a mistake into a UserError of one line.
+
+    Args:
+        known: every setting there is; called only for a setting that there is not.
+    """
+    from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+    try:
+        yield
+    except MissingConfigException as error:
+        raise UserError(_missing_choice(str(error.missing_cfg_file), list(error.options or []))) from None
+    except OverrideParseException as error:
+        hint = "brackets or quotes unbalanced? put text with special characters in quotes"
+        raise UserError(f"cannot read '{error.override}' as key=value ({hint})") from None
+    except (HydraException, OmegaConfBaseException) as error:
+        below = error.__cause__ or error.__context__  # OmegaConf's, which has the key
+        cause = below if isinstance(below, OmegaConfBaseException) else error
+        key = str(getattr(cause, "full_key", None) or "")
+        if isinstance(cause, ConfigKeyError | ConfigAttributeError):
+            raise UserError(f"there is no setting '{key}'{near_keys(key, known())}") from None
+        raise UserError(wrong_value(key, str(cause)) if key else " ".join(str(cause).split())) from None
 
 
 def wrong_value(key: str, message: str) -> str:
@@ -19,3 +54,29 @@ def wrong_value(key: str, message: str) -> str:
     if found := re.match(r"Interpolation key '(.*)' not found", first):
         return f"{key} refers to '{found[1]}', which is no setting"
     return f"{key}: {first}"
+
+
+def near_keys(word: str, known: list[str]) -> str:
+    """The settings that resemble a mistyped one, by whole path or by last part, or the one that it is called today."""
+    if word in RENAMED:
+        return near(RENAMED[word], [RENAMED[word]])
+    group, _, setting = word.partition(".")
+    if having := [choice for choice, it in GROUP_SCHEMAS.get(group, {}).items() if setting in it.__annotations__]:
+        return f" with this choice of {group}, only with {group}={' or '.join(having)}"
+    last = word.rpartition(".")[2]
+    same = [key for key in known if key.rpartition(".")[2] == last]
+    if same:
+        return near(same[0], same)
+    close = near(word, known)
+    by_last = {key.rpartition(".")[2]: key for key in reversed(known)}
+    found = difflib.get_close_matches(last, by_last, n=1, cutoff=0.7)
+    if "." not in word and found:
+        return near(by_last[found[0]], [by_last[found[0]]])
+    return close if close.startswith(",") else "; `python train.py --cfg job` lists the settings"
+
+
+def _missing_choice(file: str, options: list[str]) -> str:
+    group, _, choice = file.rpartition("/")
+    if group.startswith("hydra/") and choice in launchers.CHOICES:
+        return f"{group}={choice} is not installed: uv sync --extra sweep, or see README, Sweep"
+    return f"no {group} is called '{choice}'{near(choice, [o for o in options if not o.endswith('_schema')])}"

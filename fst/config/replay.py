@@ -1,14 +1,16 @@
-"""`rerun=RUN_DIR`: an earlier run once more, from what its folder says of it, in a folder of its own.
+"""`rerun=RUN` and `resume=RUN`: the config that an earlier run saved, with what is given now on top.
 
-config.yaml has every setting, so defaults that have changed since do not matter; what was chosen by `auto` is pinned to
-what it became then. The same commit, packages, machine and threads give the same losses to the last bit; `differences`
-says what is not the same.
+The saved config has every setting, so defaults that have changed since do not matter, and what each `auto` became is in
+its place: a run that is repeated or goes on computes what it computed then. It becomes the primary config, in place of
+conf/train.yaml, and Hydra merges the command line into it. `resume` also has the run's folder and its checkpoint, and
+refuses settings that the checkpoint does not fit.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,46 +18,71 @@ from omegaconf import DictConfig, OmegaConf
 
 from fst.config import groups
 from fst.config.commandline import FILE_KEYS, LISTS_OF_FILES, quoted
+from fst.config.compose import PRIMARY, composed
+from fst.config.schema import RENAMED
 from fst.errors import UserError
+from fst.runfolder import CHECKPOINT, CONFIG, RUN
 
-KEY = "rerun"
-FILES = ("config.yaml", "run.json")
-NOT_REPEATED = {KEY, "resume", "resolved"}
-NAMES = {"logger.group", "logger.run_name"}  # they told the earlier run from others
+RUNS = Path("runs")
+# What `auto` became, by its name in the saved config's `resolved`, and the setting in which it is pinned. Where a run
+# works and is watched (accelerator, devices, logger.mode) is chosen anew: it may go on on another machine.
 RESOLVED = {"precision": "trainer.precision", "compile": "compile", "data": "data.name"}
-CHOICES = ("style", "method", "network", "data", "logger")  # groups whose choice config.yaml holds as `name`
+OF_THE_RUN_ITSELF = ("rerun", "resume", "resolved")
+NAMES = ("logger.group", "logger.run_name")  # they tell a run from others, so a rerun does not have them
+CHOICES = ("style", "method", "network", "data", "logger")  # groups whose choice the saved config holds as `name`
+WHOLE = ("style", "method", "network")  # a choice of these that is given now leaves nothing of the earlier one
+# What a checkpoint is made of: another value would not fit the network, the optimiser or the image in it.
+IN_CHECKPOINT = (
+    "method.name",
+    "method.schedule",
+    "method.optimizer",
+    "method.size",
+    "method.coarsest",
+    "method.colors",
+)
 
 
-def overrides(arguments: list[str], given: list[str], compose: Callable[[list[str]], DictConfig]) -> list[str]:
-    """The command line of the run that `rerun=` among the arguments names, as far as it is not given anew.
+@dataclass(frozen=True)
+class Replay:
+    """An earlier run to go on from: the primary config made of it, and Hydra's overrides that it takes."""
+
+    folder: Path
+    saved: DictConfig
+    resume: bool
+    primary: str
+    overrides: list[str]
+
+    def check_fit(self, config: DictConfig) -> None:
+        """Raise UserError if the checkpoint does not fit the config, before anything in the run's folder is touched."""
+        for key in _settings_in_checkpoint(self.saved) if self.resume else ():
+            before, now = OmegaConf.select(self.saved, key), OmegaConf.select(config, key)
+            if before != now:
+                said = key.removesuffix(".name")
+                raise UserError(
+                    f"the checkpoint in {self.folder} was made with {said}={before} and does not fit {said}={now}: "
+                    f"leave {said} out, or begin anew with rerun={self.folder}"
+                )
+
+
+def find(given: list[str]) -> Replay | None:
+    """The earlier run that `resume=` or `rerun=` among the given overrides names, made ready for Hydra.
 
     Args:
-        arguments: as the shell passed them.
-        given: the overrides among them as `commandline.arranged` makes them.
-        compose: overrides to config.
+        given: the overrides of the command line, as `commandline.arranged` makes them.
 
     Raises:
-        UserError: no run folder, a damaged one, or a setting that no longer exists.
+        UserError: no such run, one without a checkpoint, a damaged one, or a setting that no longer exists.
     """
-    run = dict(argument.partition("=")[::2] for argument in arguments).get(KEY, "null")
-    if run in ("", "null"):
-        return []
-    values = dict(override.partition("=")[::2] for override in given)
-    if values.get("resume", "null") not in ("", "null"):
+    wanted = {key: _given(given, key) for key in ("resume", "rerun")}
+    if not any(wanted.values()):
+        return None
+    if all(wanted.values()):
         raise UserError("rerun= starts a run anew and resume= goes on with one: give one of them")
-    if values.get("experiments", "null") != "null":
-        raise UserError("rerun= takes every setting from the earlier run, so experiments= has no say: leave it out")
-    folder = Path(run).expanduser()
-    saved, facts = _saved(folder)
-    chosen = [f"{group}={choice}" for group, choice in _choices(saved).items() if group not in values]
-    anew = [override for override in given if override.partition("=")[0] in groups.groups()]
-    base = compose([*chosen, *[override for override in anew if "," not in override]])
-    settings = [
-        f"{key}={_in_hydras_grammar(_as_then(key, value, facts))}"
-        for key, value in _settings(saved)
-        if key not in values and not _chosen_anew(key, values) and _value(base, key, folder) != value
-    ]
-    return [*chosen, *settings]
+    if _given(given, "experiment"):
+        raise UserError("the earlier run has every setting, so experiment= has no part in it: leave it out")
+    if wanted["resume"]:
+        return _replay(_with_checkpoint(wanted["resume"]), given, resume=True)
+    return _replay(Path(wanted["rerun"] or "").expanduser(), given, resume=False)
 
 
 def differences(folder: str | Path, now: dict[str, Any]) -> list[str]:
@@ -65,7 +92,7 @@ def differences(folder: str | Path, now: dict[str, Any]) -> list[str]:
         folder: the earlier run's.
         now: `fst.tracking.run_metadata()`.
     """
-    then = _saved(Path(folder).expanduser())[1]
+    then = _read(Path(folder).expanduser())[1]
     changed = [
         f"{name} was {before}, is {after}"
         for name, before, after in _compared(then, now)
@@ -93,104 +120,147 @@ def _compared(then: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, 
     yield "GPU", *gpus
 
 
-def _saved(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _settings_in_checkpoint(saved: DictConfig) -> Iterator[str]:
+    for key in [*IN_CHECKPOINT, *(f"network.{setting}" for setting in saved.get("network") or ())]:
+        group, _, setting = key.partition(".")
+        if setting in (saved.get(group) or ()):
+            yield key
+
+
+def _given(overrides: list[str], key: str) -> str | None:
+    """The value of a key among overrides, without the quotes that `commandline` puts."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    words = [override for override in overrides if override.partition("=")[0] == key]
+    if not words:
+        return None
+    value = OverridesParser.create().parse_override(words[-1]).value()
+    return OmegaConf.create({"value": value}).value or None
+
+
+def _with_checkpoint(wanted: str) -> Path:
+    """The run folder that `resume=last|RUN|CHECKPOINT` means."""
+    path = Path(wanted).expanduser()
+    if wanted == "last":
+        found = sorted(RUNS.rglob(str(CHECKPOINT)), key=lambda file: file.stat().st_mtime)
+        if not found:
+            raise UserError(f"resume=last finds no checkpoint under {RUNS.resolve()}; give the run folder instead")
+        return found[-1].parents[1]
+    if path.is_file():
+        path = path.resolve().parents[1]
+    elif not path.is_dir():
+        raise UserError(f"resume={wanted}: there is no such run folder or checkpoint")
+    if not (path / CHECKPOINT).is_file():
+        raise UserError(f"{path} holds no checkpoint to go on from ({CHECKPOINT})")
+    return path
+
+
+def _replay(folder: Path, given: list[str], *, resume: bool) -> Replay:
+    """Register the saved config as a primary config of Hydra's."""
+    from hydra.core.config_store import ConfigStore
+
+    saved, facts = _read(folder)
+    pinned = _pinned(saved, folder, facts)
+    if not resume:
+        for name in NAMES:
+            OmegaConf.update(pinned, name, None)
+    primary = f"replay of {folder.resolve()}".replace("/", "|")  # Hydra takes a slash for a group
+    base = OmegaConf.load(groups.CONF / f"{PRIMARY}.yaml")
+    defaults = [_as_saved(entry, pinned) for entry in base.pop("defaults")]
+
+    def put(settings: DictConfig) -> None:
+        node = OmegaConf.merge({"defaults": defaults}, base, settings)
+        ConfigStore.instance().store(name=primary, node=node)
+
+    put(pinned)
+    try:
+        composed([], primary=primary)
+    except UserError as error:
+        raise UserError(
+            f"{folder / CONFIG} does not fit this version of fst: {error} (run.json has the commit of then)"
+        ) from None
+    put(_without_chosen_anew(pinned, given))
+    own_folder = [f"hydra.run.dir={quoted(str(folder.resolve()))}"] if resume else []
+    return Replay(folder, pinned, resume, primary, own_folder)
+
+
+def _read(folder: Path) -> tuple[DictConfig, dict[str, Any]]:
     """config.yaml and run.json of a run folder."""
-    if not folder.is_dir() or not all((folder / name).is_file() for name in FILES):
-        raise UserError(f"rerun={folder} is no run folder: one holds {' and '.join(FILES)}")
+    if not folder.is_dir() or not all((folder / name).is_file() for name in (CONFIG, RUN)):
+        raise UserError(f"{folder} is no run folder: one holds {CONFIG} and {RUN}")
     found = []
     for name, read in {
-        "config.yaml": lambda path: OmegaConf.to_container(OmegaConf.load(path)),
-        "run.json": _json,
+        CONFIG: OmegaConf.load,
+        RUN: lambda path: json.loads(path.read_text(encoding="utf-8")),
     }.items():
         try:
             found.append(read(folder / name))
         except Exception as error:  # YAML's and JSON's errors have many types, and an odd file OmegaConf's own
             raise UserError(f"{folder / name} is damaged: {str(error).splitlines()[0]}") from None
-        if not isinstance(found[-1], dict) or not found[-1]:
+        if not isinstance(found[-1], dict | DictConfig) or not found[-1]:
             raise UserError(f"{folder / name} is damaged: it holds no settings")
-    return _pinned(found[0], folder), found[1]
+    return found[0], found[1]
 
 
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _pinned(saved: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The config with what each `auto` became in its place."""
+def _pinned(saved: DictConfig, folder: Path, facts: dict[str, Any]) -> DictConfig:
+    """The saved settings by today's names, with what each `auto` became, and files as seen from here."""
+    config = OmegaConf.create({key: value for key, value in saved.items() if key not in OF_THE_RUN_ITSELF})
     try:
+        for before, now in RENAMED.items():
+            group, _, last = before.rpartition(".")
+            if group in config and last in config[group]:
+                OmegaConf.update(config, now, config[group].pop(last))
         for name, key in RESOLVED.items():
-            value = (saved.get("resolved") or {}).get(name)
-            section, _, last = key.rpartition(".")
-            if value is not None and (not section or section in saved):
-                (saved[section] if section else saved)[last] = value
-        _choices(saved)
-    except (AttributeError, KeyError, TypeError):
-        raise UserError(f"{folder / 'config.yaml'} is damaged: it is no config of a run") from None
-    return saved
+            value = OmegaConf.select(saved, f"resolved.{name}")
+            if value is not None and OmegaConf.select(config, key) is not None:
+                OmegaConf.update(config, key, value)
+        for key in (*FILE_KEYS, *LISTS_OF_FILES):
+            if (value := OmegaConf.select(config, key)) is not None:
+                OmegaConf.update(config, key, _from_then(value, facts))
+        for group in CHOICES:
+            if config.get(group) is not None and not config[group].name:
+                raise TypeError
+    except Exception:  # settings where there should be groups, and the other way round
+        raise UserError(f"{folder / CONFIG} is damaged: it is no config of a run") from None
+    return config
 
 
-def _choices(saved: dict[str, Any]) -> dict[str, str]:
-    named = {group: saved[group]["name"] for group in CHOICES if saved.get(group) is not None}
-    if named["style"] not in groups.files("style"):
-        named["style"] = "custom"
-    for group in ("method", "network", "data", "logger"):
-        if group in named and named[group] not in groups.files(group):
-            raise UserError(f"the earlier run had {group}={named[group]}, which no longer exists")
-    return named
-
-
-def _settings(saved: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Each setting as (dotted key, value), but for the names that a choice brings."""
-    for group, content in saved.items():
-        if group in NOT_REPEATED:
-            continue
-        for key, value in content.items() if isinstance(content, dict) else [("", content)]:
-            if (key != "name" or group == "style") and f"{group}.{key}" not in NAMES:
-                yield f"{group}.{key}".rstrip("."), value
-
-
-def _chosen_anew(key: str, values: dict[str, str]) -> bool:
-    """Whether a setting comes with a choice that is given anew: all of a painting, method or network, else what the
-    choice's file sets."""
-    group, _, last = key.partition(".")
-    if group not in values or group not in groups.groups():
-        return False
-    files = [groups.files(group).get(choice) for choice in values[group].split(",")]
-    return group in ("style", "method", "network") or any(file and last in OmegaConf.load(file) for file in files)
-
-
-def _value(config: DictConfig, key: str, folder: Path) -> Any:
-    group, _, last = key.rpartition(".")
-    node = (OmegaConf.select(config, group) or {}) if group else config
-    if last not in node:
-        raise UserError(
-            f"{folder} was run with the setting {key}, which no longer exists: check out the commit in its run.json"
-        )
-    value = "???" if OmegaConf.is_missing(node, last) else node[last]
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-
-
-def _as_then(key: str, value: Any, facts: dict[str, Any]) -> Any:
-    """A relative file name seen from the folder where the run was started."""
-    if isinstance(value, list) and key in LISTS_OF_FILES:
+def _from_then(value: Any, facts: dict[str, Any]) -> Any:
+    """Relative file names seen from the folder where the run was started."""
+    if OmegaConf.is_list(value):
         return [_from_then(file, facts) for file in value]
-    return _from_then(value, facts) if key in FILE_KEYS else value
+    if not isinstance(value, str) or value.startswith("~") or Path(value).is_absolute():
+        return value
+    there = Path(facts.get("folder") or ".", value)
+    return str(there) if there.exists() else value  # a word such as method.init=noise, or a file that is gone
 
 
-def _from_then(file: Any, facts: dict[str, Any]) -> Any:
-    if not isinstance(file, str) or file.startswith("~") or Path(file).is_absolute():
-        return file
-    there = Path(facts.get("folder") or ".", file)
-    return str(there) if there.exists() else file  # a word such as method.init=noise, or a file that is gone
+def _as_saved(entry: Any, saved: DictConfig) -> Any:
+    """An entry of the defaults list, with the choice that the saved config was made with."""
+    if not OmegaConf.is_dict(entry):
+        return entry
+    [(group, choice)] = entry.items()
+    if group in CHOICES and saved.get(group) is not None:
+        name = saved[group].name
+        if name not in groups.files(group):
+            if group != "style":
+                raise UserError(f"the earlier run had {group}={name}, which no longer exists")
+            name = "custom"
+        choice = name
+    return {group: choice}
 
 
-def _in_hydras_grammar(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, str):
-        return quoted(value)
-    if isinstance(value, list):
-        return f"[{','.join(_in_hydras_grammar(part) for part in value)}]"
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{quoted(str(k))}:{_in_hydras_grammar(part)}" for k, part in value.items()) + "}"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+def _without_chosen_anew(saved: DictConfig, given: list[str]) -> DictConfig:
+    """The saved settings, but for those that come with a choice that is given now."""
+    kept = saved.copy()
+    for override in given:
+        group, _, values = override.partition("=")
+        if group not in groups.groups() or group not in kept:
+            continue
+        files = [groups.files(group).get(choice) for choice in values.split(",")]
+        if group in WHOLE or not all(files):
+            kept.pop(group)
+            continue
+        for key in {key for file in files for key in OmegaConf.load(file)}:
+            kept[group].pop(key, None)
+    return kept

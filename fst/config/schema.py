@@ -3,12 +3,27 @@
 `network` has no schema here: its settings are checked against the chosen network's constructor.
 """
 
+import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING
 
+from fst.config.values import above_zero, at_least, is_count, is_file, one_of
+from fst.errors import UserError
+
 AUTO = "auto"
+DATA = ("auto", "coco", "folder", "imagenet_sample", "procedural")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+RENAMED = {  # what settings were called before: for people's fingers, and for runs of then
+    "experiments": "experiment",
+    "method.gradient_clip": "trainer.gradient_clip_val",
+    "method.start": "method.init_from",
+    "trainer.checkpoint_every": "trainer.checkpoint_every_n_steps",
+    "trainer.log_every": "trainer.log_every_n_steps",
+    "trainer.val_every": "trainer.val_check_interval",
+}
 
 
 @dataclass
@@ -27,12 +42,17 @@ class StyleConfig:
     bytes: int | None = None
     licence: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.name != MISSING and self.image is None and self.file is None:
+            raise UserError(f"style={self.name} needs a picture: style.image=FILE")
+        is_file("style.image", self.image)
+
 
 @dataclass
 class LossConfig:
     """What "looks like" means. Weights are defined as in README, "The numbers"."""
 
-    architecture: str = "vgg16"  # vgg16, vgg19, vgg16_small, or auto: see fst.methods.loss_network
+    architecture: str = "vgg16"  # vgg16, vgg19 or vgg16_small
     weights: str = "IMAGENET1K_FEATURES"  # or IMAGENET1K_V1, BUNDLED (vgg16_small), or a file
     pooling: str = "max"
     content_layers: list[str] = field(default_factory=lambda: ["relu2_2"])
@@ -42,7 +62,6 @@ class LossConfig:
     content_weight: float = 1.0
     style_weight: Any = 1e5  # a number, or auto: from the size of the painting's Gram matrices
     tv_weight: float = 0.0
-    style_warmup_steps: int = 0
 
 
 @dataclass
@@ -59,21 +78,50 @@ class DataConfig:
     workers: int | None = None  # None: from the number of cores
     val_images: int = 16
 
+    def __post_init__(self) -> None:
+        if self.name != MISSING:
+            one_of("data", self.name, DATA)
+        if self.name == "folder" and self.root is None:
+            raise UserError("data=folder needs the folder of photos: data.root=DIR")
+        if self.root is not None and not self.download and not Path(self.root).expanduser().is_dir():
+            raise UserError(f"data.root: there is no folder {self.root}")
+        at_least("data.batch_size", self.batch_size, 1)
+        at_least("data.val_images", self.val_images, 1)
+        if self.workers is not None:
+            at_least("data.workers", self.workers, 0)
+        if len(self.scale) != 2 or not 1 <= self.scale[0] <= self.scale[1] < math.inf:
+            raise UserError("data.scale is a range of short sides in crops, as [1.0, 1.5]: least first, at least 1")
+
 
 @dataclass
 class TrainerConfig:
-    """Where and how long."""
+    """Where and how long, by the names of Lightning's Trainer."""
 
     accelerator: str = "auto"
-    devices: Any = "auto"
+    devices: Any = "auto"  # auto, a number, or a list of numbers
     num_nodes: int = 1
     strategy: str = "auto"
     precision: str = AUTO
     max_steps: int = 40_000
-    val_every: int = 1000
-    checkpoint_every: int = 500
-    log_every: int = 10
+    val_check_interval: int = 1000  # steps
+    checkpoint_every_n_steps: int = 500
+    log_every_n_steps: int = 10
+    gradient_clip_val: float | None = None
     deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        for key in ("max_steps", "val_check_interval", "checkpoint_every_n_steps", "log_every_n_steps", "num_nodes"):
+            at_least(f"trainer.{key}", getattr(self, key), 1)
+        if self.gradient_clip_val is not None:
+            above_zero("trainer.gradient_clip_val", self.gradient_clip_val)
+        one_of("trainer.accelerator", self.accelerator, ("auto", "cpu", "gpu", "cuda", "mps"))
+        one_of("trainer.strategy", self.strategy, ("auto", "ddp", "ddp_spawn"))
+        one_of("trainer.precision", self.precision, PRECISIONS)
+        devices = self.devices
+        if devices not in ("auto", -1) and not is_count(devices) and not (isinstance(devices, list) and devices):
+            raise UserError(
+                f"trainer.devices is '{devices}'; write auto, a number of devices, or a list of them as [0,1]"
+            )
 
 
 @dataclass
@@ -91,6 +139,12 @@ class LoggerConfig:
     preview_images: list[str] = field(default_factory=list)  # photos to preview; empty: held-out ones
     preview_count: int = 4
 
+    def __post_init__(self) -> None:
+        one_of("logger.mode", self.mode, ("auto", "online", "offline", "disabled"))
+        at_least("logger.preview_count", self.preview_count, 0)
+        for n, photo in enumerate(self.preview_images):
+            is_file(f"logger.preview_images[{n}]", photo)
+
 
 @dataclass
 class FeedForwardConfig:
@@ -99,8 +153,11 @@ class FeedForwardConfig:
     name: str = "feedforward"
     learning_rate: float = 1e-3
     schedule: str = "constant"  # constant, cosine or onecycle
-    gradient_clip: float | None = None
-    start: str | None = None  # begin with the weights of this style (a bundled name, style file or run folder)
+    init_from: str | None = None  # begin with the weights of this style (a bundled name, style file or run folder)
+
+    def __post_init__(self) -> None:
+        above_zero("method.learning_rate", self.learning_rate)
+        one_of("method.schedule", self.schedule, ("constant", "cosine", "onecycle"))
 
 
 @dataclass
@@ -124,6 +181,36 @@ class GatysConfig:
     animation: list[str] = field(default_factory=list)  # films of the optimisation: mp4, gif, webp
     animation_steps: list[int] | None = None  # iterations to show; None: about 100, most of them early
 
+    def __post_init__(self) -> None:
+        one_of("method.optimizer", self.optimizer, ("lbfgs", "adam"))
+        one_of("method.colors", self.colors, ("style", "content", "match"))
+        above_zero("method.learning_rate", self.learning_rate)
+        for key in ("iterations", "history", "size", "coarsest"):
+            if getattr(self, key) is not None:
+                at_least(f"method.{key}", getattr(self, key), 1)
+        if self.tile not in (AUTO, None) and not (is_count(self.tile) and int(self.tile) >= 32):
+            raise UserError(f"method.tile is {self.tile}, but it must be auto, null or a number of pixels from 32 up")
+        for kind in self.animation:
+            one_of("method.animation", kind, ("gif", "mp4", "webp"))
+        self._check_files()
+        self._check_paintings()
+
+    def _check_files(self) -> None:
+        is_file("method.init", None if self.init in ("content", "noise") else self.init)
+        is_file("method.content_mask", self.content_mask)
+        for key in ("styles", "style_masks"):
+            for n, file in enumerate(getattr(self, key)):
+                is_file(f"method.{key}[{n}]", file)
+
+    def _check_paintings(self) -> None:
+        shares, paintings = self.style_shares or [], 1 + len(self.styles)
+        for share in shares:
+            above_zero("method.style_shares", share)
+        if self.style_shares is not None and len(shares) != paintings:
+            raise UserError(f"method.style_shares has {len(shares)} numbers for {paintings} paintings")
+        if self.style_masks and self.content_mask is None:
+            raise UserError("method.style_masks needs the photo's: method.content_mask=FILE")
+
 
 @dataclass
 class TrainConfig:
@@ -141,6 +228,12 @@ class TrainConfig:
     rerun: str | None = None  # the folder of a run to repeat
     compile: Any = AUTO  # auto, true or false
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        one_of("compile", str(self.compile).lower(), ("auto", "true", "false"))
+        is_file("content", self.content)
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"seed is {self.seed}, but it must lie between 0 and 4294967295")
 
 
 @dataclass

@@ -16,7 +16,6 @@ from fst import data as photo_data
 from fst import stylefile
 from fst.data.paintings import painting
 from fst.methods import assemble
-from fst.methods.loss_network import choose
 
 DEFINITION = {
     "content_layers": ["relu2_2"],
@@ -41,7 +40,7 @@ def reference_losses(config: DictConfig, run_dir: Path) -> dict[str, float]:
         UserError: weights, painting or photos that are no longer there.
     """
     device = "cuda" if config.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
-    same = OmegaConf.merge(config, {"loss": choose(config.loss)[0]}, {"loss": DEFINITION})
+    same = OmegaConf.merge(config, {"loss": DEFINITION})
     criterion = assemble.criterion(same, painting(config.style)).to(device)
     network = stylefile.load(run_dir / "style.safetensors")[0].to(device)
     photos = photo_data.build(OmegaConf.to_object(config.data), seed=config.seed).preview_photos(config.data.val_images)

@@ -78,7 +78,11 @@ def _locate(source: str, architecture: str, deepest: str) -> Path:
     file, sha256, size = PINNED[architecture, source]
     remote = store.Remote(MODELS + file, sha256, size)
     try:
-        return store.fetch(f"weights/{file}", remote, otherwise="set loss.weights=FILE to use a file of yours")
+        return store.fetch(
+            f"weights/{file}",
+            remote,
+            otherwise="loss=vgg16_small does without them, loss.weights=FILE takes a file of yours",
+        )
     except UserError as error:
         if not partial:
             raise

@@ -81,15 +81,14 @@ def feedforward(config: DictConfig, criterion: PerceptualLoss, data: PhotoData) 
     settings = OmegaConf.to_container(config.network)
     del settings["name"]
     network = build_network(config.network.name, **settings)
-    if config.method.start is not None and config.resume is None:
-        start_from(network, config.method.start, config.network.name)
+    if config.method.init_from is not None and config.resume is None:
+        start_from(network, config.method.init_from, config.network.name)
     module = FeedForwardStyleTransfer(
         network.to(memory_format=torch.channels_last),
         criterion,
         config.method,
         steps=config.trainer.max_steps,
         info=style_info(config, settings, data.name),
-        style_warmup_steps=config.loss.style_warmup_steps,
     )
     named = [(Path(name).stem, images.to_tensor(images.read(name))[0]) for name in config.logger.preview_images]
     module.preview_photos = named or data.preview_photos(config.logger.preview_count)
@@ -112,7 +111,9 @@ def start_from(network: nn.Module, style: str, name: str) -> None:
     shapes = [{key: value.shape for key, value in of.state_dict().items()} for of in (weights, network)]
     if info.network != name or shapes[0] != shapes[1]:
         described = ", ".join(f"network.{key}={value}" for key, value in info.settings.items())
-        raise UserError(f"method.start={style} holds another network than this run's: {info.network} with {described}")
+        raise UserError(
+            f"method.init_from={style} holds another network than this run's: {info.network} with {described}"
+        )
     network.load_state_dict(weights.state_dict())
 
 

@@ -29,7 +29,6 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         config: learning rate, schedule, clipping.
         steps: of the whole run, for the schedule.
         info: what the style file will say.
-        style_warmup_steps: the style weight grows linearly from 0 over so many steps.
     """
 
     def __init__(
@@ -40,7 +39,6 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         *,
         steps: int,
         info: StyleInfo,
-        style_warmup_steps: int = 0,
     ) -> None:
         super().__init__()
         self.network = network
@@ -48,7 +46,6 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         self.config = config
         self.steps = steps
         self.info = info
-        self.style_warmup_steps = style_warmup_steps
         self.preview_photos: list[tuple[str, Tensor]] = []
         self.strict_loading = False  # the loss network is not in a checkpoint: it never changes
         self._paint = network.forward
@@ -75,9 +72,6 @@ class FeedForwardStyleTransfer(pl.LightningModule):
 
     def training_step(self, photos: Tensor, index: int) -> Tensor:
         terms = self._compared(self._paint(photos), photos)
-        if self.style_warmup_steps:
-            factor = min(1.0, (self.global_step + 1) / self.style_warmup_steps)
-            terms = dataclasses.replace(terms, style_weight=terms.style_weight * factor)
         if not torch.isfinite(terms.total):
             raise UserError(f"at step {self.global_step} the {_not_finite(terms)} is not finite; {USUAL_CAUSES}")
         logged = {**terms.named(), **{f"style_loss/{name}": value for name, value in terms.style_by_layer.items()}}

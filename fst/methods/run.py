@@ -27,7 +27,6 @@ from fst.losses.perceptual import PerceptualLoss
 from fst.methods import assemble, fast
 from fst.methods.checkpoints import Checkpoints
 from fst.methods.feedforward import FeedForwardStyleTransfer
-from fst.methods.loss_network import choose
 from fst.system import keep_memory
 from fst.tracking import build_logger, callbacks, finish, log_painting, run_metadata, write_run
 
@@ -40,7 +39,7 @@ def feedforward(config: DictConfig, run_dir: Path) -> None:
         SystemExit: 130 or 143 when a signal ended the run, after saving.
     """
     prepare()
-    config = with_painting(with_loss_network(config, run_dir))
+    config = with_painting(config)
     pl.seed_everything(config.seed, verbose=False)
     accelerator = _accelerator(config.trainer.accelerator)
     precision = fast.choose_precision(config.trainer.precision, accelerator)
@@ -60,30 +59,12 @@ def feedforward(config: DictConfig, run_dir: Path) -> None:
         print("compiling the network: the first step takes up to a minute longer (compile=false does without)")
         module.compile_network()
     settings = resolved(config, data=data.name, precision=precision, compile=compiled)
-    checkpoints = Checkpoints(run_dir, config.trainer.checkpoint_every)
+    checkpoints = Checkpoints(run_dir, config.trainer.checkpoint_every_n_steps)
     with tracked(config, run_dir, settings, run_name(config)) as logger:
         log_painting(logger, run_dir, style, config.style.title)
         trainer = _trainer(config, precision, logger, checkpoints, run_dir)
         trainer.fit(module, data, ckpt_path=checkpoints.path if config.resume else None)
     _end(config, module, checkpoints, run_dir)
-
-
-def with_loss_network(config: DictConfig, run_dir: Path) -> DictConfig:
-    """The config with `loss=auto` decided, in one line where it is less than was asked for; a resumed run keeps what
-    it began with.
-
-    Raises:
-        UserError: as `fst.methods.loss_network.choose`.
-    """
-    began = run_dir / runfolder.CONFIG
-    if config.resume and config.loss.architecture == AUTO and began.is_file():
-        earlier = OmegaConf.load(began).loss
-        keys = ("architecture", "weights", "style_layers", "style_layer_weights")
-        return OmegaConf.merge(config, {"loss": {key: earlier[key] for key in keys}})
-    loss, line = choose(config.loss)
-    if line is not None:
-        rank_zero_only(print)(line)
-    return OmegaConf.merge(config, {"loss": loss})
 
 
 def with_painting(config: DictConfig) -> DictConfig:
@@ -172,10 +153,10 @@ def _trainer(
         max_epochs=-1,
         min_epochs=0,  # or a signal would have to wait for the end of the one endless epoch
         check_val_every_n_epoch=None,
-        val_check_interval=trainer.val_every,
+        val_check_interval=trainer.val_check_interval,
         num_sanity_val_steps=0,
-        log_every_n_steps=trainer.log_every,
-        gradient_clip_val=config.method.gradient_clip,
+        log_every_n_steps=trainer.log_every_n_steps,
+        gradient_clip_val=config.trainer.gradient_clip_val,
         deterministic=trainer.deterministic,
         use_distributed_sampler=False,
         enable_checkpointing=False,

@@ -110,7 +110,7 @@ def objective(metrics: dict[str, float], count: int) -> float | list[float] | No
             values = [metrics[f"{prefix}/{name}_loss"] for name in ("content", "style")]
             break
     else:
-        raise UserError("the job has no losses to compare: did it train at least trainer.log_every steps?")
+        raise UserError("the job has no losses to compare: did it train at least trainer.log_every_n_steps steps?")
     if count > 2:
         raise UserError("hydra.sweeper.direction has one or two entries: [minimize,minimize] is content and style loss")
     return values if count == 2 else values[0] + REFERENCE_WEIGHT * values[1]

@@ -27,7 +27,7 @@ from fst.sweep import summary
 from fst.sweep.job import Sweep, as_job, reason
 from fst.system import cores
 
-SAME_DEFINITION = {f"loss.{key}" for key in ("style_weight", "content_weight", "tv_weight", "style_warmup_steps")}
+SAME_DEFINITION = {f"loss.{key}" for key in ("style_weight", "content_weight", "tv_weight")}
 
 
 def sweep_of(hydra: DictConfig, overrides: list[str]) -> Sweep:

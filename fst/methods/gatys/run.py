@@ -53,7 +53,7 @@ def gatys(config: DictConfig, run_dir: Path) -> None:
         SystemExit: 130 or 143 when a signal ended the run, after saving.
     """
     run.prepare()
-    config = run.with_painting(run.with_loss_network(config, run_dir))
+    config = run.with_painting(config)
     pl.seed_everything(config.seed, verbose=False)
     inputs = problem(config)
     # Near a minimum L-BFGS compares losses that differ by less than bf16 resolves, so bf16 is for those who ask:
@@ -74,7 +74,7 @@ def gatys(config: DictConfig, run_dir: Path) -> None:
     )
     metadata = images.read_with_metadata(config.content)[1] if config.content else None
     checkpoints = PictureCheckpoints(
-        run_dir / f"{name}-{config.style.name}.png", config.trainer.checkpoint_every, metadata
+        run_dir / f"{name}-{config.style.name}.png", config.trainer.checkpoint_every_n_steps, metadata
     )
     settings = run.resolved(config, precision=precision, size=list(inputs.size))
     settings = {key: value for key, value in settings.items() if key not in ("network", "data")}
@@ -115,7 +115,7 @@ def _trainer(
         max_epochs=-1,
         min_epochs=0,
         limit_val_batches=0,
-        log_every_n_steps=min(config.trainer.log_every, iterations),
+        log_every_n_steps=min(config.trainer.log_every_n_steps, iterations),
         deterministic=config.trainer.deterministic,
         enable_checkpointing=False,
         enable_model_summary=False,

@@ -1,0 +1,40 @@
+"""What a setting's value may be, each refused in one sentence: used by the dataclasses of `fst.config.schema`."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from fst.errors import UserError, near
+
+
+def at_least(key: str, value: float, least: float) -> None:
+    """Raise UserError unless least <= value and value is finite."""
+    if not least <= value < math.inf:
+        raise UserError(f"{key} is {value:g}, but it must be {_finite_or(value, f'at least {least:g}')}")
+
+
+def above_zero(key: str, value: float) -> None:
+    """Raise UserError unless 0 < value and value is finite."""
+    if not 0 < value < math.inf:
+        raise UserError(f"{key} is {value:g}, but it must be {_finite_or(value, 'above 0')}")
+
+
+def one_of(key: str, value: str, known: Iterable[str]) -> None:
+    """Raise UserError, with the near ones, unless the value is known."""
+    if value not in (choices := list(known)):
+        raise UserError(f"{key} is '{value}'{near(value, choices)}")
+
+
+def is_file(key: str, name: str | None) -> None:
+    """Raise UserError unless there is a file of that name; None is fine."""
+    if name is not None and not Path(name).expanduser().is_file():
+        raise UserError(f"{key}: there is no file {name}")
+
+
+def is_count(value: object) -> bool:
+    """Whether it is a whole number above 0, as a number or as text."""
+    return str(value).isdigit() and int(str(value)) > 0
+
+
+def _finite_or(value: float, bound: str) -> str:
+    return "finite" if value == math.inf else bound
