@@ -91,7 +91,7 @@ def default() -> DictConfig:
         ("data.flip=perhaps", "data.flip is 'perhaps', but it must be true or false"),
         ("loss.style_layers=relu1_2", "must be a list: write it in brackets"),
         ("loss.style_scales=[1,x]", "loss.style_scales[1] is 'x', but it must be a number"),
-        ("loss.tv_weight=${nothing}", "loss.tv_weight refers to 'nothing'"),
+        ("loss.tv_weight=${nothing}", "refers to 'nothing', which is no setting"),
         ("loss.style_layers=[relu1_2", "cannot read 'loss.style_layers=[relu1_2'"),
         ("loss.style_weight=1=2", "cannot read"),
         ("a b=5", "cannot read"),

@@ -18,7 +18,7 @@ from fst.compare import reading
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = (
-    "style=gogh network=realtime loss=vgg16_small compile=false data=procedural data.val_images=2 logger=csv "
+    "style=gogh network=realtime loss=vgg16_small compile=false data=procedural data.val_images=2 logger=none "
     "trainer.log_every_n_steps=1"
 )
 

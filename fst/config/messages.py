@@ -37,7 +37,9 @@ def mistakes(known: Callable[[], list[str]]) -> Iterator[None]:
         key = str(getattr(cause, "full_key", None) or "")
         if isinstance(cause, ConfigKeyError | ConfigAttributeError):
             raise UserError(f"there is no setting '{key}'{near_keys(key, known())}") from None
-        raise UserError(wrong_value(key, str(cause)) if key else " ".join(str(cause).split())) from None
+        if key or "Interpolation" in type(cause).__name__:
+            raise UserError(wrong_value(key or "a setting", str(cause))) from None
+        raise UserError(" ".join(str(cause).split())) from None
 
 
 def wrong_value(key: str, message: str) -> str:
