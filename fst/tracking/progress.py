@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from datetime import timedelta
 from time import perf_counter
 from typing import Any
@@ -14,20 +13,22 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 LIVE_SECONDS = 0.5  # between updates: each reads losses, which makes a GPU's queue run empty
 PLAIN_SECONDS = 30.0
-MARKS = 240  # of step and time, over which the time left is estimated: the last two minutes or more
+ESTIMATE_SECONDS = 300.0  # over which speed and time left are estimated
 LOSSES = {"train/loss": "loss", "train/content_loss": "content", "train/style_loss": "style"}
 
 
 class ProgressLine(ProgressBar):
     """Step, speed, time left and losses, from the trainer's global step and its logged metrics.
 
-    A resumed run starts where it was. Where standard output is no terminal, a plain line every 30 s instead.
+    Lightning's own bars count the batches of an epoch, and a run is one epoch without end; here a resumed run starts
+    where it was. Where standard output is no terminal, a plain line every 30 s instead.
     """
 
     def __init__(self, console: Console | None = None, plain_seconds: float = PLAIN_SECONDS) -> None:
         super().__init__()
         self._console = console or Console()
-        self._plain_seconds = plain_seconds
+        self._live = self._console.is_interactive or self._console.is_jupyter
+        self._every = LIVE_SECONDS if self._live else plain_seconds
         self._enabled = True
         self._bar: Progress | None = None
 
@@ -43,32 +44,37 @@ class ProgressLine(ProgressBar):
             self._console.print(*args, markup=False, highlight=False, **kwargs)
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self._marks: deque[tuple[float, int]] = deque(maxlen=MARKS)
-        self._shown = float("-inf")
+        if not self._enabled:
+            return
         self._step = self._printed = trainer.global_step
-        if self._enabled and (self._console.is_interactive or self._console.is_jupyter):
-            texts = [TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in ("step", "state")]
-            self._bar = Progress(BarColumn(12), *texts, console=self._console, refresh_per_second=4)
-            counts: dict[str, Any] = {"total": _total(trainer), "completed": self._step, "step": _counted(trainer)}
-            self._task = self._bar.add_task("", **counts, state="first step")
-            self._bar.start()
+        self._shown = float("-inf")
+        self._bar = Progress(
+            BarColumn(12),
+            TextColumn("{task.description}", markup=False),
+            console=self._console,
+            refresh_per_second=4,
+            speed_estimate_period=ESTIMATE_SECONDS,
+            get_time=perf_counter,
+            disable=not self._live,
+        )
+        total = trainer.max_steps if trainer.max_steps > 0 else None
+        self._task = self._bar.add_task(f"{_counted(trainer)} first step", total=total, completed=self._step)
+        self._bar.start()
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if not self._enabled or trainer.global_step == self._step:
+        if self._bar is None or trainer.global_step == self._step:
             return
         self._step = trainer.global_step
-        now = perf_counter()
-        if not self._marks or now - self._marks[-1][0] >= LIVE_SECONDS:
-            self._marks.append((now, self._step))
-        if now - self._shown >= (LIVE_SECONDS if self._bar else self._plain_seconds):
+        self._bar.update(self._task, completed=self._step)
+        if perf_counter() - self._shown >= self._every:
             self._show(trainer)
 
     def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
-        if self._bar:
-            self._bar.update(self._task, state="validation")
+        if self._bar is not None:
+            self._bar.update(self._task, description=f"{_counted(trainer)} validation")
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        if self._enabled and trainer.global_step != self._printed:
+        if self._bar is not None and trainer.global_step != self._printed:
             self._show(trainer)
         self._close()
 
@@ -80,44 +86,28 @@ class ProgressLine(ProgressBar):
 
     def _show(self, trainer: Trainer) -> None:
         self._shown, self._printed = perf_counter(), trainer.global_step
-        step, state = _counted(trainer), "  ".join(self._state(trainer))
-        if self._bar:
-            self._bar.update(self._task, completed=trainer.global_step, step=step, state=state)
-        else:
-            self._console.print(f"step {step}  {state}", markup=False, highlight=False, soft_wrap=True)
+        line = "  ".join([_counted(trainer), *self._state(trainer)])
+        self._bar.update(self._task, description=line)
+        if not self._live:
+            self._console.print(f"step {line}", markup=False, highlight=False, soft_wrap=True)
 
     def _state(self, trainer: Trainer) -> list[str]:
         """Speed, time left and losses, each where it is known."""
-        metrics = trainer.callback_metrics
+        metrics, task = trainer.callback_metrics, self._bar.tasks[0]
         parts = []
-        seconds = self._step_seconds()
         if "train/images_per_second" in metrics:
             parts.append(f"{float(metrics['train/images_per_second']):.3g} images/s")
-        elif seconds:
-            parts.append(f"{seconds:.3g} s/step" if seconds > 1 else f"{1 / seconds:.3g} steps/s")
-        total = _total(trainer)
-        if seconds and total is not None and total > trainer.global_step:
-            left = timedelta(seconds=round(seconds * (total - trainer.global_step)))
-            parts.append(f"{left} left")
+        elif task.speed:
+            parts.append(f"{1 / task.speed:.3g} s/step" if task.speed < 1 else f"{task.speed:.3g} steps/s")
+        if task.time_remaining:
+            parts.append(f"{timedelta(seconds=task.time_remaining)} left")
         return parts + [f"{word} {float(metrics[key]):.4g}" for key, word in LOSSES.items() if key in metrics]
 
-    def _step_seconds(self) -> float | None:
-        """Mean time of a step lately, validation and previews included; None before two are known."""
-        if len(self._marks) < 2:
-            return None
-        (began, first), (ended, last) = self._marks[0], self._marks[-1]
-        return (ended - began) / (last - first)
-
     def _close(self) -> None:
-        if self._bar:
+        if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
 
-def _total(trainer: Trainer) -> int | None:
-    return trainer.max_steps if trainer.max_steps > 0 else None
-
-
 def _counted(trainer: Trainer) -> str:
-    total = _total(trainer)
-    return f"{trainer.global_step}/{total}" if total else str(trainer.global_step)
+    return f"{trainer.global_step}/{trainer.max_steps}" if trainer.max_steps > 0 else str(trainer.global_step)
