@@ -11,7 +11,10 @@ from fst.config.checks import check
 from fst.config.compose import compose
 from fst.errors import UserError
 from fst.evaluate.equivalence import Equivalence, Match, match_photo
-from fst.losses.perceptual import LossTerms, PerceptualLoss, gram_matrix, region_grams
+from fst.losses.build import build_criterion
+from fst.losses.criterion import Losses
+from fst.losses.gram import gram_matrix, region_grams
+from fst.losses.style_target import combine
 from fst.losses.vgg import VGGFeatures
 from fst.methods.gatys import colors, optimise
 from fst.methods.gatys.module import strip_pixels
@@ -31,9 +34,8 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def terms(total: torch.Tensor) -> LossTerms:
-    zero = torch.zeros(())
-    return LossTerms(total, zero, zero, 1.0, 0.0, 0.0)
+def terms(total: torch.Tensor) -> Losses:
+    return Losses({"content": total}, {"content": 1.0})
 
 
 def of_function(function):
@@ -63,44 +65,47 @@ def test_a_region_gram_is_the_weighted_sum_of_outer_products():
 
 
 def test_regions_of_a_half_each_reach_their_own_painting(features):
-    criterion = PerceptualLoss(features, style_layers=LAYERS)
+    criterion = build_criterion(features, style_layers=LAYERS)
     left, right = noise(1, 3, 32, 32, seed=1), noise(1, 3, 32, 32, seed=2) ** 3
     halves = torch.zeros(2, 1, 32, 64)
     halves[0, :, :, :32] = halves[1, :, :, 32:] = 1
     whole, none = torch.ones(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)
     own = [torch.stack([whole[0], none[0]]), torch.stack([none[0], whole[0]])]
-    criterion.set_style([left, right], regions=own)
-    right_way = criterion(torch.cat([left, right], 3), {}, halves).style
-    wrong_way = criterion(torch.cat([right, left], 3), {}, halves).style
+
+    def style_loss(picture: torch.Tensor, paintings: list[torch.Tensor]) -> torch.Tensor:
+        targets = [criterion.style_target([each], [mask]) for each, mask in zip(paintings, own, strict=True)]
+        style = combine(targets, torch.eye(2))  # a region's style comes from its own painting alone
+        return criterion(picture, {}, style, regions=halves).values["style"]
+
+    right_way = style_loss(torch.cat([left, right], 3), [left, right])
+    wrong_way = style_loss(torch.cat([right, left], 3), [left, right])
     assert right_way < 0.1 * wrong_way
-    single = PerceptualLoss(features, style_layers=LAYERS)
-    single.set_style([left])
-    apart = single(right, {}).style
-    criterion.set_style([left, left], regions=[own[0], own[1]])
-    assert criterion(torch.cat([right, right], 3), {}, halves).style == pytest.approx(apart.item(), rel=0.2)
+    single = build_criterion(features, style_layers=LAYERS)
+    apart = single(right, {}, single.style_target([left])).values["style"]
+    assert style_loss(torch.cat([right, right], 3), [left, left]).item() == pytest.approx(apart.item(), rel=0.2)
 
 
 @pytest.mark.parametrize("with_regions", [False, True])
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 def test_strips_give_the_whole_images_terms_and_gradient(tiny_vgg, with_regions, pooling):
     features = VGGFeatures(LAYERS, load_file(tiny_vgg), pooling=pooling)
-    criterion = PerceptualLoss(
+    criterion = build_criterion(
         features, style_layers=LAYERS, style_layer_weights=[1, 2, 3], style_scales=[1, 0.5], tv_weight=3.0
     )
     image, photo, painting = noise(1, 3, 67, 37), noise(1, 3, 67, 37, seed=1), noise(1, 3, 40, 30, seed=2)
     regions = own = None
     if with_regions:
         regions, own = noise(2, 1, 67, 37, seed=3), [noise(2, 1, 40, 30, seed=4)]
-    criterion.set_style([painting], regions=own)
+    style = criterion.style_target([painting], own)
     content = criterion.content_target(photo)
     leaf = image.clone().requires_grad_()
-    expected = criterion(leaf, content, regions)
+    expected = criterion(leaf, content, style, regions=regions)
     (gradient,) = torch.autograd.grad(expected.total, leaf)
     assert len(list(strips(67, 37, LAYERS, 37 * 12))) == 6
-    found, slopes = evaluate_in_strips(criterion, image, content, pixels=37 * 12, regions=regions)
+    found, slopes = evaluate_in_strips(criterion, image, content, style, pixels=37 * 12, regions=regions)
     for name, value in expected.named().items():
         assert found.named()[name].item() == pytest.approx(value.item(), rel=1e-4), name
-    assert found.style_by_layer.keys() == expected.style_by_layer.keys()
+    assert found.named_parts().keys() == expected.named_parts().keys()
     assert (slopes - gradient).abs().max() < 2e-4 * gradient.abs().max()
 
 
@@ -125,7 +130,7 @@ def test_one_iteration_a_step_is_torchs_lbfgs_without_its_second_evaluations():
     start = 0.3 + 0.4 * noise(1, 3, 5, 7).double()
     image = nn.Parameter(start.clone())
     objective = optimise.Objective(image, of_function(valley))
-    losses = [found.terms.total.item() for found in optimise.minimise(objective, 25, history=10)]
+    losses = [found.losses.total.item() for found in optimise.minimise(objective, 25, history=10)]
 
     reference = nn.Parameter(start.clone())
     calls = []
@@ -166,20 +171,20 @@ def test_the_image_stays_in_range_and_finds_the_nearest_corner(name):
 
 def test_a_loss_that_is_not_finite_ends_in_one_line():
     objective = optimise.Objective(nn.Parameter(torch.ones(1, 3, 2, 2)), of_function(lambda x: (x / 0).sum()))
-    with pytest.raises(UserError, match="the loss is inf"):
+    with pytest.raises(UserError, match="the content loss is not finite"):
         objective()
 
 
 def test_a_grey_image_is_evaluated_as_colour(features):
-    criterion = PerceptualLoss(features, style_layers=LAYERS)
-    criterion.set_style([noise(1, 3, 24, 24)])
+    criterion = build_criterion(features, style_layers=LAYERS)
+    style = criterion.style_target([noise(1, 3, 24, 24)])
     grey = noise(1, 1, 24, 24, seed=1)
     content = criterion.content_target(noise(1, 3, 24, 24, seed=2))
     leaf = grey.clone().requires_grad_()
-    total = criterion(leaf.repeat(1, 3, 1, 1), content).total
+    total = criterion(leaf.repeat(1, 3, 1, 1), content, style).total
     total.backward()
     for pixels in (None, 24 * 8):
-        found, gradient = optimise.evaluator(criterion, content, strip_pixels=pixels)(grey)
+        found, gradient = optimise.evaluator(criterion, content, style, strip_pixels=pixels)(grey)
         assert found.total.item() == pytest.approx(total.item(), rel=1e-4)
         assert torch.allclose(gradient, leaf.grad, rtol=1e-3, atol=1e-5 * leaf.grad.abs().max())
 
@@ -286,14 +291,14 @@ class Same(nn.Module):
 
 
 def test_a_network_matches_the_first_iteration_as_good(features):
-    criterion = PerceptualLoss(features, style_layers=LAYERS, style_weight=100.0)
-    criterion.set_style([noise(1, 3, 32, 32)])
+    criterion = build_criterion(features, style_layers=LAYERS, style_weight=100.0)
+    style = criterion.style_target([noise(1, 3, 32, 32)])
     photo = (noise(32, 32, 3, seed=1).numpy() * 255).astype(np.uint8)
-    match = match_photo(criterion, Same(), "photo", photo, 6)
+    match = match_photo(criterion, style, Same(), "photo", photo, 6)
     tensor = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
-    untouched = criterion(tensor, criterion.content_target(tensor))
+    untouched = criterion(tensor, criterion.content_target(tensor), style)
     assert match.network == pytest.approx(untouched.total.item(), rel=1e-5)
-    assert untouched.content.item() == pytest.approx(0, abs=1e-9)
+    assert untouched.values["content"].item() == pytest.approx(0, abs=1e-9)
     assert len(match.losses) == 7
     assert match.losses == sorted(match.losses, reverse=True)
 

@@ -1,12 +1,18 @@
 """The criterion against formulas written out here: features by F.conv2d, sums by einsum, in float64, with gradients."""
 
+from __future__ import annotations
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fst.errors import UserError
-from fst.losses.perceptual import PerceptualLoss, gram_matrix, scaled, total_variation
+from fst.losses.build import build_criterion
+from fst.losses.criterion import Criterion, Losses
+from fst.losses.gram import gram_matrix, scaled
+from fst.losses.style_target import StyleTarget
+from fst.losses.terms.tv import total_variation
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import load_weights
 
@@ -80,11 +86,22 @@ def pictures(*sizes: tuple[int, int], count: int = 1, seed: int = 1) -> list[Ten
     return [F.interpolate(c, size, mode="bicubic").clamp(0, 1) for c, size in zip(coarse, sizes, strict=True)]
 
 
-def criterion(weights: dict[str, Tensor], painting: Tensor, **settings: object) -> PerceptualLoss:
+def criterion(weights: dict[str, Tensor], painting: Tensor, **settings: object) -> Painted:
+    """A criterion with its painting's target: `loss(image, content)` compares with both."""
     settings = {"style_layers": STYLE, **settings}
-    loss = PerceptualLoss(VGGFeatures([*settings["style_layers"], "relu2_2"], weights), **settings)
-    loss.set_style([painting])
-    return loss
+    found = build_criterion(VGGFeatures([*settings["style_layers"], "relu2_2"], weights), **settings)
+    return Painted(found, found.style_target([painting]))
+
+
+class Painted:
+    """A criterion and one style to reach."""
+
+    def __init__(self, criterion: Criterion, style: StyleTarget) -> None:
+        self.criterion, self.style = criterion, style
+        self.features, self.content_target = criterion.features, criterion.content_target
+
+    def __call__(self, image: Tensor, content: dict[str, Tensor]) -> Losses:
+        return self.criterion(image, content, self.style)
 
 
 def cosine(a: Tensor, b: Tensor) -> float:
@@ -103,7 +120,7 @@ def check_against_formula(weights: dict[str, Tensor]) -> None:
         "tv": variation_formula(exact),
     }
     for name, value in expected.items():
-        found = getattr(terms, name)
+        found = terms.values[name]
         assert found.item() == pytest.approx(value.item(), rel=1e-4), name
         gradient = torch.autograd.grad(found, leaf, retain_graph=True)[0].double()
         right = torch.autograd.grad(value, exact, retain_graph=True)[0]
@@ -179,8 +196,8 @@ def test_a_batch_is_the_mean_of_its_images() -> None:
     whole = loss(batch, loss.content_target(photos))
     singly = [loss(batch[n : n + 1], loss.content_target(photos[n : n + 1])) for n in range(3)]
     for term in ("content", "style", "tv"):
-        mean = sum(getattr(terms, term).item() for terms in singly) / 3
-        assert getattr(whole, term).item() == pytest.approx(mean, rel=1e-4)
+        mean = sum(terms.values[term].item() for terms in singly) / 3
+        assert whole.values[term].item() == pytest.approx(mean, rel=1e-4)
 
 
 def test_style_of_a_batch_is_not_mixed_between_images() -> None:
@@ -191,7 +208,7 @@ def test_style_of_a_batch_is_not_mixed_between_images() -> None:
     dark, light = (painting * 0.7, painting * 1.3)
     batch = loss(torch.cat([dark, light]), {})
     by_hand = [style_formula(image, painting, weights).item() for image in (dark, light)]
-    assert batch.style.item() == pytest.approx(sum(by_hand) / 2, rel=1e-4)
+    assert batch.values["style"].item() == pytest.approx(sum(by_hand) / 2, rel=1e-4)
 
 
 @pytest.mark.parametrize("scales", [(1.0, 0.5), (0.5, 1.0), (0.5,)])
@@ -208,8 +225,8 @@ def test_style_pyramid_is_the_sum_over_sizes(scales) -> None:
         )
         for layer, value in style_by_layer(ours, theirs, weights).items():
             expected[layer if scale == 1 else f"{layer}@0.5"] = value.item()
-    assert {name: value.item() for name, value in terms.style_by_layer.items()} == pytest.approx(expected, rel=1e-4)
-    assert terms.style.item() == pytest.approx(sum(expected.values()), rel=1e-4)
+    assert {name: value.item() for name, value in terms.parts["style"].items()} == pytest.approx(expected, rel=1e-4)
+    assert terms.values["style"].item() == pytest.approx(sum(expected.values()), rel=1e-4)
 
 
 def test_half_size_is_antialiased() -> None:
@@ -231,20 +248,76 @@ def test_layer_weights_weigh_the_layers() -> None:
     loss = criterion(weights, painting, style_layer_weights=[2.0, 0.0, 0.5], content_weight=0.0)
     singly = style_by_layer(image, painting, weights)
     expected = 2 * singly["relu1_2"] + 0.5 * singly["relu3_3"]
-    assert loss(image, {}).style.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert loss(image, {}).values["style"].item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_two_paintings_mix_by_their_shares() -> None:
     weights = random_weights()
     first, second, image = pictures((24, 30), (33, 24), (24, 24))
-    loss = PerceptualLoss(VGGFeatures(["relu2_2"], weights), style_layers=["relu1_2"], content_weight=0.0)
-    loss.set_style([first, second], [3.0, 1.0])
+    mixing = build_criterion(VGGFeatures(["relu2_2"], weights), style_layers=["relu1_2"], content_weight=0.0)
+    mixed = mixing.style_target([first, second]).mix([3.0, 1.0])
     grams = []
     for picture in (first, second, image):
         f = reference(picture, weights, ["relu1_2"])["relu1_2"] / 128
         grams.append(torch.einsum("nchw,ndhw->ncd", f, f) / f[0].numel())
     expected = (grams[2] - 0.75 * grams[0] - 0.25 * grams[1]).pow(2).mean().item()
-    assert loss(image, {}).style.item() == pytest.approx(expected, rel=1e-4)
+    assert mixing(image, {}, mixed).values["style"].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_each_image_of_a_batch_has_a_style_of_its_own() -> None:
+    weights = random_weights()
+    paintings = pictures((24, 30), (33, 24), (24, 24))
+    (images,) = pictures((24, 24), count=3, seed=4)
+    loss = build_criterion(VGGFeatures(STYLE, weights), style_layers=STYLE, content_weight=0.0)
+    target = loss.style_target(paintings)
+    assert len(target) == 3
+    found = loss(images, {}, target[torch.tensor([2, 0, 0])]).values["style"].item()
+    chosen = (paintings[2], paintings[0], paintings[0])
+    by_hand = [style_formula(image[None], painting, weights) for image, painting in zip(images, chosen, strict=True)]
+    assert found == pytest.approx(sum(by_hand).item() / 3, rel=1e-4)
+    alone = loss(images[1:2], {}, target[-1]).values["style"].item()
+    assert alone == pytest.approx(style_formula(images[1:2], paintings[2], weights).item(), rel=1e-4)
+
+
+def test_the_numbers_stay_what_they_were() -> None:
+    """Losses and gradients of fst's first release, recorded before terms became modules and targets values."""
+    layers = ["relu1_2", "relu2_2", "relu3_3"]
+    stored = load_weights("BUNDLED", layers, architecture="vgg16_small")
+    features = VGGFeatures(layers, stored.tensors, architecture="vgg16_small", normalisation=stored.normalisation)
+
+    def waves(seed: int, height: int, width: int) -> Tensor:
+        y, x = torch.meshgrid(torch.arange(height) / height, torch.arange(width) / width, indexing="ij")
+        pitch = torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1) * (1 + seed)
+        return (0.5 + 0.4 * torch.sin(7 * pitch * x + 3 * y) * torch.cos(5 * pitch * y - 2 * x))[None]
+
+    loss = build_criterion(
+        features,
+        content_layers=["relu2_2"],
+        style_layers=layers,
+        style_layer_weights=[1.0, 0.5, 2.0],
+        style_scales=[1.0, 0.5],
+        content_weight=2.0,
+        style_weight=3e4,
+        tv_weight=7.0,
+    )
+    photos = torch.cat([waves(1, 64, 80), waves(2, 64, 80)])
+    style = loss.style_target([waves(3, 96, 72), waves(4, 80, 80)]).mix([1.0, 2.0])
+    painted = (photos * 0.8 + 0.1 * waves(5, 64, 80)).requires_grad_()
+    losses = loss(painted, loss.content_target(photos), style)
+    losses.total.backward()
+    recorded = {"content": 2.123173952102661, "style": 0.01526627130806446, "tv": 0.011240546591579914}
+    assert {name: value.item() for name, value in losses.values.items()} == pytest.approx(recorded, rel=1e-5)
+    assert losses.total.item() == pytest.approx(462.3131408691406, rel=1e-5)
+    gradient = painted.grad[1, :, 10, ::23].flatten().tolist()
+    assert gradient == pytest.approx(
+        [
+            0.009004641324281693, -0.23091551661491394, 0.005814909934997559, 0.06730154901742935,
+            0.16107380390167236, -0.24464640021324158, 0.03820662200450897, 0.20155978202819824,
+            0.1552826166152954, 0.030621439218521118, 0.207034170627594, 0.32651928067207336,
+        ],
+        abs=1e-4,
+    )  # fmt: skip
+    assert painted.grad.double().abs().sum().item() == pytest.approx(7551.5858007317875, rel=1e-4)
 
 
 @pytest.mark.parametrize("autocast", [False, True])
@@ -262,8 +335,8 @@ def test_bf16_features_agree_with_fp32(autocast) -> None:
         assert found.total.dtype == torch.float32
         gradients.append(torch.autograd.grad(found.total, leaf)[0])
         terms.append(found)
-    assert terms[1].style.item() == pytest.approx(terms[0].style.item(), rel=0.02)
-    assert terms[1].content.item() == pytest.approx(terms[0].content.item(), rel=0.02)
+    assert terms[1].values["style"].item() == pytest.approx(terms[0].values["style"].item(), rel=0.02)
+    assert terms[1].values["content"].item() == pytest.approx(terms[0].values["content"].item(), rel=0.02)
     assert cosine(*gradients) > 0.995, "random filters amplify rounding: the real ones, below, keep 0.999"
 
 
@@ -279,7 +352,7 @@ def test_bf16_features_agree_with_fp32_with_the_real_weights(store) -> None:
         loss.features.in_precision(dtype)
         leaf = image.clone().requires_grad_()
         terms = loss(leaf, loss.content_target(photo))
-        values.append((terms.content.item(), terms.style.item()))
+        values.append(tuple(terms.values[name].item() for name in ("content", "style")))
         gradients.append(torch.autograd.grad(terms.total, leaf)[0])
     assert values[1] == pytest.approx(values[0], rel=0.02)
     assert cosine(*gradients) > 0.999
@@ -332,5 +405,5 @@ def test_a_painting_too_small_is_one_line() -> None:
 
 def test_the_losss_numbers_are_no_part_of_a_checkpoint() -> None:
     """Targets are not saved: a changed painting takes effect when a run goes on."""
-    loss = criterion(random_weights(), pictures((24, 24))[0])
+    loss = criterion(random_weights(), pictures((24, 24))[0]).criterion
     assert all(name.startswith("features.convolutions") for name in loss.state_dict())

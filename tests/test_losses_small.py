@@ -10,8 +10,8 @@ from torch import Tensor
 
 from fst import images
 from fst.errors import UserError
+from fst.losses.build import build_criterion
 from fst.losses.names import HEADS
-from fst.losses.perceptual import PerceptualLoss
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.losses.weights import SMALL_WEIGHTS, load_weights
 
@@ -66,7 +66,7 @@ def test_its_losses_are_vgg16s(store: Path) -> None:
     """Style and content losses of real pictures, ranked and sized as by the real VGG-16."""
     weights = load_weights("IMAGENET1K_FEATURES", HEADS)
     criteria = [
-        PerceptualLoss(features, style_layers=list(HEADS), style_weight=1e5)
+        build_criterion(features, style_layers=list(HEADS), style_weight=1e5)
         for features in (VGGFeatures(HEADS, weights.tensors), small(list(HEADS)))
     ]
     painting = images.to_tensor(images.resize(images.read(store / "styles/starry_night_google.jpg"), (256, 320)))
@@ -74,13 +74,13 @@ def test_its_losses_are_vgg16s(store: Path) -> None:
     noisy = [(photo + 0.1 * torch.randn(photo.shape, generator=torch.Generator().manual_seed(1))) for photo in photos]
     losses = []
     for criterion in criteria:
-        criterion.set_style([painting])
+        style = criterion.style_target([painting])
         with torch.no_grad():
             terms = [
-                criterion(image, criterion.content_target(photo))
+                criterion(image, criterion.content_target(photo), style)
                 for photo, image in zip([*photos, *photos], [*photos[::-1], *noisy], strict=True)
             ]
-        losses.append(torch.tensor([[float(term.style), float(term.content)] for term in terms]))
+        losses.append(torch.tensor([[float(term.values["style"]), float(term.values["content"])] for term in terms]))
     whole, ours = losses
     assert ((ours / whole).log2().abs().median(0).values < 0.5).all()  # within a factor of 1.4
     ranks = [column.argsort().argsort().float() for column in (whole[:, 0], ours[:, 0])]

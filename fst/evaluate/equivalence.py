@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from fst import images, stylefile
 from fst.config.schema import LossConfig
 from fst.errors import UserError
-from fst.losses.perceptual import PerceptualLoss
-from fst.methods import assemble
+from fst.losses.criterion import Criterion
+from fst.losses.style_target import StyleTarget
+from fst.methods import parts
 from fst.methods.gatys import optimise
 
 SIZE = 256
@@ -89,27 +89,30 @@ def equivalence(
     loss = info.training.get("loss")
     if not loss:
         raise UserError(f"{file} does not say which losses it was trained on, so there is nothing to compare with")
-    criterion = assemble.criterion(_config(loss), painting).to(device)
+    criterion = parts.criterion(_config(loss)).to(device)
+    style = criterion.style_target([images.to_tensor(painting).to(device)])
     found = Equivalence(str(file))
     for name, photo in photos.items():
         torch.manual_seed(seed)
-        match = match_photo(criterion, network.to(device), name, centre(photo, size), iterations)
+        match = match_photo(criterion, style, network.to(device), name, centre(photo, size), iterations)
         found.matches.append(match)
         report(match)
     return found
 
 
-def match_photo(criterion: PerceptualLoss, network: nn.Module, name: str, photo: np.ndarray, iterations: int) -> Match:
+def match_photo(
+    criterion: Criterion, style: StyleTarget, network: nn.Module, name: str, photo: np.ndarray, iterations: int
+) -> Match:
     """One photo, uint8 (H, W, 3): the network's objective, its picture clipped to [0, 1], and the optimisation's."""
     device = next(network.parameters()).device
     tensor = images.to_tensor(photo).to(device)
     content = criterion.content_target(tensor)
     with torch.no_grad():
-        painted = criterion(network(tensor).clamp(0, 1), content).total.item()
+        painted = criterion(network(tensor).clamp(0, 1), content, style).total.item()
     image = nn.Parameter(torch.rand_like(tensor))
-    objective = optimise.Objective(image, optimise.evaluator(criterion, content))
+    objective = optimise.Objective(image, optimise.evaluator(criterion, content, style))
     steps = optimise.minimise(objective, iterations, history=HISTORY)
-    return Match(name, painted, [step.terms.total.item() for step in steps])
+    return Match(name, painted, [step.losses.total.item() for step in steps])
 
 
 def centre(photo: np.ndarray, size: int) -> np.ndarray:
@@ -119,6 +122,6 @@ def centre(photo: np.ndarray, size: int) -> np.ndarray:
     return images.resize(photo, (size, size), box=((height - edge) / 2, (width - edge) / 2, edge, edge))
 
 
-def _config(loss: dict) -> DictConfig:
+def _config(loss: dict) -> LossConfig:
     known = {key: value for key, value in loss.items() if key in LossConfig.__dataclass_fields__}
-    return OmegaConf.create({"loss": OmegaConf.structured(LossConfig(**known))})
+    return LossConfig(**known)

@@ -1,1 +1,0 @@
-"""What "looks like" means: frozen VGG features, and the content, style and total variation losses on them."""

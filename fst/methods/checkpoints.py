@@ -1,4 +1,4 @@
-"""Checkpoints every N steps, on Ctrl-C and on SIGTERM; a style file beside each."""
+"""Checkpoints every N steps, and on Ctrl-C, SIGTERM and a closed terminal; the result so far beside each."""
 
 from __future__ import annotations
 
@@ -8,34 +8,37 @@ from types import FrameType
 
 import pytorch_lightning as pl
 
-from fst import stylefile
 from fst.errors import UserError
-from fst.runfolder import CHECKPOINT, STYLE
-from fst.tracking import log_style_file
+from fst.methods.method import Method
+from fst.runfolder import CHECKPOINT
+
+# A closed terminal, or a lost ssh connection, is a SIGHUP; Windows has none.
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Checkpoints(pl.Callback):
-    """Keep RUN/checkpoints/last.ckpt and RUN/style.safetensors; both appear whole or not at all.
+    """Keep RUN/checkpoints/last.ckpt and the method's result; both appear whole or not at all.
 
-    The first Ctrl-C or SIGTERM lets the step finish, saves, and ends the fit; a second one ends at once. `stopped`
-    is the signal that came, or None.
+    The first Ctrl-C, SIGTERM or SIGHUP lets the step finish, saves, and ends the fit; a second one ends at once.
+    `stopped` is the signal that came, or None.
 
     Args:
         run_dir: the run's folder.
         every: steps between checkpoints.
+        method: writes the result.
     """
 
-    def __init__(self, run_dir: Path, every: int) -> None:
+    def __init__(self, run_dir: Path, every: int, method: Method) -> None:
         self.path = run_dir / CHECKPOINT
-        self.style_path = run_dir / STYLE
         self.every = every
+        self.method = method
         self.stopped: signal.Signals | None = None
         self._saved_step = -1
         self._handlers: dict[signal.Signals, object] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Here, after Lightning has put a handler of its own for SIGTERM, which would end the run with status 0.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             self._handlers[number] = signal.signal(number, self._stop)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -53,10 +56,6 @@ class Checkpoints(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.save(trainer, pl_module)
-        if trainer.is_global_zero:
-            self.write_result(pl_module)  # once more: the last validation comes after the last step's checkpoint
-            if pl_module.logger is not None:
-                self.log_result(pl_module)
 
     def save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write checkpoint and style file for the step the run is at, unless that was done."""
@@ -72,16 +71,8 @@ class Checkpoints(pl.Callback):
             beside.unlink(missing_ok=True)
             raise UserError(f"cannot write checkpoint {self.path}: {error}".splitlines()[0]) from None
         if trainer.is_global_zero:
-            self.write_result(pl_module)
+            self.method.write_result()
         self._saved_step = trainer.global_step
-
-    def write_result(self, pl_module: pl.LightningModule) -> None:
-        """Write what the run has made so far: a style file, unless a method makes something else."""
-        stylefile.save(self.style_path, pl_module.network, pl_module.style_info())
-
-    def log_result(self, pl_module: pl.LightningModule) -> None:
-        """Hand what the run has made to its logger, at the end."""
-        log_style_file(pl_module.logger, self.style_path, pl_module.style_info())
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stopped is not None:

@@ -1,151 +1,185 @@
-"""A network learns a style: Johnson, Alahi, Fei-Fei 2016, section 3."""
+"""method=feedforward: a network learns a style (Johnson et al. 2016)."""
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+import math
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pytorch_lightning as pl
-import torch
-from torch import Tensor, nn
+from fst.errors import UserError, near
+from fst.files import shown
+from fst.methods.method import Method, register
 
-from fst.config.schema import FeedForwardConfig
-from fst.errors import UserError
-from fst.losses.perceptual import LossTerms, PerceptualLoss
-from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
-from fst.tracking import Preview, log_table
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
 
-USUAL_CAUSES = (
-    "the usual causes: method.learning_rate or loss.style_weight too high, 16-mixed precision, damaged weights"
-)
+    from fst.config.schema import TrainConfig
+    from fst.networks import Network
+    from fst.stylefile import StyleInfo
+
+SCHEDULES = ("constant", "cosine", "onecycle")
 
 
-class FeedForwardStyleTransfer(pl.LightningModule):
-    """Train a transform network so that its pictures have a photo's content and a painting's style.
+@register
+class Feedforward(Method):
+    """A network learns the style: paints any photo in one pass (Johnson et al. 2016)
 
     Args:
-        network: maps RGB (N, 3, H, W) in [0, 1] to the same.
-        criterion: with the painting already set.
-        config: learning rate, schedule, clipping.
-        steps: of the whole run, for the schedule.
-        info: what the style file will say.
+        learning_rate: of Adam.
+        schedule: "constant", "cosine" (to zero at the last step) or "onecycle".
+        init_from: begin with the weights of this style: a bundled name, a style file or a run folder.
+
+    Raises:
+        UserError: a learning rate that is not above 0, an unknown schedule.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        criterion: PerceptualLoss,
-        config: FeedForwardConfig,
-        *,
-        steps: int,
-        info: StyleInfo,
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.criterion = criterion
-        self.config = config
-        self.steps = steps
-        self.info = info
-        self.preview_photos: list[tuple[str, Tensor]] = []
-        self.strict_loading = False  # the loss network is not in a checkpoint: it never changes
-        self._paint = network.forward
-        self._photo_losses: list[dict[str, float]] = []
-        self._untouched_style: dict[int, float] = {}
+    def __init__(self, learning_rate: float = 1e-3, schedule: str = "constant", init_from: str | None = None) -> None:
+        if not 0 < learning_rate < math.inf:
+            raise UserError(f"method.learning_rate is {learning_rate:g}, but it must be above 0 and finite")
+        if schedule not in SCHEDULES:
+            raise UserError(f"method.schedule is '{schedule}'{near(schedule, list(SCHEDULES))}")
+        self.learning_rate, self.schedule, self.init_from = learning_rate, schedule, init_from
 
-    def forward(self, photos: Tensor) -> Tensor:
-        return self.network(photos)
+    def prepare(self, config: TrainConfig, run_dir: Path) -> None:
+        import torch
 
-    def objective(self, photos: Tensor) -> LossTerms:
-        """The loss terms of a batch of photos, painted by the network as it is."""
-        return self._compared(self.network(photos), photos)
+        from fst import data as photo_data
+        from fst.methods import fast, parts
 
-    def compile_network(self) -> None:
-        """Compile the network: the first step takes half a minute longer, later ones less.
+        self.config, self.result = config, run_dir / "style.safetensors"
+        accelerator = parts.accelerator(config.trainer.accelerator)
+        config.trainer.precision = fast.choose_precision(config.trainer.precision, accelerator)
+        self.painting = parts.read_painting(config.style)
+        criterion = parts.criterion(config.loss)
+        style = parts.style_target(criterion, [self.painting])
+        parts.decide_style_weight(config, criterion, style)
+        if config.trainer.precision == "bf16-mixed":
+            criterion.features.in_precision(torch.bfloat16)  # after the targets, which stay exact
+        self.data = photo_data.build(config.data, seed=config.seed)
+        config.data.name = self.data.name
+        self.data.prepare_data()
+        network = self._network()
+        config.compile = fast.choose_compile(
+            config.compile,
+            config.trainer.max_steps,
+            accelerator=accelerator,
+            full_resolution=network.full_resolution,
+        )
+        self.module = self._module(network, criterion, style)
+        if config.compile:
+            print("compiling the network: the first step takes up to a minute longer (compile=false does without)")
+            self.module.compile_network()
 
-        Not the loss as well: its convolutions are the same library's, and what is left of it is slower compiled
-        (experiments/speed).
-        """
-        self._paint = torch.compile(self.network.forward)
+    def _network(self) -> Network:
+        import torch
 
-    def _compared(self, painted: Tensor, photos: Tensor) -> LossTerms:
-        return self.criterion(painted, self.criterion.content_target(photos))
+        from fst.networks import build
 
-    def training_step(self, photos: Tensor, index: int) -> Tensor:
-        terms = self._compared(self._paint(photos), photos)
-        if not torch.isfinite(terms.total):
-            raise UserError(f"at step {self.global_step} the {_not_finite(terms)} is not finite; {USUAL_CAUSES}")
-        logged = {**terms.named(), **{f"style_loss/{name}": value for name, value in terms.style_by_layer.items()}}
-        self.log_dict({f"train/{name}": value.detach() for name, value in logged.items()}, sync_dist=True)
-        return terms.total
+        settings = network_settings(self.config)
+        network = build(self.config.network.name, **settings)
+        if self.init_from is not None and self.config.resume is None:
+            init_from(network, self.init_from, self.config.network.name)
+        return network.to(memory_format=torch.channels_last)
 
-    def validation_step(self, photos: Tensor, index: int) -> None:
-        for photo in photos:
-            terms = self.objective(photo[None])
-            losses = {name: value.item() for name, value in terms.named().items()}
-            losses["style_ratio"] = losses["style_loss"] / self._style_of_untouched(photo[None])
-            self._photo_losses.append(losses)
+    def _module(self, network: Network, criterion: Any, style: Any) -> Any:
+        from fst import images
+        from fst.methods.feedforward_module import FeedForwardStyleTransfer
 
-    def on_validation_epoch_end(self) -> None:
-        rows, self._photo_losses = self._photo_losses, []
-        if not rows:
-            return
-        columns = list(rows[0])
-        means = {f"val/{name}": sum(row[name] for row in rows) / len(rows) for name in columns}
-        self.log_dict(means, sync_dist=True)
-        if self.trainer.is_global_zero and not self.trainer.sanity_checking:
-            table = [[index, *row.values()] for index, row in enumerate(rows)]
-            log_table(self.logger, "val/photos", ["photo", *columns], table, step=self.global_step)
+        config = self.config
+        module = FeedForwardStyleTransfer(
+            network, criterion, style, self, steps=config.trainer.max_steps, info=style_info(config)
+        )
+        named = [(Path(name).stem, images.to_tensor(images.read(name))[0]) for name in config.logger.preview_images]
+        module.preview_photos = named or self.data.preview_photos(config.logger.preview_count)
+        return module
 
-    def configure_optimizers(self) -> Any:
-        fused = self.device.type == "cuda"
-        optimizer = torch.optim.Adam(self.network.parameters(), self.config.learning_rate, fused=fused)
-        if self.config.schedule == "constant":
-            return optimizer
-        if self.config.schedule == "cosine":
-            scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
-        else:
-            scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.config.learning_rate, self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+    def run_name(self) -> str:
+        config = self.config
+        weights = f"style={config.loss.style_weight:g} content={config.loss.content_weight:g}"
+        return f"{config.style.name} {config.network.name} {config.loss.architecture} {weights}"
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        weights = checkpoint["state_dict"]
-        checkpoint["state_dict"] = {name: value for name, value in weights.items() if name.startswith(NETWORK_PREFIX)}
-        checkpoint[CHECKPOINT_INFO] = dataclasses.asdict(self.style_info())
-        checkpoint["random_state"] = torch.get_rng_state()
+    def log_inputs(self, logger: Logger | None) -> None:
+        from fst.tracking import log_image
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        torch.set_rng_state(checkpoint["random_state"])
+        log_image(logger, "style", self.painting, caption=self.config.style.title, step=0)
 
-    def style_info(self) -> StyleInfo:
-        """What a style file written now says: the run's description and its losses so far."""
-        measured = {
-            name: float(value)
-            for name, value in self.trainer.callback_metrics.items()
-            if name.startswith("val/") and not name.endswith("_weighted")
+    def write_result(self) -> None:
+        from fst import stylefile
+
+        stylefile.save(self.result, self.module.trained_network(), self.module.style_info())
+
+    def log_result(self, logger: Logger) -> None:
+        from fst.tracking import log_style_file
+
+        log_style_file(logger, self.result, self.module.style_info())
+
+    def epilogue(self) -> dict[str, str]:
+        run_dir = self.result.parent
+        sheets = sorted((run_dir / "previews").glob("step-*.png"))
+        picture = self._paint(run_dir) if self.config.content else sheets[-1] if sheets else None
+        style = shown(self.result)
+        return {
+            **({"picture": shown(picture)} if picture else {}),
+            "style file": style,
+            "run folder": f"{shown(run_dir)}   (previews/ has pictures of every stage)",
+            "next": f"python infer.py source=PHOTO style={shlex.quote(style)}",
         }
-        training = {**self.info.training, "steps": self.global_step, **({"losses": measured} if measured else {})}
-        return dataclasses.replace(self.info, training=training)
 
-    @torch.no_grad()
-    def previews(self) -> list[Preview]:
-        """The preview photos painted by the network as it is."""
-        training = self.network.training
-        self.network.eval()
-        painted = [
-            Preview(name, photo, self.network(photo[None].to(self.device))[0].float().cpu())
-            for name, photo in self.preview_photos
-        ]
-        self.network.train(training)
-        return painted
+    def _paint(self, run_dir: Path) -> Path:
+        import torch
 
-    def _style_of_untouched(self, photo: Tensor) -> float:
-        """The style loss of the photo itself: what a network that changes nothing would have."""
-        index = len(self._photo_losses)
-        if index not in self._untouched_style:
-            self._untouched_style[index] = self.criterion(photo, {}).style.item()
-        return max(self._untouched_style[index], 1e-12)
+        from fst import images
+
+        content = Path(self.config.content)
+        with torch.inference_mode():
+            photo = images.to_tensor(images.read(content)).to(self.module.device)
+            painted = self.module.trained_network().eval()(photo)
+        return images.write(run_dir / f"{content.stem}-{self.config.style.name}.jpg", images.to_pixels(painted))
 
 
-def _not_finite(terms: LossTerms) -> str:
-    parts = {"content loss": terms.content, "style loss": terms.style, "total variation": terms.tv}
-    return next((name for name, value in parts.items() if not torch.isfinite(value)), "weighted sum of the losses")
+def network_settings(config: TrainConfig) -> dict[str, Any]:
+    """The network's keyword arguments."""
+    return {key: value for key, value in vars(config.network).items() if key != "name"}
+
+
+def init_from(network: Network, style: str, name: str) -> None:
+    """Give a network the weights of a trained style: another painting is learnt from there in a fraction of the steps.
+
+    Args:
+        network: changed in place.
+        style: a bundled style's name, a style file or a run folder.
+        name: of the network, for the message.
+
+    Raises:
+        UserError: no such style, or its network is not of the same shape.
+    """
+    from fst import stylefile
+
+    path = stylefile.bundled().get(style, Path(style).expanduser())
+    weights, info = stylefile.load(path / "style.safetensors" if path.is_dir() else path)
+    shapes = [{key: value.shape for key, value in of.state_dict().items()} for of in (weights, network)]
+    if info.network != name or shapes[0] != shapes[1]:
+        described = ", ".join(f"network.{key}={value}" for key, value in info.settings.items())
+        raise UserError(
+            f"method.init_from={style} holds another network than this run's: {info.network} with {described}"
+        )
+    network.load_state_dict(weights.state_dict())
+
+
+def style_info(config: TrainConfig) -> StyleInfo:
+    """What a style file of this run says, but for steps and losses."""
+    from fst.stylefile import StyleInfo
+
+    own = config.style.image is not None and config.style.name != "custom"
+    about = {key: getattr(config.style, key) for key in ("title", "artist", "year", "licence", "size")}
+    if own:  # another picture than the one that the style's name stands for
+        about = {"title": Path(config.style.image).name, "size": config.style.size}
+    training = {key: dict(vars(getattr(config, key))) for key in ("loss", "data", "method")} | {"seed": config.seed}
+    return StyleInfo(
+        name=config.style.name,
+        network=config.network.name,
+        settings=network_settings(config),
+        style=about,
+        training=training,
+    )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -14,16 +16,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fst import images
-from fst.config.schema import GatysConfig
 from fst.errors import UserError
+from fst.losses.criterion import Criterion
 from fst.losses.names import smallest_side
-from fst.losses.perceptual import PerceptualLoss
+from fst.losses.style_target import StyleTarget, combine
 from fst.methods.gatys import optimise
 from fst.methods.gatys.problem import Problem, Scale, plan
 from fst.tracking import Preview
 
+if TYPE_CHECKING:
+    from fst.methods.gatys.method import Gatys
+
 AUTO_PIXELS = 1_200_000  # an image with more is evaluated in strips by tile=auto
 STRIP_PIXELS = 512 * 512
+
+
+class Iterations(pl.LightningDataModule):
+    """No data: an iteration needs none, and the one validation, at the end, neither."""
+
+    def train_dataloader(self) -> Iterator[int]:
+        return itertools.repeat(0)
+
+    def val_dataloader(self) -> list[int]:
+        return [0]
 
 
 class GatysStyleTransfer(pl.LightningModule):
@@ -32,9 +47,9 @@ class GatysStyleTransfer(pl.LightningModule):
     One step is one iteration of the optimiser; `trainer.max_steps` is their number. Batches are not looked at.
 
     Args:
-        criterion: the style is set here, for each size of the image.
+        criterion: the loss terms.
         problem: photo, paintings, regions.
-        config: the method's.
+        settings: the method's.
         iterations: at all sizes together.
         name: of the photo, for previews.
         seed: of the noise to start from.
@@ -43,9 +58,9 @@ class GatysStyleTransfer(pl.LightningModule):
 
     def __init__(
         self,
-        criterion: PerceptualLoss,
+        criterion: Criterion,
         problem: Problem,
-        config: GatysConfig,
+        settings: Gatys,
         *,
         iterations: int,
         name: str,
@@ -57,10 +72,10 @@ class GatysStyleTransfer(pl.LightningModule):
         self.strict_loading = False  # the loss network is not in a checkpoint: it never changes
         self.criterion = criterion
         self.problem = problem
-        self.config = config
+        self.settings = settings
         self.name = name
         self.least = least_edge(criterion)
-        self.plan = plan(problem.size, config.coarsest, iterations, self.least)
+        self.plan = plan(problem.size, settings.coarsest, iterations, self.least)
         self.image = nn.Parameter(self._start(self.plan[0].size, seed))
         self.objective: optimise.Objective | None = None
         self._exact = self._fast = criterion.features
@@ -88,29 +103,43 @@ class GatysStyleTransfer(pl.LightningModule):
         if masks is not None:
             regions = masks[0].to(self.device)
             masks = [own.to(self.device) for own in masks[1]]
-        if self.criterion.style_weight:
-            self.criterion.set_style(paintings, self.problem.shares, masks)
+        style = self._style_target(paintings, masks)
         photo = self.problem.photo_at(size)
         content = {} if photo is None else self.criterion.content_target(photo.to(self.device))
         self.criterion.features = self._fast.to(self.device)
-        strip = strip_pixels(self.config.tile, size)
-        self.evaluate = optimise.evaluator(self.criterion, content, regions=regions, strip_pixels=strip)
+        strip = strip_pixels(self.settings.tile, size)
+        self.evaluate = optimise.evaluator(self.criterion, content, style, regions=regions, strip_pixels=strip)
         done = self.objective.evaluations if self.objective else 0
         self.objective = optimise.Objective(self.image, self.evaluate, evaluations=done)
-        config = self.config
+        settings = self.settings
         return optimise.optimizer(
-            self.image, config.optimizer, learning_rate=config.learning_rate, history=config.history
+            self.image, settings.optimizer, learning_rate=settings.learning_rate, history=settings.history
         )
+
+    def _style_target(self, paintings: list[Tensor], masks: list[Tensor] | None) -> StyleTarget:
+        """The mixture of the paintings, or of each region's: a region takes from the paintings that have it."""
+        if self.criterion.style is None:
+            return StyleTarget({})
+        shares = torch.tensor(self.problem.shares or [1.0] * len(paintings))[:, None]
+        if masks is None:
+            return combine([self.criterion.style_target([painting]) for painting in paintings], shares)
+        present = torch.stack([own.flatten(1).amax(1) > 0 for own in masks]).cpu()
+        targets = [self.criterion.style_target([p], [own]) for p, own in zip(paintings, masks, strict=True)]
+        return combine(targets, shares * present)
 
     def training_step(self, batch: Any, index: int) -> None:
         found = optimise.step(self.optimizers(), self.objective)
-        self.log_dict({f"train/{name}": value for name, value in found.terms.named().items()})
-        self.log_dict({f"train/style_loss/{name}": value for name, value in found.terms.style_by_layer.items()})
+        self.log_dict({f"train/{name}": value for name, value in found.losses.named().items()})
+        self.log_dict({f"train/{name}": value for name, value in found.losses.named_parts().items()})
         self.log("train/gradient_norm", found.gradient.norm() / self.objective.scale)
         self.log("train/evaluations", float(self.objective.evaluations))
         self.log("train/long_edge", float(max(self.scale.size)))
         if self.global_step >= self.scale.until and self._index + 1 < len(self.plan):
             self._enlarge(self.plan[self._index + 1].size)
+
+    def validation_step(self, batch: Any, index: int) -> None:
+        """Once, at the end: named as a network's validation, so that both methods stand in one table."""
+        self.log_dict({f"val/{name}": value for name, value in self.losses().items()})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["state_dict"] = {"image": self.image.detach()}
@@ -138,13 +167,13 @@ class GatysStyleTransfer(pl.LightningModule):
         return [Preview(self.name, images.to_tensor(photo)[0], images.to_tensor(self.picture())[0])]
 
     def losses(self) -> dict[str, float]:
-        """The terms at the image so far, by the names a network's validation has; with a photo, its style_ratio too."""
-        terms = self.objective.current().terms
-        found = {name: value.item() for name, value in terms.named().items()}
-        if self.problem.photo is not None and self.criterion.style_weight:
+        """The losses at the image so far by the names of a network's validation, with its style_ratio."""
+        losses = self.objective.current().losses
+        found = {name: value.item() for name, value in losses.named().items()}
+        if self.problem.photo is not None and self.criterion.style is not None:
             photo = self.problem.photo_at(self.scale.size).to(self.image)
             untouched, _ = self.evaluate(photo if self.problem.channels == 3 else photo.mean(1, keepdim=True))
-            found["style_ratio"] = found["style_loss"] / max(untouched.style.item(), 1e-12)
+            found["style_ratio"] = found["style_loss"] / max(untouched.values["style"].item(), 1e-12)
         return found
 
     def result(self) -> np.ndarray:
@@ -155,13 +184,13 @@ class GatysStyleTransfer(pl.LightningModule):
 
     def _start(self, size: tuple[int, int], seed: int) -> Tensor:
         """Where the optimisation begins: (1, C, H, W) in [0, 1]."""
-        if self.config.init == "noise":
+        if self.settings.init == "noise":
             generator = torch.Generator().manual_seed(seed)
             return torch.rand(1, self.problem.channels, *size, generator=generator)
-        if self.config.init == "content":
+        if self.settings.init == "content":
             start = self.problem.photo_at(size)
         else:
-            start = images.to_tensor(images.resize(images.read(Path(self.config.init).expanduser()), size))
+            start = images.to_tensor(images.resize(images.read(Path(self.settings.init).expanduser()), size))
         return start if self.problem.channels == 3 else start.mean(1, keepdim=True)
 
     def _enlarge(self, size: tuple[int, int]) -> None:
@@ -172,10 +201,10 @@ class GatysStyleTransfer(pl.LightningModule):
         self.trainer.optimizers = [self.configure_optimizers()]
 
 
-def least_edge(criterion: PerceptualLoss) -> int:
+def least_edge(criterion: Criterion) -> int:
     """The short side, in pixels, that an image needs for every layer at every scale."""
-    layers = smallest_side([*criterion.content_layers, *criterion.style_layers])
-    return max(layers, math.ceil(smallest_side(criterion.style_layers) / min(criterion.style_scales)))
+    asked = [(scale, layers) for term in criterion.terms.values() for scale, layers in term.painted_layers().items()]
+    return max((math.ceil(smallest_side(layers) / scale) for scale, layers in asked if layers), default=2)
 
 
 def strip_pixels(tile: object, size: tuple[int, int]) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,14 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from fst.errors import UserError
-from fst.losses.perceptual import LossTerms, PerceptualLoss
-from fst.methods.gatys.strips import evaluate_in_strips
+from fst.losses.criterion import Criterion, Losses
+from fst.losses.style_target import StyleTarget
+from fst.methods.gatys.strips import evaluate_in_strips, in_strips
 
 REMEMBERED = 3  # evaluations kept: a line search accepts the last one, seldom one before it
 LINE_SEARCH = 25  # evaluations at most in one
 LONG_SEARCH = 8  # more than this say that the direction was bad
 
-Evaluate = Callable[[Tensor], tuple[LossTerms, Tensor]]
+Evaluate = Callable[[Tensor], tuple[Losses, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Evaluation:
     """The loss terms at an image, and the gradient an optimiser is given there."""
 
     image: Tensor
-    terms: LossTerms
+    losses: Losses
     gradient: Tensor
 
 
@@ -58,7 +58,7 @@ class Objective:
     def __call__(self) -> Tensor:
         found = self.current()
         self.image.grad = found.gradient.clone()
-        return found.terms.total.detach() * self.scale
+        return found.losses.total.detach() * self.scale
 
     def current(self) -> Evaluation:
         """The evaluation at the image as it is, remembered or made.
@@ -70,42 +70,43 @@ class Objective:
         for known in self._known:
             if torch.equal(known.image, self.image.data):
                 return known
-        terms, gradient = self._evaluate(self.image)
-        if not torch.isfinite(terms.total):
+        losses, gradient = self._evaluate(self.image)
+        if not torch.isfinite(losses.total):
             raise UserError(
-                f"after {self.evaluations} evaluations the loss is {terms.total.item()}; "
+                f"after {self.evaluations} evaluations the {losses.first_not_finite()} is not finite; "
                 "the usual causes: method.learning_rate or loss.style_weight too high, damaged weights"
             )
         self.evaluations += 1
         image = self.image.detach().clone()
         leads_outside = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
         gradient = gradient.masked_fill(leads_outside, 0).mul_(self.scale).contiguous()  # L-BFGS flattens it
-        self._known.append(Evaluation(image, terms, gradient))
+        self._known.append(Evaluation(image, losses, gradient))
         return self._known[-1]
 
 
 def evaluator(
-    criterion: PerceptualLoss,
+    criterion: Criterion,
     content: dict[str, Tensor],
+    style: StyleTarget,
     *,
     regions: Tensor | None = None,
     strip_pixels: int | None = None,
 ) -> Evaluate:
-    """How to evaluate a criterion against a content target: at once, or in strips of so many pixels.
+    """How to evaluate a criterion against a content and a style target: at once, or in strips of so many pixels.
 
     An image of one channel is taken as grey.
     """
 
-    def evaluate(image: Tensor) -> tuple[LossTerms, Tensor]:
+    def evaluate(image: Tensor) -> tuple[Losses, Tensor]:
         with torch.enable_grad():
             leaf = image.detach().requires_grad_()
             colour = leaf.expand(-1, 3, -1, -1)
-            if strip_pixels is None:
-                terms = criterion(colour, content, regions)
-                (gradient,) = torch.autograd.grad(terms.total, leaf)
-                return _detached(terms), gradient
-        terms, gradient = evaluate_in_strips(criterion, colour, content, pixels=strip_pixels, regions=regions)
-        return terms, gradient.sum(1, keepdim=True) if image.shape[1] == 1 else gradient
+            if strip_pixels is None or not in_strips(criterion):
+                losses = criterion(colour, content, style, regions=regions)
+                (gradient,) = torch.autograd.grad(losses.total, leaf)
+                return losses.detached(), gradient
+        losses, gradient = evaluate_in_strips(criterion, colour, content, style, pixels=strip_pixels, regions=regions)
+        return losses, gradient.sum(1, keepdim=True) if image.shape[1] == 1 else gradient
 
     return evaluate
 
@@ -144,7 +145,7 @@ def step(stepper: torch.optim.Optimizer, objective: Objective) -> Evaluation:
     if not isinstance(optimizer, torch.optim.LBFGS):
         return before
     after = objective.current()
-    if not after.terms.total < before.terms.total or objective.evaluations - spent > LONG_SEARCH:
+    if not after.losses.total < before.losses.total or objective.evaluations - spent > LONG_SEARCH:
         optimizer.state.clear()
     return after
 
@@ -155,13 +156,3 @@ def minimise(objective: Objective, iterations: int, *, name: str = "lbfgs", hist
     yield objective.current()
     for _ in range(iterations):
         yield step(stepper, objective)
-
-
-def _detached(terms: LossTerms) -> LossTerms:
-    return dataclasses.replace(
-        terms,
-        content=terms.content.detach(),
-        style=terms.style.detach(),
-        tv=terms.tv.detach(),
-        style_by_layer={name: value.detach() for name, value in terms.style_by_layer.items()},
-    )

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from omegaconf import DictConfig
 from torch import Tensor
 
 from fst import images
-from fst.data.paintings import painting
 from fst.errors import UserError
 from fst.methods.gatys import colors
 from fst.methods.gatys.regions import Regions, read_regions
+
+if TYPE_CHECKING:
+    from fst.config.schema import TrainConfig
+    from fst.methods.gatys.method import Gatys
 
 LARGEST = 1024  # long edge in pixels that a photo is worked at unless method.size says more
 TEXTURE = 512  # the same for a texture, which has no photo
@@ -118,19 +120,23 @@ class Problem:
         return colors.with_luminance(images.resize(self.photo, size), pixels)
 
 
-def problem(config: DictConfig) -> Problem:
+def problem(method: Gatys, painting: np.ndarray, config: TrainConfig) -> Problem:
     """The problem of a config: its files read.
+
+    Args:
+        method: its settings.
+        painting: the first one, uint8 (H, W, 3).
+        config: the run's.
 
     Raises:
         UserError: a file that cannot be read; masks that do not fit.
     """
-    method = config.method
     photo = images.read(config.content) if config.content else None
-    first = painting(config.style)
     others = [images.read(Path(name).expanduser()) for name in method.styles]
     others = [images.resize(other, images.fit_long_edge(*other.shape[:2], config.style.size)) for other in others]
-    paintings = [first, *others]
-    shape, largest = (first.shape[:2], TEXTURE) if photo is None else (photo.shape[:2], min(LARGEST, max(photo.shape)))
+    paintings = [painting, *others]
+    shape = (painting if photo is None else photo).shape[:2]
+    largest = TEXTURE if photo is None else min(LARGEST, max(photo.shape))
     size = images.fit_long_edge(*shape, method.size or largest)
     regions = None
     if method.content_mask is not None:

@@ -15,8 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fst.losses.criterion import Criterion, Losses
+from fst.losses.gram import scaled, style_distance
 from fst.losses.names import block_and_index, layer_names
-from fst.losses.perceptual import LossTerms, PerceptualLoss, scaled, style_distance, term_name, total_variation
+from fst.losses.style_target import StyleTarget
+from fst.losses.terms.style import part_name
+from fst.losses.terms.tv import total_variation
 
 
 @dataclass(frozen=True)
@@ -59,20 +63,27 @@ def strips(height: int, width: int, layers: Iterable[str], pixels: int, architec
         yield Strip(top, bottom, max(0, top - halo), min(height, bottom + halo), bottom == height)
 
 
+def in_strips(criterion: Criterion) -> bool:
+    """Whether every term of a criterion can be evaluated in strips; one that fst does not know may look anywhere."""
+    return set(criterion.weights) <= {"content", "style", "tv"}
+
+
 def evaluate_in_strips(
-    criterion: PerceptualLoss,
+    criterion: Criterion,
     image: Tensor,
     content: dict[str, Tensor],
+    style: StyleTarget,
     *,
     pixels: int,
     regions: Tensor | None = None,
-) -> tuple[LossTerms, Tensor]:
-    """The terms of `criterion(image, content, regions)` and the gradient of their total, in strips.
+) -> tuple[Losses, Tensor]:
+    """The losses of `criterion(image, content, style)` and the gradient of their total, in strips.
 
     Args:
-        criterion: with its style set.
+        criterion: of content, style and total variation alone (`in_strips`).
         image: RGB (1, 3, H, W).
         content: the photo's features, whole, from `content_target`.
+        style: the style to reach.
         pixels: of a strip, halo not counted.
         regions: masks (R, 1, H, W).
     """
@@ -80,33 +91,27 @@ def evaluate_in_strips(
     gradient = torch.zeros_like(leaf)
     content_loss = leaf.new_zeros(())
     by_layer: dict[str, Tensor] = {}
-    styles = list(criterion.style_scales) if criterion.style_weight else []
+    styles = list(criterion.style.scales) if criterion.style is not None else []
     for scale in dict.fromkeys([*styles, *([1.0] if content else [])]):
         with torch.enable_grad():
             small = scaled(leaf, scale)
-        work = _Pass(criterion, small.detach(), content if scale == 1.0 else {}, pixels, regions)
+        work = _Pass(criterion, small.detach(), content if scale == 1.0 else {}, style, pixels, regions)
         slopes = {}
         if scale in styles:
-            distances, slopes = work.style(styles.index(scale))
-            by_layer |= {term_name(layer, scale): value for layer, value in distances.items()}
+            distances, slopes = work.style_distances(scale)
+            by_layer |= {part_name(layer, scale): value for layer, value in distances.items()}
         value, by_pixel = work.backward(slopes)
         content_loss = content_loss + value
         gradient += torch.autograd.grad(small, leaf, by_pixel)[0] if scale != 1.0 else by_pixel
     tv = leaf.new_zeros(())
-    if criterion.tv_weight:
+    if "tv" in criterion.weights:
         with torch.enable_grad():
             tv = total_variation(leaf)
-        gradient += criterion.tv_weight * torch.autograd.grad(tv, leaf)[0]
-    terms = LossTerms(
-        content=content_loss,
-        style=sum(by_layer.values(), leaf.new_zeros(())),
-        tv=tv.detach(),
-        content_weight=criterion.content_weight,
-        style_weight=criterion.style_weight,
-        tv_weight=criterion.tv_weight,
-        style_by_layer=by_layer,
-    )
-    return terms, gradient
+        gradient += criterion.weights["tv"] * torch.autograd.grad(tv, leaf)[0]
+    style_loss = sum(by_layer.values(), leaf.new_zeros(()))
+    values = {"content": content_loss, "style": style_loss, "tv": tv.detach()}
+    losses = Losses({name: values[name] for name in criterion.weights}, criterion.weights, {"style": by_layer})
+    return losses, gradient
 
 
 class _Pass:
@@ -114,22 +119,25 @@ class _Pass:
 
     def __init__(
         self,
-        criterion: PerceptualLoss,
+        criterion: Criterion,
         image: Tensor,
         content: dict[str, Tensor],
+        style: StyleTarget,
         pixels: int,
         regions: Tensor | None,
     ) -> None:
         self.criterion, self.image, self.content, self.regions = criterion, image, content, regions
+        self.target = style
+        self.layer_weights = criterion.style.layer_weights if criterion.style is not None else {}
         features = criterion.features
-        layers = [*content, *criterion.style_layers]
+        layers = [*content, *self.layer_weights]
         self.strips = list(strips(*image.shape[-2:], layers, pixels, features.architecture))
         self.sizes = {layer: tuple(edge // _stride(layer) for edge in image.shape[-2:]) for layer in layers}
 
     @torch.no_grad()
-    def style(self, index: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def style_distances(self, scale: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The style distance at each layer, and the derivative of the total by the layer's Gram matrices."""
-        layers = self.criterion.style_layers
+        layers = list(self.layer_weights)
         grams: dict[str, Tensor] = {}
         for strip in self.strips:
             found = self.criterion.features(strip.crop(self.image), layers)
@@ -137,11 +145,11 @@ class _Pass:
                 part = self._gram(strip, found[layer], layer)
                 grams[layer] = grams[layer] + part if layer in grams else part
         distances, slopes = {}, {}
-        for layer, weight in zip(layers, self.criterion.style_layer_weights, strict=True):
+        for layer, weight in self.layer_weights.items():
             with torch.enable_grad():
                 gram = grams[layer].requires_grad_()
-                distance = weight * style_distance(gram, self.criterion.style_target(index, layer), self.regions)
-                slopes[layer] = self.criterion.style_weight * torch.autograd.grad(distance, gram)[0]
+                distance = weight * style_distance(gram, self.target.grams[scale, layer], self.regions)
+                slopes[layer] = self.criterion.weights["style"] * torch.autograd.grad(distance, gram)[0]
             distances[layer] = distance.detach()
         return distances, slopes
 
@@ -159,7 +167,7 @@ class _Pass:
                     distance = F.mse_loss(strip.inner(found[layer], layer).float(), wanted, reduction="sum")
                     distance = distance / target.numel()
                     content_loss = content_loss + distance.detach()
-                    total = total + self.criterion.content_weight * distance
+                    total = total + self.criterion.weights["content"] * distance
                 for layer, slope in slopes.items():
                     total = total + (slope * self._gram(strip, found[layer], layer)).sum()
             strip.crop(gradient).add_(torch.autograd.grad(total, crop)[0])

@@ -1,0 +1,173 @@
+"""The criterion: a dictionary of loss terms, summed with their weights (Johnson et al. 2016, section 3.2).
+
+    content  mean over all elements of (F - F of the photo)², summed over the content layers
+    style    mean over the C×C entries of (G - G of the painting)², G = F Fᵀ / (C·H·W), summed over layers and scales
+    tv       mean squared difference of horizontal neighbours plus that of vertical ones, image in [0, 1]
+
+F are the features, (C, H, W), of one frozen VGG. Each term is a file in `fst/losses/terms`. Gram matrices and means are
+computed in fp32 whatever the precision of the features. What to reach, photo's features and paintings' Gram matrices,
+are values that are handed in: the criterion has no hidden state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from fst.errors import UserError
+from fst.losses.gram import gram_matrix, region_grams, scaled
+from fst.losses.names import layer_names, smallest_side
+from fst.losses.style_target import StyleTarget, batched
+from fst.losses.term import Step, Term
+from fst.losses.terms.style import Style
+from fst.losses.vgg import VGGFeatures
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The terms of one evaluation: scalars before their weights, the weights, and what a term is the sum of."""
+
+    values: dict[str, Tensor]
+    weights: dict[str, float]
+    parts: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Tensor:
+        """The objective: the weighted sum."""
+        weighted = [self.weights[name] * value for name, value in self.values.items()]
+        return sum(weighted[1:], weighted[0])
+
+    def named(self) -> dict[str, Tensor]:
+        """Every term under its metric name, without and with its weight: loss, content_loss, content_loss_weighted."""
+        values = {f"{name}_loss": value for name, value in self.values.items()}
+        weighted = {f"{name}_loss_weighted": self.weights[name] * value for name, value in self.values.items()}
+        return {"loss": self.total, **values, **weighted}
+
+    def named_parts(self) -> dict[str, Tensor]:
+        """What the terms are sums of, as style_loss/relu1_2."""
+        return {f"{name}_loss/{part}": value for name, parts in self.parts.items() for part, value in parts.items()}
+
+    def detached(self) -> Losses:
+        """The same without gradients."""
+        parts = {name: {part: value.detach() for part, value in of.items()} for name, of in self.parts.items()}
+        return Losses({name: value.detach() for name, value in self.values.items()}, self.weights, parts)
+
+    def first_not_finite(self) -> str | None:
+        """The name of the first term that is not finite; "sum" where only the weighted sum is; None: all are."""
+        for name, value in self.values.items():
+            if not torch.isfinite(value):
+                return f"{name} loss"
+        return None if torch.isfinite(self.total) else "weighted sum of the losses"
+
+
+class Criterion(nn.Module):
+    """What a picture is compared by: loss terms on one frozen feature extractor.
+
+    Args:
+        features: reaches every layer that the terms name.
+        terms: name to (weight, term). Terms of weight 0 are left out.
+
+    Raises:
+        UserError: no term has a weight.
+    """
+
+    def __init__(self, features: VGGFeatures, terms: Mapping[str, tuple[float, Term]]) -> None:
+        super().__init__()
+        self.features = features
+        self.terms = nn.ModuleDict({name: term for name, (weight, term) in terms.items() if weight})
+        self.weights = {name: weight for name, (weight, _) in terms.items() if weight}
+        if not self.weights:
+            raise UserError("every loss weight is 0: nothing would be learnt")
+        self.content_layers = list(dict.fromkeys(layer for term in self.terms.values() for layer in term.photo_layers))
+
+    @property
+    def style(self) -> Style | None:
+        """The style term, if it has a weight."""
+        return dict(self.terms.items()).get("style")
+
+    @torch.no_grad()
+    def style_target(self, paintings: Sequence[Tensor], regions: Sequence[Tensor] | None = None) -> StyleTarget:
+        """The Gram matrices of paintings, one after the other; of their regions, where masks are given.
+
+        Args:
+            paintings: each (1, 3, H, W) in [0, 1]; sizes may differ.
+            regions: a painting's masks (R, 1, H, W) in [0, 1]; the target then has R a painting.
+
+        Raises:
+            UserError: a painting smaller than the deepest layer needs.
+        """
+        if self.style is None:
+            return StyleTarget({})
+        masks = regions or [None] * len(paintings)
+        targets = [self._painting_target(painting, mask) for painting, mask in zip(paintings, masks, strict=True)]
+        return batched(targets)
+
+    @torch.no_grad()
+    def content_target(self, photo: Tensor) -> dict[str, Tensor]:
+        """The photo's features at the layers that terms compare with, computed no deeper and without gradient."""
+        if not self.content_layers:
+            return {}
+        with torch.autocast(photo.device.type, enabled=False):
+            return self.features(photo.float(), self.content_layers)
+
+    def forward(
+        self,
+        painted: Tensor,
+        content: dict[str, Tensor],
+        style: StyleTarget,
+        *,
+        photos: Tensor | None = None,
+        paint: Callable[[Tensor], Tensor] | None = None,
+        regions: Tensor | None = None,
+    ) -> Losses:
+        """Compare RGB (N, 3, H, W) in about [0, 1] with a `content_target` and a `style_target`.
+
+        Args:
+            painted: the pictures.
+            content: the photos' features; terms that compare with a photo are 0 without.
+            style: of 1 painting for all, or N, one a picture; with regions, of R.
+            photos: what the pictures were painted from, for terms that look at it.
+            paint: the network, for terms that paint something else.
+            regions: masks (R, 1, H, W) in [0, 1] of a single picture.
+        """
+        with torch.autocast(painted.device.type, enabled=False):
+            step = Step(painted.float(), content, style, self.features, self._wanted(content), photos, paint, regions)
+            return self._summed(step)
+
+    def _summed(self, step: Step) -> Losses:
+        values, parts = {}, {}
+        for name, term in self.terms.items():
+            value = term(step)
+            if isinstance(value, dict):
+                parts[name] = value
+                value = sum(value.values(), step.painted.new_zeros(()))
+            values[name] = value
+        return Losses(values, self.weights, parts)
+
+    def _wanted(self, content: dict[str, Tensor]) -> dict[float, list[str]]:
+        """The painted picture's layers by scale, content layers first."""
+        wanted: dict[float, list[str]] = {1.0: list(content)}
+        for term in self.terms.values():
+            compared = () if content else term.photo_layers  # without a photo there is nothing to compare with
+            for scale, layers in term.painted_layers().items():
+                known = wanted.setdefault(scale, [])
+                known += [layer for layer in layers if layer not in known and layer not in compared]
+        return wanted
+
+    def _painting_target(self, painting: Tensor, regions: Tensor | None) -> StyleTarget:
+        term = self.style
+        grams = {}
+        for scale in term.scales:
+            small = scaled(painting, scale)
+            if min(small.shape[-2:]) < smallest_side(term.layers):
+                height, width = painting.shape[-2:]
+                deepest = max(term.layers, key=layer_names(self.features.architecture).index)
+                raise UserError(f"the painting, {width}×{height}, is too small for {deepest}; raise style.size")
+            found = self.features(small, term.layers)
+            for layer in term.layers:
+                gram = gram_matrix(found[layer]) if regions is None else region_grams(found[layer], regions)
+                grams[scale, layer] = gram
+        return StyleTarget(grams)

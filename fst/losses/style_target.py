@@ -1,0 +1,67 @@
+"""The style to reach, as a value: Gram matrices that can be indexed, mixed and sent to a device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Key = tuple[float, str]  # scale and layer
+
+
+@dataclass(frozen=True)
+class StyleTarget:
+    """Gram matrices by (scale, layer), each (S, C, C): of S paintings, of S regions, or one for all.
+
+    `criterion.style_target(paintings)` makes one. Several styles in one batch are `target[indices]`; a mixture of
+    paintings (Gatys et al. 2016) is `target.mix(shares)`.
+    """
+
+    grams: dict[Key, Tensor]
+
+    def __len__(self) -> int:
+        """S: how many paintings, or regions."""
+        return len(next(iter(self.grams.values()), ()))
+
+    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> StyleTarget:
+        """The paintings of that index: an int keeps the batch dimension, a tensor of N indices gives N of them."""
+        if isinstance(index, int):
+            index = slice(index, index + 1 or None)
+        return StyleTarget({key: gram[index] for key, gram in self.grams.items()})
+
+    def to(self, device: torch.device | str) -> StyleTarget:
+        """The same on a device."""
+        return StyleTarget({key: gram.to(device) for key, gram in self.grams.items()})
+
+    def mix(self, shares: Sequence[float] | None = None) -> StyleTarget:
+        """The weighted mean of the paintings' Gram matrices, (1, C, C); shares are normalised, None is equal ones."""
+        weights = torch.tensor(shares or [1.0] * len(self))
+        return combine([self[index] for index in range(len(self))], weights[:, None])
+
+    def energy(self, layer_weights: dict[str, float]) -> float:
+        """Σ over scales and layers of the targets' mean squares: the style loss of a picture without any features."""
+        return sum(layer_weights[layer] * gram.square().mean().item() for (_, layer), gram in self.grams.items())
+
+
+def combine(targets: Sequence[StyleTarget], shares: Tensor) -> StyleTarget:
+    """The weighted mean of targets of the same layers.
+
+    Args:
+        targets: P of them, each with S paintings or regions.
+        shares: (P, 1), or (P, S) where regions have shares of their own; normalised over P.
+    """
+    weights = shares[:, :, None, None].to(next(iter(targets[0].grams.values())).device)
+    weights = weights / weights.sum(0)
+    return StyleTarget(
+        {
+            key: sum(weight * target.grams[key] for weight, target in zip(weights, targets, strict=True))
+            for key in targets[0].grams
+        }
+    )
+
+
+def batched(targets: Sequence[StyleTarget]) -> StyleTarget:
+    """Targets of the same layers as one, their paintings after each other."""
+    return StyleTarget({key: torch.cat([target.grams[key] for target in targets]) for key in targets[0].grams})

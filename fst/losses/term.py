@@ -1,0 +1,95 @@
+"""The loss term contract, and the registry of terms.
+
+A loss term is one file in `fst/losses/terms` with one registered class:
+
+    @register
+    class Contrast(Term):
+        '''The painted picture's contrast, which should be the photo's.'''
+
+        default_weight = 0.0
+
+        def __init__(self, power: float = 2.0) -> None: ...
+
+        def forward(self, step: Step) -> Tensor: ...
+
+Its name is the class's in snake case. Its weight is the setting `loss.contrast_weight`, its constructor's arguments are
+`loss.contrast_power` and so on (`fst.config.signatures` reads them without importing torch), and its value is logged as
+`train/contrast_loss` and `val/contrast_loss`. A term whose weight is 0 is not computed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from torch import Tensor, nn
+
+from fst.losses.gram import scaled
+from fst.losses.style_target import StyleTarget
+from fst.losses.vgg import VGGFeatures
+
+TERMS: dict[str, type[Term]] = {}
+
+
+@dataclass
+class Step:
+    """What a term may look at: one batch, and what was painted from it.
+
+    Attributes:
+        painted: (N, 3, H, W) in about [0, 1], fp32.
+        content: the photos' features by layer, of `Criterion.content_target`.
+        style: the style to reach.
+        photos: (N, 3, H, W) in [0, 1], where the pictures were painted by a network.
+        paint: the network, to paint something else with; None where a picture is optimised.
+        regions: masks (R, 1, H, W) in [0, 1], for a single picture whose regions have styles of their own.
+        wanted: layers by scale that the terms in use ask of `features`.
+    """
+
+    painted: Tensor
+    content: dict[str, Tensor]
+    style: StyleTarget
+    extractor: VGGFeatures
+    wanted: dict[float, list[str]]
+    photos: Tensor | None = None
+    paint: Callable[[Tensor], Tensor] | None = None
+    regions: Tensor | None = None
+    _computed: dict[float, dict[str, Tensor]] = field(default_factory=dict)
+
+    def features(self, scale: float = 1.0) -> dict[str, Tensor]:
+        """Features of the painted picture at a fraction of its size, by layer; computed once for all terms."""
+        if scale not in self._computed:
+            self._computed[scale] = self.extractor(scaled(self.painted, scale), self.wanted[scale])
+        return self._computed[scale]
+
+
+class Term(nn.Module):
+    """One summand of the objective.
+
+    Attributes:
+        default_weight: of `loss.NAME_weight`.
+        needs_network: it paints something else with `step.paint`, so it is of no use where a picture is optimised.
+        photo_layers: layers of the photo that it compares with, in `step.content`.
+    """
+
+    default_weight: float = 0.0
+    needs_network: bool = False
+    photo_layers: tuple[str, ...] = ()
+
+    def painted_layers(self) -> dict[float, Iterable[str]]:
+        """The layers that it asks of `step.features(scale)`, by scale."""
+        return {}
+
+    def forward(self, step: Step) -> Tensor | dict[str, Tensor]:
+        """The term's value before its weight: a scalar, or several by name whose sum it is."""
+        raise NotImplementedError
+
+
+Registered = TypeVar("Registered", bound=type[Term])
+
+
+def register(term: Registered) -> Registered:
+    """Put a term into `TERMS` under its class's name in snake case."""
+    TERMS[re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", term.__name__).lower()] = term
+    return term

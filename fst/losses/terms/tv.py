@@ -1,0 +1,22 @@
+"""How rough the picture is (total variation, as Johnson et al. 2016, section 3.2, regularise with)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fst.losses.term import Step, Term, register
+
+
+@register
+class Tv(Term):
+    """Mean squared difference of horizontal neighbours plus that of vertical ones, image in [0, 1]."""
+
+    def forward(self, step: Step) -> Tensor:
+        return total_variation(step.painted)
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Mean squared difference of neighbours of (N, 3, H, W), horizontal plus vertical."""
+    across = (image[..., :, 1:] - image[..., :, :-1]).float().square().mean()
+    down = (image[..., 1:, :] - image[..., :-1, :]).float().square().mean()
+    return across + down

@@ -1,0 +1,165 @@
+"""A network learns a style: Johnson, Alahi, Fei-Fei 2016, section 3."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from fst.errors import UserError
+from fst.losses.criterion import Criterion, Losses
+from fst.losses.style_target import StyleTarget
+from fst.networks import Network
+from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
+from fst.tracking import Preview, log_table
+
+if TYPE_CHECKING:
+    from fst.methods.feedforward import Feedforward
+
+USUAL_CAUSES = (
+    "the usual causes: method.learning_rate or loss.style_weight too high, 16-mixed precision, damaged weights"
+)
+
+
+class FeedForwardStyleTransfer(pl.LightningModule):
+    """Train a transform network so that its pictures have a photo's content and a painting's style.
+
+    Args:
+        network: maps RGB (N, 3, H, W) in [0, 1] to the same.
+        criterion: the loss terms.
+        style: the style to reach.
+        settings: the method's: learning rate, schedule.
+        steps: of the whole run, for the schedule.
+        info: what the style file will say.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        criterion: Criterion,
+        style: StyleTarget,
+        settings: Feedforward,
+        *,
+        steps: int,
+        info: StyleInfo,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.criterion = criterion
+        self.style = style
+        self.settings = settings
+        self.steps = steps
+        self.info = info
+        self.preview_photos: list[tuple[str, Tensor]] = []
+        self.strict_loading = False  # the loss network is not in a checkpoint: it never changes
+        self._paint = network.forward
+        self._photo_losses: list[dict[str, float]] = []
+        self._untouched_style: dict[int, float] = {}
+
+    def forward(self, photos: Tensor) -> Tensor:
+        return self.network(photos)
+
+    def losses(self, photos: Tensor) -> Losses:
+        """The losses of a batch of photos, painted by the network as it is."""
+        return self._compared(self.network(photos), photos, self.network.forward)
+
+    def compile_network(self) -> None:
+        """Compile the network: the first step takes half a minute longer, later ones less.
+
+        Not the loss as well: its convolutions are the same library's, and what is left of it is slower compiled
+        (experiments/speed).
+        """
+        self._paint = torch.compile(self.network.forward)
+
+    def _compared(self, painted: Tensor, photos: Tensor, paint: Any) -> Losses:
+        content = self.criterion.content_target(photos)
+        return self.criterion(painted, content, self.style, photos=photos, paint=paint)
+
+    def on_fit_start(self) -> None:
+        self.style = self.style.to(self.device)
+
+    def on_validation_start(self) -> None:
+        self.style = self.style.to(self.device)
+
+    def training_step(self, photos: Tensor, index: int) -> Tensor:
+        losses = self._compared(self._paint(photos), photos, self._paint)
+        if not torch.isfinite(losses.total):
+            raise UserError(f"at step {self.global_step} the {losses.first_not_finite()} is not finite; {USUAL_CAUSES}")
+        logged = losses.named() | losses.named_parts()
+        self.log_dict({f"train/{name}": value.detach() for name, value in logged.items()}, sync_dist=True)
+        return losses.total
+
+    def validation_step(self, photos: Tensor, index: int) -> None:
+        for photo in photos:
+            values = {name: value.item() for name, value in self.losses(photo[None]).named().items()}
+            if "style_loss" in values:
+                values["style_ratio"] = values["style_loss"] / self._style_of_untouched(photo[None])
+            self._photo_losses.append(values)
+
+    def on_validation_epoch_end(self) -> None:
+        rows, self._photo_losses = self._photo_losses, []
+        if not rows:
+            return
+        columns = list(rows[0])
+        means = {f"val/{name}": sum(row[name] for row in rows) / len(rows) for name in columns}
+        self.log_dict(means, sync_dist=True)
+        if self.trainer.is_global_zero and not self.trainer.sanity_checking:
+            table = [[index, *row.values()] for index, row in enumerate(rows)]
+            log_table(self.logger, "val/photos", ["photo", *columns], table, step=self.global_step)
+
+    def configure_optimizers(self) -> Any:
+        fused = self.device.type == "cuda"
+        optimizer = torch.optim.Adam(self.network.parameters(), self.settings.learning_rate, fused=fused)
+        if self.settings.schedule == "constant":
+            return optimizer
+        if self.settings.schedule == "cosine":
+            scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
+        else:
+            scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.settings.learning_rate, self.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        weights = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name: value for name, value in weights.items() if name.startswith(NETWORK_PREFIX)}
+        checkpoint[CHECKPOINT_INFO] = dataclasses.asdict(self.style_info())
+        checkpoint["random_state"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        torch.set_rng_state(checkpoint["random_state"])
+
+    def trained_network(self) -> Network:
+        """The network as it is to be used."""
+        return self.network
+
+    def style_info(self) -> StyleInfo:
+        """What a style file written now says: the run's description and its losses so far."""
+        measured = {
+            name: float(value)
+            for name, value in self.trainer.callback_metrics.items()
+            if name.startswith("val/") and not name.endswith("_weighted")
+        }
+        training = {**self.info.training, "steps": self.global_step, **({"losses": measured} if measured else {})}
+        return dataclasses.replace(self.info, training=training)
+
+    @torch.no_grad()
+    def previews(self) -> list[Preview]:
+        """The preview photos painted by the network as it is."""
+        training = self.network.training
+        self.network.eval()
+        painted = [
+            Preview(name, photo, self.network(photo[None].to(self.device))[0].float().cpu())
+            for name, photo in self.preview_photos
+        ]
+        self.network.train(training)
+        return painted
+
+    def _style_of_untouched(self, photo: Tensor) -> float:
+        """The style loss of the photo itself: what a network that changes nothing would have."""
+        index = len(self._photo_losses)
+        if index not in self._untouched_style:
+            untouched = self.criterion(photo, {}, self.style, photos=photo, paint=lambda image: image)
+            self._untouched_style[index] = untouched.values["style"].item()
+        return max(self._untouched_style[index], 1e-12)

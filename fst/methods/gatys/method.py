@@ -1,0 +1,220 @@
+"""method=gatys: an image is optimised (Gatys, Ecker, Bethge 2016)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fst.errors import UserError, near
+from fst.files import shown
+from fst.methods.method import Method, register
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+    from pytorch_lightning.loggers import Logger
+
+    from fst.config.schema import TrainConfig
+
+OPTIMIZERS = ("lbfgs", "adam")
+COLORS = ("style", "content", "match")
+ANIMATIONS = ("gif", "mp4", "webp")
+
+
+@register
+class Gatys(Method):
+    """An image is optimised, no network learns: content=PHOTO; slow (Gatys et al. 2016)
+
+    Args:
+        optimizer: "lbfgs" or "adam".
+        iterations: at all sizes together; trainer.max_steps can only shorten them.
+        size: long edge at which the image is optimised; None: the photo's, at most 1024.
+        coarsest: long edge to begin at, growing by √2; None: `size` from the beginning.
+        init: "content", "noise" or an image file.
+        colors: "style", "content" (luminance alone is optimised) or "match" (paintings recoloured as the photo).
+        styles: files of further paintings.
+        style_shares: one a painting, that of `style` first; None: equal.
+        content_mask: a file; each colour in it takes its style from the same colour in style_masks.
+        style_masks: files, one a painting; none: white is styled, the rest is not.
+        tile: large images in strips: "auto", None or the edge of a square with a strip's pixels.
+        learning_rate: Adam's; L-BFGS finds its own.
+        history: steps that L-BFGS remembers, each as large as two images.
+        animation: films of the optimisation: mp4, gif, webp.
+        animation_steps: iterations to show; None: about 100, most of them early.
+
+    Raises:
+        UserError: a value that makes no sense, or a file that is not there.
+    """
+
+    def __init__(
+        self,
+        optimizer: str = "lbfgs",
+        iterations: int = 600,
+        size: int | None = None,
+        coarsest: int | None = 128,
+        init: str = "content",
+        colors: str = "style",
+        styles: Sequence[str] = (),
+        style_shares: Sequence[float] | None = None,
+        content_mask: str | None = None,
+        style_masks: Sequence[str] = (),
+        tile: Any = "auto",
+        learning_rate: float = 0.02,
+        history: int = 10,
+        animation: Sequence[str] = (),
+        animation_steps: Sequence[int] | None = None,
+    ) -> None:
+        self.optimizer, self.learning_rate, self.history = optimizer, learning_rate, history
+        self.iterations, self.size, self.coarsest = iterations, size, coarsest
+        self.init, self.colors, self.tile = init, colors, tile
+        self.styles, self.style_shares = list(styles), style_shares
+        self.content_mask, self.style_masks = content_mask, list(style_masks)
+        self.animation, self.animation_steps = list(animation), animation_steps
+        self._check_values()
+        self._check_files()
+
+    def _check_values(self) -> None:
+        choices = {"optimizer": OPTIMIZERS, "colors": COLORS}
+        for key, known in choices.items():
+            if getattr(self, key) not in known:
+                raise UserError(f"method.{key} is '{getattr(self, key)}'{near(getattr(self, key), list(known))}")
+        for kind in self.animation:
+            if kind not in ANIMATIONS:
+                raise UserError(f"method.animation is '{kind}'{near(kind, list(ANIMATIONS))}")
+        for key in ("iterations", "history", "size", "coarsest"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise UserError(f"method.{key} is {value}, but it must be at least 1")
+        for value in (self.learning_rate, *(self.style_shares or [])):
+            if not 0 < value < math.inf:
+                key = "learning_rate" if value is self.learning_rate else "style_shares"
+                raise UserError(f"method.{key} is {value:g}, but it must be above 0 and finite")
+        if self.tile not in ("auto", None) and not (str(self.tile).isdigit() and int(self.tile) >= 32):
+            raise UserError(f"method.tile is {self.tile}, but it must be auto, null or a number of pixels from 32 up")
+        paintings = 1 + len(self.styles)
+        if self.style_shares is not None and len(self.style_shares) != paintings:
+            raise UserError(f"method.style_shares has {len(self.style_shares)} numbers for {paintings} paintings")
+        if self.style_masks and self.content_mask is None:
+            raise UserError("method.style_masks needs the photo's: method.content_mask=FILE")
+
+    def _check_files(self) -> None:
+        files = {f"method.styles[{n}]": file for n, file in enumerate(self.styles)}
+        files |= {f"method.style_masks[{n}]": file for n, file in enumerate(self.style_masks)}
+        files |= {"method.content_mask": self.content_mask}
+        if self.init not in ("content", "noise"):
+            files["method.init"] = self.init
+        for key, file in files.items():
+            if file is not None and not Path(file).expanduser().is_file():
+                raise UserError(f"{key}: there is no file {file}")
+
+    def check(self, config: TrainConfig) -> None:
+        if config.content is None:
+            self._check_without_photo(config)
+        trainer = config.trainer
+        if str(config.compile).lower() == "true":
+            raise UserError("compile=true is of no use to method=gatys: each size of the image would be compiled anew")
+        if trainer.precision == "16-mixed":
+            raise UserError("trainer.precision=16-mixed does not go with method=gatys: bf16-mixed does")
+        if trainer.strategy != "auto" or trainer.devices not in ("auto", 1, "1"):
+            raise UserError("method=gatys works on one device: trainer.strategy=auto trainer.devices=1")
+
+    def _check_without_photo(self, config: TrainConfig) -> None:
+        if config.loss.content_weight > 0:
+            raise UserError("method=gatys paints one photo: content=PHOTO (a texture: loss.content_weight=0)")
+        for key, value in (("init", "content"), ("colors", "content"), ("colors", "match")):
+            if getattr(self, key) == value:
+                raise UserError(f"method.{key}={value} needs a photo: content=PHOTO, or choose another")
+        if self.content_mask is not None:
+            raise UserError("method.content_mask needs a photo: content=PHOTO")
+
+    def prepare(self, config: TrainConfig, run_dir: Path) -> None:
+        from fst import images
+        from fst.methods import parts
+        from fst.methods.gatys.module import GatysStyleTransfer, Iterations
+        from fst.methods.gatys.problem import problem
+
+        self.config = config
+        # Near a minimum L-BFGS compares losses that differ by less than bf16 resolves: bf16 is for those who ask.
+        if config.trainer.precision == "auto":
+            config.trainer.precision = "32-true"
+        config.compile = False
+        self.inputs = problem(self, parts.read_painting(config.style), config)
+        criterion = parts.criterion(config.loss)
+        for name, term in criterion.terms.items():
+            if term.needs_network:
+                raise UserError(f"loss.{name}_weight is for training a network: leave it at 0 with method=gatys")
+        parts.decide_style_weight(config, criterion, parts.style_target(criterion, self.inputs.paintings[:1]))
+        self.name = Path(config.content).stem if config.content else "texture"
+        self.result = run_dir / f"{self.name}-{parts.short_name(config)}.png"
+        self.metadata = images.read_with_metadata(config.content)[1] if config.content else None
+        self.data = Iterations()
+        self.films = self._films(run_dir)
+        self.module = GatysStyleTransfer(
+            criterion,
+            self.inputs,
+            self,
+            iterations=self._steps(),
+            name=self.name,
+            seed=config.seed,
+            bf16=config.trainer.precision == "bf16-mixed",
+        )
+
+    def _steps(self) -> int:
+        return min(self.iterations, self.config.trainer.max_steps)
+
+    def _films(self, run_dir: Path) -> list[Any]:
+        from fst.methods.gatys.film import Film, spaced
+
+        if not self.animation:
+            return []
+        steps = spaced(self._steps()) if self.animation_steps is None else self.animation_steps
+        return [Film(run_dir, self.animation, steps)]
+
+    def trainer_settings(self) -> dict[str, Any]:
+        steps = self._steps()
+        every = min(self.config.trainer.log_every_n_steps, steps)
+        # The module says itself how precise its features are; the optimiser works in fp32.
+        return {
+            "devices": 1,
+            "max_steps": steps,
+            "val_check_interval": steps + 1,  # at the end alone
+            "log_every_n_steps": every,
+            "precision": "32-true",
+            "gradient_clip_val": None,
+        }
+
+    def callbacks(self) -> list[pl.Callback]:
+        return self.films
+
+    def run_name(self) -> str:
+        loss = self.config.loss
+        weights = f"style={loss.style_weight:g} content={loss.content_weight:g}"
+        return f"{self.config.style.name} gatys {loss.architecture} {weights} {self.name}"
+
+    def log_inputs(self, logger: Logger | None) -> None:
+        from fst import images
+        from fst.tracking import log_image
+
+        for number, painting in enumerate(self.inputs.paintings):
+            log_image(logger, "style" if number == 0 else f"style/{number + 1}", painting, step=0)
+        if self.inputs.photo is not None:
+            log_image(logger, "content", images.resize(self.inputs.photo, self.inputs.size), step=0)
+
+    def write_result(self) -> None:
+        from fst import images
+
+        images.write(self.result, self.module.result(), metadata=self.metadata)
+
+    def log_result(self, logger: Logger) -> None:
+        from fst.tracking import log_image
+
+        log_image(logger, "picture", self.module.picture(), step=self.module.global_step)
+
+    def epilogue(self) -> dict[str, str]:
+        films = {"animation": ", ".join(shown(path) for film in self.films for path in film.films)}
+        return {
+            "picture": shown(self.result),
+            **(films if self.films else {}),
+            "run folder": f"{shown(self.result.parent)}   (previews/ has the picture, step by step)",
+        }

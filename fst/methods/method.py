@@ -1,0 +1,108 @@
+"""The method contract, and the registry of methods.
+
+A method is one file in this folder (or NAME/method.py) with one registered class. Its constructor's signature is its
+config schema, read without importing torch (`fst.config.signatures`); the first line of its docstring is its help; it
+checks its own values. `fst.methods.run` trains any of them:
+
+    method = build(config.method)
+    method.check(config)                  # before anything is loaded: what spans several groups of settings
+    method.prepare(config, run_dir)       # every `auto` is decided; module and data are made
+    Trainer(..., **method.trainer_settings()).fit(method.module, method.data)
+    method.write_result()                 # at every checkpoint and at the end
+
+A method's file imports torch and Lightning inside its functions, so that its settings are checked at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fst.config.signatures import registered
+from fst.errors import UserError, near
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+    from pytorch_lightning.loggers import Logger
+
+    from fst.config.schema import TrainConfig
+
+METHODS: dict[str, type[Method]] = {}
+
+
+class Method:
+    """What is trained, on what, and what it leaves behind.
+
+    Attributes, from `prepare` on:
+        config: the run's, with every `auto` decided: what the run folder's config.yaml says.
+        module: trained by Lightning, on `data`.
+        data: a LightningDataModule, or anything that Trainer.fit takes.
+        result: the file that `write_result` writes.
+    """
+
+    config: TrainConfig
+    module: pl.LightningModule
+    data: Any
+    result: Path
+
+    def check(self, config: TrainConfig) -> None:
+        """Raise UserError for settings of a run that do not go with this method."""
+
+    def prepare(self, config: TrainConfig, run_dir: Path) -> None:
+        """Decide every `auto`, read what the run needs, and make `module` and `data`.
+
+        Raises:
+            UserError: files that cannot be read, weights that cannot be had.
+        """
+        raise NotImplementedError
+
+    def trainer_settings(self) -> dict[str, Any]:
+        """Arguments of Lightning's Trainer that this method needs otherwise than the config has them."""
+        return {}
+
+    def callbacks(self) -> list[pl.Callback]:
+        """Callbacks of its own, besides tracking and checkpoints."""
+        return []
+
+    def run_name(self) -> str:
+        """The run's name in its logger."""
+        return f"{self.config.style.name} {self.config.method.name}"
+
+    def log_inputs(self, logger: Logger | None) -> None:
+        """Hand what the run starts from to its logger."""
+
+    def write_result(self) -> None:
+        """Write what the run has made so far to `result`, whole or not at all."""
+        raise NotImplementedError
+
+    def log_result(self, logger: Logger) -> None:
+        """Hand what the run has made to its logger, at the end."""
+
+    def epilogue(self) -> dict[str, str]:
+        """What the end of a run says on screen: a word, and where that is."""
+        return {}
+
+
+Registered = TypeVar("Registered", bound=type[Method])
+
+
+def register(method: Registered) -> Registered:
+    """Put a method into `METHODS` under its class's name in snake case."""
+    METHODS[re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", method.__name__).lower()] = method
+    return method
+
+
+def build(config: Any) -> Method:
+    """The method of a config group: its `name`, and its settings.
+
+    Raises:
+        UserError: no such method, or a value that it refuses.
+    """
+    known = registered("methods")
+    if config.name not in known:
+        raise UserError(f"unknown method '{config.name}'{near(config.name, list(known))}")
+    importlib.import_module(known[config.name].module)  # this one's file alone
+    settings = {key: getattr(config, key) for key in known[config.name].arguments}
+    return METHODS[config.name](**settings)

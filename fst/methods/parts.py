@@ -1,0 +1,101 @@
+"""What methods have in common: from settings to criterion, painting, style weight and accelerator."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from pytorch_lightning.utilities import rank_zero_only
+
+from fst import images
+from fst.config.schema import AUTO, LossConfig, StyleConfig, TrainConfig
+from fst.data.paintings import SWATCHES, located, painting
+from fst.errors import UserError
+from fst.losses.build import build_criterion
+from fst.losses.criterion import Criterion
+from fst.losses.style_target import StyleTarget
+from fst.losses.vgg import VGGFeatures
+from fst.losses.weights import load_weights
+
+STARRY_NIGHT = 580.0  # 1e5 times its target's energy, at 512 pixels, to relu3_3, at scales 1 and 1/2
+NOT_OF_TERMS = ("architecture", "weights", "pooling")  # settings of the loss network, not of the loss terms
+
+
+def read_painting(style: StyleConfig) -> np.ndarray:
+    """The painting, uint8 (H, W, 3), with `style.image` set to the swatch where one stands in: it stays the same.
+
+    Raises:
+        UserError: as `fst.data.paintings.painting`.
+    """
+    file = located(style)
+    if file.parent == SWATCHES:
+        style.image = str(file)
+    return painting(style)
+
+
+def criterion(loss: LossConfig) -> Criterion:
+    """The criterion of a config, channels last, features in fp32; a weight of "auto" is 1 until it is decided.
+
+    Raises:
+        UserError: no weights to be had, or a term that refuses its settings.
+    """
+    settings = {field.name: getattr(loss, field.name) for field in fields(loss) if field.name not in NOT_OF_TERMS}
+    if settings["style_weight"] == AUTO:
+        settings["style_weight"] = 1.0
+    layers = [*loss.content_layers, *loss.style_layers]
+    weights = load_weights(loss.weights, layers, architecture=loss.architecture)
+    features = VGGFeatures(
+        layers,
+        weights.tensors,
+        architecture=loss.architecture,
+        normalisation=weights.normalisation,
+        pooling=loss.pooling,
+    )
+    return build_criterion(features.to(memory_format=torch.channels_last), **settings)
+
+
+def style_target(criterion: Criterion, paintings: list[np.ndarray]) -> StyleTarget:
+    """The target of paintings, each uint8 (H, W, 3)."""
+    return criterion.style_target([images.to_tensor(pixels) for pixels in paintings])
+
+
+def decide_style_weight(config: TrainConfig, criterion: Criterion, style: StyleTarget) -> None:
+    """Put the number that `loss.style_weight=auto` becomes for this painting into config and criterion."""
+    if config.loss.style_weight != AUTO:
+        return
+    weight = automatic_style_weight(style.energy(criterion.style.layer_weights))
+    config.loss.style_weight = criterion.weights["style"] = weight
+    rank_zero_only(print)(f"loss.style_weight=auto is {weight:g} for this painting")
+
+
+def automatic_style_weight(energy: float) -> float:
+    """The style weight for a painting whose `StyleTarget.energy` that is, to two digits.
+
+    Paintings differ sixfold in the size of their Gram matrices, and so do style losses at the same likeness. With
+    this weight the weighted style loss of a featureless picture is the same for all of them: what it is for The Starry
+    Night at 1e5 (experiments/style_weight).
+    """
+    return float(f"{STARRY_NIGHT / energy:.2g}")
+
+
+def accelerator(requested: str) -> str:
+    """cpu, cuda or mps: what the run will use.
+
+    Raises:
+        UserError: a GPU was asked for, and there is none.
+    """
+    if requested == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if requested in ("gpu", "cuda"):
+        if not torch.cuda.is_available():
+            raise UserError("trainer=gpu, but torch finds no GPU; use trainer=auto or trainer=cpu")
+        return "cuda"
+    return requested
+
+
+def short_name(config: TrainConfig) -> str:
+    """A style's name for files: of a picture of one's own, its file's."""
+    custom = config.style.name == "custom" and config.style.image
+    return Path(config.style.image).stem if custom else config.style.name
