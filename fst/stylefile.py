@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 KEY = "fst"  # the one entry of the safetensors header's metadata: a JSON object
-FORMAT_1_REALTIME = {"skips": False, "end": "shuffle"}  # what the network was before it had these settings
 CHECKPOINT_INFO = "fst_style"  # where a Lightning checkpoint of fst keeps its StyleInfo
 NETWORK_PREFIX = "network."  # of the transform network's weights in a checkpoint's state_dict
 BUNDLED = Path(__file__).parent / "styles"
@@ -111,8 +110,15 @@ def _parsed(fields: dict[str, Any]) -> StyleInfo:
         raise TypeError("fields of other types")
     known = {key: value for key, value in fields.items() if key in kinds}
     if known.get("format") == 1 and known.get("network") == "realtime":
-        known["settings"] = {**FORMAT_1_REALTIME, **known.get("settings", {})}
+        known["settings"] = _realtime_of_format_1(**known.get("settings", {}))
     return StyleInfo(**known)
+
+
+def _realtime_of_format_1(**settings: Any) -> dict[str, Any]:
+    """The settings of a real-time network from before it had skips, another end and depths for each resolution."""
+    widths = settings.get("widths", [16, 32, 64])
+    depths = [0] * (len(widths) - 1) + [settings.pop("depth", 4)]
+    return {**settings, "widths": widths, "depths": depths, "skips": False, "end": "shuffle"}
 
 
 def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:

@@ -9,7 +9,7 @@ from fst.networks import build
 
 SETTINGS = {
     "johnson": {"width": 8, "depth": 2},
-    "realtime": {"widths": [8, 16], "depth": 2},
+    "realtime": {"widths": [8, 16], "depths": [0, 2]},
     "johnson_paper": {"width": 8, "depth": 1, "norm": "instance"},
 }
 

@@ -8,16 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fst.config import schema
+from fst.config import signatures
 from fst.errors import UserError
 from fst.networks import NETWORKS, build
-from fst.networks.blocks import parameter_count
 
 # A few channels are enough for everything but the parameter count.
 SMALL = {
     "johnson": {"width": 4, "depth": 2},
     "johnson_paper": {"width": 4, "depth": 1},
-    "realtime": {"widths": [4, 8], "depth": 2},
+    "realtime": {"widths": [4, 8], "depths": [0, 2]},
 }
 PAINTING = ["johnson", "realtime"]  # those for use; johnson_paper is there to show what they avoid
 
@@ -70,6 +69,10 @@ def test_johnson_is_pytorch_examples_network() -> None:
     assert torch.allclose(ours(image), theirs, rtol=1e-9, atol=1e-9)
 
 
+def parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
 def test_johnson_has_the_parameters_of_pytorch_examples() -> None:
     def convolution(inputs: int, outputs: int, kernel: int) -> int:
         return inputs * outputs * kernel**2 + outputs
@@ -78,16 +81,32 @@ def test_johnson_has_the_parameters_of_pytorch_examples() -> None:
     up = convolution(128, 64, 3) + convolution(64, 32, 3) + convolution(32, 3, 9)
     norms = 2 * (32 + 64 + 128 + 10 * 128 + 64 + 32)
     by_hand = down + 10 * convolution(128, 128, 3) + up + norms
-    assert parameter_count(build("johnson")) == by_hand == 1_679_235
+    assert parameters(build("johnson")) == by_hand == 1_679_235
 
 
 def test_realtime_has_the_parameters_it_says() -> None:
-    assert parameter_count(build("realtime")) == 346_476
-    assert "346,476 parameters" in NETWORKS["realtime"].__doc__
+    def block(inputs: int, outputs: int) -> int:
+        return inputs * outputs * 9 + outputs + 2 * outputs  # a convolution, its bias, scale and shift
+
+    down, up = block(12, 16) + block(16, 32) + block(32, 64), block(64, 32) + block(32, 16)
+    by_hand = down + 2 * block(32, 32) + 10 * block(64, 64) + up + 16 * 3 * 9 + 3
+    assert parameters(build("realtime")) == by_hand
+    assert NETWORKS["realtime"].__doc__.startswith(f"{by_hand / 1000:.0f} k parameters")
+
+
+def test_skips_add_what_was_there_on_the_way_down() -> None:
+    """With the way up silent (its scale and shift 0), a skip hands on the features of its own resolution alone."""
+    found = network("realtime", widths=[4, 6], depths=[0, 1])
+    folded, first, skip, end = found.layers
+    up = skip.body[-1]
+    nn.init.zeros_(up[2].weight), nn.init.zeros_(up[2].bias)
+    image = photo(32, 32)
+    by_hand = end(first(folded((image - 0.5) * 4))) / 4 + 0.5
+    assert torch.allclose(found(image), by_hand, atol=1e-6)
 
 
 def test_width_and_depth_change_the_network() -> None:
-    counts = [parameter_count(build("johnson", width=width, depth=depth)) for width, depth in ((8, 2), (16, 2), (8, 3))]
+    counts = [parameters(build("johnson", width=width, depth=depth)) for width, depth in ((8, 2), (16, 2), (8, 3))]
     assert counts[1] > 3 * counts[0]
     assert counts[2] - counts[0] == 2 * (32 * 32 * 9 + 32 + 2 * 32)
 
@@ -101,7 +120,7 @@ def test_johnson_paper_has_the_papers_shapes() -> None:
     ]  # fmt: skip
     paper = build("johnson_paper").eval()
     seen = []
-    for layer in paper.layers:
+    for layer in list(paper.layers)[1:]:
         layer.register_forward_hook(lambda _, inputs, output: seen.append((output.shape[1], *output.shape[2:])))
     with torch.inference_mode():
         assert paper(photo(256, 256)).shape == (1, 3, 256, 256)
@@ -239,17 +258,20 @@ def test_the_realtime_networks_border_stays_flat_whatever_it_learns() -> None:
     assert painted.amax((2, 3)).sub(painted.amin((2, 3))).max() < 1e-5
 
 
-@pytest.mark.parametrize(("name", "schema_class"), [*schema.GROUP_SCHEMAS["network"].items()])
-def test_settings_in_the_config_are_the_constructors(name, schema_class) -> None:
-    parameters = inspect.signature(NETWORKS[name]).parameters
-    in_config = dataclasses.asdict(schema_class())
-    assert in_config.pop("name") == name
-    defaults = {key: parameter.default for key, parameter in parameters.items()}
-    assert in_config == {key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()}
+@pytest.mark.parametrize("name", NETWORKS)
+def test_settings_in_the_config_are_the_constructors(name) -> None:
+    """Read from the source without importing it, against what importing it says."""
+    found = signatures.registered("networks")[name]
+    assert {key: default for key, (_, default) in found.arguments.items()} == {
+        key: parameter.default for key, parameter in inspect.signature(NETWORKS[name]).parameters.items()
+    }
+    assert found.help and NETWORKS[name].__doc__.startswith(found.help)
+    in_config = dataclasses.asdict(found.schema()())
+    assert in_config.pop("name") == name and list(in_config) == list(found.arguments)
 
 
-def test_every_network_has_a_schema() -> None:
-    assert set(schema.GROUP_SCHEMAS["network"]) == set(NETWORKS)
+def test_every_network_is_found_without_importing_it() -> None:
+    assert set(signatures.registered("networks")) == set(NETWORKS)
 
 
 def test_unknown_names_settings_and_norms() -> None:
@@ -261,17 +283,20 @@ def test_unknown_names_settings_and_norms() -> None:
         build("johnson", norm="layer")
 
 
+@pytest.mark.parametrize("end", ["resize", "shuffle"])
+@pytest.mark.parametrize("skips", [True, False])
 @pytest.mark.parametrize(("fold", "widths", "total_stride"), [(4, [8], 4), (2, [4, 6, 8], 8), (4, [4, 8], 8)])
-def test_realtime_with_other_folds_and_widths(fold: int, widths: list[int], total_stride: int) -> None:
+def test_realtime_of_every_kind(fold: int, widths: list[int], total_stride: int, skips: bool, end: str) -> None:
     """Constant pictures come back constant (no grid before training) and sizes are any."""
-    found = build("realtime", fold=fold, widths=widths, depth=1).eval()
+    depths = [1] * len(widths)
+    found = build("realtime", fold=fold, widths=widths, depths=depths, skips=skips, end=end).eval()
     assert found.multiple == total_stride
     assert found(photo(37, 50)).shape == (1, 3, 37, 50)
     convolutions = [layer for layer in found.layers.modules() if isinstance(layer, nn.Conv2d)]
-    by_hand = [3 * fold**2, *widths]  # outputs after folding: each width, two a residual block, back up, folded
-    assert [layer.out_channels for layer in convolutions] == [
-        *by_hand[1:], by_hand[-1], by_hand[-1], *reversed(by_hand[:-1])
-    ]  # fmt: skip
+    last = 3 if end == "resize" else 3 * fold**2
+    by_hand = [outputs for width in widths for outputs in (width, width, width)]  # down, and two in the residual block
+    by_hand += [*reversed(widths[:-1]), last]
+    assert [layer.out_channels for layer in convolutions] == by_hand
     flat = found(torch.full((1, 3, 64, 64), 0.3))
     assert (flat - flat.mean((2, 3), keepdim=True)).abs().max() < 1e-3
 

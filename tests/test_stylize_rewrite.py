@@ -9,9 +9,9 @@ from fst.stylize.rewrite import faster
 
 NETWORKS = {
     "johnson": {"width": 8, "depth": 1},
-    "realtime": {"widths": [4, 8, 16], "depth": 1},
-    "realtime, fold 4": {"fold": 4, "widths": [8], "depth": 1},
-    "realtime, as it was": {"widths": [8, 16], "depth": 1, "skips": False, "end": "shuffle"},
+    "realtime": {"widths": [4, 8, 16], "depths": [0, 0, 1]},
+    "realtime, fold 4": {"fold": 4, "widths": [8], "depths": [1]},
+    "realtime, as it was": {"widths": [8, 16], "depths": [0, 1], "skips": False, "end": "shuffle"},
     "johnson_paper": {"width": 4, "depth": 1, "norm": "instance"},
     "johnson, batch norm": {"width": 8, "depth": 1, "norm": "batch"},
 }
@@ -36,7 +36,7 @@ def test_nothing_is_left_to_do_at_the_larger_resolution():
     assert not any(isinstance(module, nn.Upsample) for module in johnson)
     [last] = [module for module in johnson if isinstance(module, nn.Conv2d) and module.out_channels == 12]
     assert (last.kernel_size, last.stride) == ((10, 10), (2, 2))
-    realtime = list(faster(build("realtime", widths=[8, 16, 24], depth=1)).modules())
+    realtime = list(faster(build("realtime", widths=[8, 16, 24], depths=[0, 0, 1])).modules())
     assert not any(isinstance(module, nn.Upsample) for module in realtime)
     assert sum(isinstance(module, nn.ConvTranspose2d) for module in realtime) == 2
     assert isinstance(realtime[-1], nn.PixelShuffle)

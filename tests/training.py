@@ -22,7 +22,7 @@ def tiny_arguments(folder: Path, weights: Path, **changes: object) -> list[str]:
         "loss.weights": weights,
         "network": "realtime",
         "network.widths": "[4,8]",
-        "network.depth": 1,
+        "network.depths": "[0,1]",
         "data": "folder",
         "data.root": photos,
         "data.size": 32,

@@ -87,7 +87,7 @@ class Pictures:
         if self.turn % 2 and self.painters:
             return self.painters[(self.turn // 2) % len(self.painters)](photo)
         torch.manual_seed(self.turn)
-        painted = build("realtime", widths=[8, 16], depth=1)(photo)
+        painted = build("realtime", widths=[8, 16], depths=[0, 1])(photo)
         return torch.lerp(photo, (painted - painted.mean()) * self._uniform(0.5, 3) + 0.5, self._uniform(0.2, 1))
 
     def _pulled(self, photo: Tensor) -> Tensor:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fst.errors import UserError, near
+from fst.config.values import above_zero, at_least, one_of
+from fst.errors import UserError
 from fst.files import shown
 from fst.methods.method import Method, register
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from fst.networks import Network
     from fst.stylefile import StyleInfo
 
-SCHEDULES = ("constant", "cosine", "onecycle")
+OPTIMIZERS = ("muon", "adam")
+SCHEDULES = ("constant", "cosine")
 
 
 @register
@@ -26,20 +27,38 @@ class Feedforward(Method):
     """A network learns the style: paints any photo in one pass (Johnson et al. 2016)
 
     Args:
+        optimizer: "muon" (for the kernels of convolutions; Adam for the rest) or "adam".
         learning_rate: of Adam.
-        schedule: "constant", "cosine" (to zero at the last step) or "onecycle".
+        muon_learning_rate: of Muon: how far a step moves a kernel's singular values.
+        schedule: "constant", or "cosine": to zero at the last step.
+        warmup_steps: the learning rates grow linearly from 0 over so many steps.
+        margin: pixels of a training crop's edge that the losses do not see. The loss network pads with zeros, and what
+            a network paints to please it at the edge is pale; so the edge is left out.
         init_from: begin with the weights of this style: a bundled name, a style file or a run folder.
 
     Raises:
-        UserError: a learning rate that is not above 0, an unknown schedule.
+        UserError: a learning rate that is not above 0, an unknown optimizer or schedule, a number below 0.
     """
 
-    def __init__(self, learning_rate: float = 1e-3, schedule: str = "constant", init_from: str | None = None) -> None:
-        if not 0 < learning_rate < math.inf:
-            raise UserError(f"method.learning_rate is {learning_rate:g}, but it must be above 0 and finite")
-        if schedule not in SCHEDULES:
-            raise UserError(f"method.schedule is '{schedule}'{near(schedule, list(SCHEDULES))}")
-        self.learning_rate, self.schedule, self.init_from = learning_rate, schedule, init_from
+    def __init__(
+        self,
+        optimizer: str = "muon",
+        learning_rate: float = 0.01,
+        muon_learning_rate: float = 0.006,
+        schedule: str = "cosine",
+        warmup_steps: int = 50,
+        margin: int = 8,
+        init_from: str | None = None,
+    ) -> None:
+        one_of("method.optimizer", optimizer, OPTIMIZERS)
+        one_of("method.schedule", schedule, SCHEDULES)
+        above_zero("method.learning_rate", learning_rate)
+        above_zero("method.muon_learning_rate", muon_learning_rate)
+        at_least("method.warmup_steps", warmup_steps, 0)
+        at_least("method.margin", margin, 0)
+        self.optimizer, self.learning_rate, self.muon_learning_rate = optimizer, learning_rate, muon_learning_rate
+        self.schedule, self.warmup_steps = schedule, warmup_steps
+        self.margin, self.init_from = margin, init_from
 
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
         import torch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -12,6 +13,7 @@ from torch import Tensor
 from fst.errors import UserError
 from fst.losses.criterion import Criterion, Losses
 from fst.losses.style_target import StyleTarget
+from fst.methods.muon import MuonAdam
 from fst.networks import Network
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
 from fst.tracking import Preview, log_table
@@ -31,7 +33,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         network: maps RGB (N, 3, H, W) in [0, 1] to the same.
         criterion: the loss terms.
         style: the style to reach.
-        settings: the method's: learning rate, schedule.
+        settings: the method's: optimizer, learning rates, schedule, margin.
         steps: of the whole run, for the schedule.
         info: what the style file will say.
     """
@@ -85,7 +87,10 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         self.style = self.style.to(self.device)
 
     def training_step(self, photos: Tensor, index: int) -> Tensor:
-        losses = self._compared(self._paint(photos), photos, self._paint)
+        margin = self.settings.margin
+        height, width = photos.shape[-2:]
+        inner = (..., slice(margin, height - margin), slice(margin, width - margin))
+        losses = self._compared(self._paint(photos)[inner], photos[inner], self._paint)
         if not torch.isfinite(losses.total):
             raise UserError(f"at step {self.global_step} the {losses.first_not_finite()} is not finite; {USUAL_CAUSES}")
         logged = losses.named() | losses.named_parts()
@@ -111,15 +116,20 @@ class FeedForwardStyleTransfer(pl.LightningModule):
             log_table(self.logger, "val/photos", ["photo", *columns], table, step=self.global_step)
 
     def configure_optimizers(self) -> Any:
-        fused = self.device.type == "cuda"
-        optimizer = torch.optim.Adam(self.network.parameters(), self.settings.learning_rate, fused=fused)
-        if self.settings.schedule == "constant":
-            return optimizer
-        if self.settings.schedule == "cosine":
-            scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
+        settings, parameters = self.settings, self.network.parameters()
+        if settings.optimizer == "muon":
+            optimizer = MuonAdam(parameters, muon_lr=settings.muon_learning_rate, lr=settings.learning_rate)
         else:
-            scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.settings.learning_rate, self.steps)
+            optimizer = torch.optim.Adam(parameters, settings.learning_rate, fused=self.device.type == "cuda")
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        """The learning rates' factor at a step: growing at first, then by the schedule."""
+        warm = min(1.0, (step + 1) / self.settings.warmup_steps) if self.settings.warmup_steps else 1.0
+        if self.settings.schedule == "constant":
+            return warm
+        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         weights = checkpoint["state_dict"]

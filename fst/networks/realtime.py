@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fst.errors import UserError, near
-from fst.networks.blocks import ConvBlock, Residual, ResidualBlock, at_least_one
+from fst.networks.blocks import ConvBlock, Residual, ResidualBlock
 from fst.networks.network import Network, register
 
 ENDS = ("resize", "shuffle")
@@ -17,7 +17,7 @@ ENDS = ("resize", "shuffle")
 
 @register
 class Realtime(Network):
-    """346 k parameters, nothing at full resolution: for a laptop's CPU.
+    """438 k parameters, nothing at full resolution: for a laptop's CPU.
 
     Full-resolution layers are bound by memory, not arithmetic, on a CPU: folding 2×2 pixels into channels first is
     what makes the network fast. Residual blocks at 1/8 see far, which is what brush strokes need, and cost little.
@@ -26,7 +26,7 @@ class Realtime(Network):
     Args:
         fold: the edge of the square of pixels that becomes channels: 2 or 4.
         widths: channels at 1/fold resolution, then at each halving of it.
-        depth: residual blocks at the coarsest resolution.
+        depths: residual blocks at each of these resolutions; those of the coarsest come last.
         skips: add to the features at each finer resolution what they were on the way down (additive, as in LinkNet,
             Chaurasia and Culurciello 2017): outlines stay, at no parameters.
         end: "resize": nearest upsampling and a 3×3 convolution to RGB, which `fst.stylize.rewrite` folds into the
@@ -34,7 +34,7 @@ class Realtime(Network):
         norm: "instance" or "batch".
 
     Raises:
-        UserError: no widths, or one below 1; another fold, end or norm.
+        UserError: no widths, or one below 1; depths that are not as many; another fold, end or norm.
     """
 
     full_resolution = False
@@ -43,32 +43,34 @@ class Realtime(Network):
         self,
         fold: int = 2,
         widths: Sequence[int] = (16, 32, 64),
-        depth: int = 4,
+        depths: Sequence[int] = (0, 1, 5),
         skips: bool = True,
         end: str = "resize",
         norm: str = "instance",
     ) -> None:
         super().__init__()
-        _check(fold, widths, end)
-        at_least_one(depth=depth)
+        _check(fold, widths, depths, end)
         self.multiple = fold * 2 ** (len(widths) - 1)
         self.smallest = 4 * self.multiple
-        inner: list[nn.Module] = [ResidualBlock(widths[-1], norm) for _ in range(depth)]
-        for fine, coarse in reversed(list(itertools.pairwise(widths))):
+        inner: list[nn.Module] = [ResidualBlock(widths[-1], norm) for _ in range(depths[-1])]
+        for (fine, coarse), depth in zip(reversed(list(itertools.pairwise(widths))), depths[-2::-1], strict=True):
             down = ConvBlock(fine, coarse, 3, stride=2, norm=norm)
             up = ConvBlock(coarse, fine, 3, upsample=2, norm=norm)
-            inner = [Residual(down, *inner, up)] if skips else [down, *inner, up]
+            body = [Residual(down, *inner, up)] if skips else [down, *inner, up]
+            inner = [*(ResidualBlock(fine, norm) for _ in range(depth)), *body]
         folded = 3 * fold**2
         self.layers = nn.Sequential(
             nn.PixelUnshuffle(fold), ConvBlock(folded, widths[0], 3, norm=norm), *inner, *_end(end, widths[0], fold)
         )
 
 
-def _check(fold: int, widths: Sequence[int], end: str) -> None:
+def _check(fold: int, widths: Sequence[int], depths: Sequence[int], end: str) -> None:
     if fold not in (2, 4):
         raise UserError(f"network.fold is {fold}; choose 2 or 4")
     if not widths or min(widths) < 1:
         raise UserError(f"network.widths is {list(widths)}; it takes a positive number a resolution, as [16,32,64]")
+    if len(depths) != len(widths) or min(depths) < 0:
+        raise UserError(f"network.depths is {list(depths)}; it takes a number from 0 up for each of {list(widths)}")
     if end not in ENDS:
         raise UserError(f"network.end is '{end}'{near(end, list(ENDS))}")
 

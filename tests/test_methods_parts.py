@@ -7,13 +7,15 @@ from fst.config.checks import check
 from fst.config.compose import compose
 from fst.data.paintings import painting
 from fst.errors import UserError
-from fst.losses.perceptual import PerceptualLoss
+from fst.losses.build import build_criterion
 from fst.losses.vgg import VGGFeatures, tensor_shapes
-from fst.methods.assemble import automatic_style_weight, criterion, start_from
+from fst.methods import parts
+from fst.methods.feedforward import init_from
+from fst.methods.parts import automatic_style_weight
 from fst.networks import build
 from fst.stylefile import StyleInfo
 
-SETTINGS = {"widths": [4, 8], "depth": 1}
+SETTINGS = {"widths": [4, 8], "depths": [0, 1]}
 
 
 @pytest.mark.parametrize("where", ["file", "folder"])
@@ -23,7 +25,7 @@ def test_a_run_starts_from_a_trained_style(tmp_path, where) -> None:
     file = stylefile.save(tmp_path / "style.safetensors", trained, StyleInfo("wave", "realtime", SETTINGS))
     photo = torch.rand(1, 3, 24, 24)
     assert not torch.allclose(fresh(photo), trained(photo))
-    start_from(fresh, str(file if where == "file" else tmp_path), "realtime")
+    init_from(fresh, str(file if where == "file" else tmp_path), "realtime")
     assert torch.equal(fresh(photo), trained(photo))
     assert all(parameter.requires_grad for parameter in fresh.parameters())
 
@@ -32,11 +34,11 @@ def test_another_network_is_refused(tmp_path) -> None:
     file = stylefile.save(
         tmp_path / "s.safetensors", build("realtime", **SETTINGS), StyleInfo("wave", "realtime", SETTINGS)
     )
-    for network in (build("realtime", widths=[4, 6], depth=1), build("realtime", widths=[4, 8], depth=2)):
-        with pytest.raises(UserError, match=r"another network than this run's: realtime with .*network.depth=1"):
-            start_from(network, str(file), "realtime")
+    for network in (build("realtime", widths=[4, 6], depths=[0, 1]), build("realtime", widths=[4, 8], depths=[0, 2])):
+        with pytest.raises(UserError, match=r"another network than this run's: realtime with .*network.depths=\[0, 1\]"):
+            init_from(network, str(file), "realtime")
     with pytest.raises(UserError, match="does not exist"):
-        start_from(build("realtime", **SETTINGS), "nowhere", "realtime")
+        init_from(build("realtime", **SETTINGS), "nowhere", "realtime")
 
 
 def test_the_automatic_style_weight_balances_paintings() -> None:
@@ -47,25 +49,29 @@ def test_the_automatic_style_weight_balances_paintings() -> None:
         name: torch.randn(shape, generator=torch.Generator().manual_seed(index)) * 0.1
         for index, (name, shape) in enumerate(tensor_shapes(["relu1_1", "relu1_2"]).items())
     }
-    loss = PerceptualLoss(
+    loss = build_criterion(
         VGGFeatures(["relu1_2"], weights),
         content_layers=["relu1_2"],
         style_layers=["relu1_2"],
         style_layer_weights=[3.0],
         style_scales=[1.0, 0.5],
     )
-    loss.set_style([torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))])
-    by_hand = sum(3.0 * loss.style_target(index, "relu1_2").double().square().mean() for index in (0, 1))
-    assert loss.style_size() == pytest.approx(float(by_hand), rel=1e-5)
+    painting = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    style = loss.style_target([painting])
+    by_hand = sum(3.0 * style.grams[scale, "relu1_2"].double().square().mean() for scale in (1.0, 0.5))
+    assert style.energy(loss.style.layer_weights) == pytest.approx(float(by_hand), rel=1e-5)
     assert automatic_style_weight(0.0058) == 1e5 and automatic_style_weight(4 * 0.0058) == 2.5e4
 
 
 def test_starry_night_at_1e5_is_the_measure(store) -> None:
-    config = compose(["style=gogh", "loss=vgg16_relu3", "loss.style_scales=[1,0.5]", "loss.style_weight=auto"])
-    assert criterion(config, painting(OmegaConf.to_object(config.style))).style_weight == 1e5
+    config = compose("train", ["style=gogh", "loss=vgg16_relu3", "loss.style_scales=[1,0.5]", "loss.style_weight=auto"])
+    typed = OmegaConf.to_object(config)
+    criterion = parts.criterion(typed.loss)
+    parts.decide_style_weight(typed, criterion, parts.style_target(criterion, [painting(typed.style)]))
+    assert typed.loss.style_weight == criterion.weights["style"] == 1e5
 
 
 @pytest.mark.parametrize("value", ["abc", "true", "-1", "inf", "[1]"])
 def test_a_style_weight_is_a_number_or_auto(value) -> None:
     with pytest.raises(UserError, match=r"loss\.style_weight"):
-        check(compose(["style=gogh", f"loss.style_weight={value}"]))
+        check(compose("train", ["style=gogh", f"loss.style_weight={value}"]))
