@@ -36,24 +36,17 @@ def train(config: DictConfig, *, reference: bool = False) -> dict[str, float]:
     """
     from hydra.core.hydra_config import HydraConfig
 
-    check(config)
+    typed, run_dir = check(config), Path(HydraConfig.get().runtime.output_dir)
     # Torch and Lightning, which take seconds, are imported from here on: a mistake in the config has been answered.
-    from fst.methods import run
+    from fst.methods.run import run
 
-    run_dir = Path(HydraConfig.get().runtime.output_dir)
-    if config.rerun is not None:
-        run.say_what_differs(config.rerun)
-    if config.method.name == "gatys":
-        from fst.methods.gatys import run as gatys_run
-
-        gatys_run.gatys(config, run_dir)
-        return read_metrics(run_dir)
-    run.feedforward(config, run_dir)
+    run(typed, run_dir)
+    metrics = read_metrics(run_dir)
     if reference:
         from fst.evaluate.reference import reference_losses
 
-        return read_metrics(run_dir) | reference_losses(config, run_dir)
-    return read_metrics(run_dir)
+        metrics |= reference_losses(typed, run_dir)
+    return metrics
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from fst.config import commandline, groups, replay
 from fst.config.checks import check
 from fst.config.compose import PRIMARY, composed, mistakes, register
 from fst.errors import UserError, one_line_errors
+from fst.methods.method import build
 from fst.sweep import run as sweep_run
 from fst.sweep import search
 
@@ -80,7 +81,8 @@ def check_jobs(overrides: list[str], *, multirun: bool, earlier: replay.Replay |
         hydras = hydras or config.hydra
         with mistakes(job), open_dict(config):
             del config["hydra"]
-            check(config)
+            typed = check(config)
+        build(typed.method).check(typed)
         if earlier is not None:
             earlier.check_fit(config)
         if multirun and (config.trainer.strategy != "auto" or not _one_device(config.trainer.devices)):

@@ -35,9 +35,7 @@ def test_another_network_is_refused(tmp_path) -> None:
         tmp_path / "s.safetensors", build("realtime", **SETTINGS), StyleInfo("wave", "realtime", SETTINGS)
     )
     for network in (build("realtime", widths=[4, 6], depths=[0, 1]), build("realtime", widths=[4, 8], depths=[0, 2])):
-        with pytest.raises(
-            UserError, match=r"another network than this run's: realtime with .*network.depths="
-        ):
+        with pytest.raises(UserError, match=r"another network than this run's: realtime with .*network.depths="):
             init_from(network, str(file), "realtime")
     with pytest.raises(UserError, match="does not exist"):
         init_from(build("realtime", **SETTINGS), "nowhere", "realtime")

@@ -65,7 +65,7 @@ def leave(arm: definition.Arm, runs: Path, steps: int, *, checkpoint: bool = Tru
     config = definition.config_of(arm)
     for key, value in changes.items():
         OmegaConf.update(config, key.replace("__", "."), value)
-    network = {"name": "realtime", "widths": [4, 8], "depth": 1}
+    network = {"name": "realtime", "widths": [4, 8], "depths": [0, 1]}
     settings = {key: value for key, value in network.items() if key != "name"}
     info = stylefile.StyleInfo("gogh", network["name"], settings, training={"steps": steps})
     stylefile.save(folder / "style.safetensors", build(**network), info)
@@ -237,7 +237,7 @@ def test_a_network_that_changes_nothing_has_the_photos_own_losses(small_store: P
 
 def test_a_study_from_command_to_table(small_store: Path, tmp_path: Path, capfd) -> None:
     """Train an arm for real, judge and report it; what is done is not done again."""
-    settings = ["trainer.max_steps=2", "data.size=32", "network.widths=[4,8]", "network.depth=1", "style.size=64"]
+    settings = ["trainer.max_steps=2", "data.size=32", "network.widths=[4,8]", "network.depths=[0,1]", "style.size=64"]
     settings += ["data.workers=0", "trainer.val_check_interval=1", "trainer.log_every_n_steps=1", "data.val_images=1"]
     words = ["norm", f"runs={tmp_path}/runs", *settings]
     program.main([*words, "run", "arms=batch"])

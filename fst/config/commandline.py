@@ -88,7 +88,7 @@ def ready(argument: str, *, multirun: bool = False) -> str:
 
 def _meant(word: str) -> str:
     for group in groups.groups():
-        if word in groups.files(group):
+        if word in groups.choices(group):
             return f"{group}={word}"
     return f"{word}=VALUE" if re.fullmatch(r"[\w.]+\.\w+", word) else "key=value, as style=gogh; see --help"
 
@@ -98,9 +98,9 @@ def _check_choice(group: str, value: str, multirun: bool) -> None:
         return
     for choice in value.split(",") if multirun else [value]:
         if choice == "null" or not re.fullmatch(r"[\w,-]+", choice.strip().strip("'\"")):
-            raise UserError(f"{group}={choice} is no choice{near(choice, list(groups.files(group)))}")
-        if group == "experiment" and choice not in groups.files(group):  # Hydra knows no group without a file
-            raise UserError(f"no experiment is called '{choice}'{near(choice, list(groups.files(group)))}")
+            raise UserError(f"{group}={choice} is no choice{near(choice, groups.choices(group))}")
+        if group == "experiment" and choice not in groups.choices(group):  # Hydra knows no group without a file
+            raise UserError(f"no experiment is called '{choice}'{near(choice, groups.choices(group))}")
 
 
 def _quote_files(value: str, multirun: bool) -> str:

@@ -60,9 +60,9 @@ def register() -> None:
     launchers.register()
     store = ConfigStore.instance()
     store.store(name="train_schema", node=schema.TrainConfig)
-    for group, nodes in schema.GROUP_SCHEMAS.items():
-        for name, node in nodes.items():
-            store.store(group=group, name=f"{name}_schema", node=node)
+    for group in schema.REGISTERED:
+        for name, signature in schema.choices(group).items():
+            store.store(group=group, name=name, node=signature.schema())
     for name, file in groups.files("experiment").items():
         store.store(group="experiment", name=name, node=OmegaConf.load(file), package="_global_")
 

@@ -3,14 +3,15 @@
 import textwrap
 from pathlib import Path
 
-from fst.config import groups
+from fst.config import groups, schema
 
 WIDTH = 110
 
 
 def choices(group: str) -> dict[str, str]:
-    """The choices of a config group, each with the comment on its file's first line."""
-    return {name: _first_comment(file) for name, file in groups.files(group).items()}
+    """The choices of a config group, each with its docstring's first line, or the comment on its file's."""
+    registered = {name: signature.help for name, signature in schema.choices(group).items()}
+    return registered | {name: _first_comment(file) for name, file in groups.files(group).items()}
 
 
 def _first_comment(file: Path) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from fst.config import launchers
-from fst.config.schema import GROUP_SCHEMAS, RENAMED
+from fst.config.schema import RENAMED, choices
 from fst.errors import UserError, near
 
 KINDS = {"Float": "a number", "Integer": "a whole number", "Bool": "true or false"}
@@ -63,7 +63,7 @@ def near_keys(word: str, known: list[str]) -> str:
     if word in RENAMED:
         return near(RENAMED[word], [RENAMED[word]])
     group, _, setting = word.partition(".")
-    if having := [choice for choice, it in GROUP_SCHEMAS.get(group, {}).items() if setting in it.__annotations__]:
+    if having := [choice for choice, it in choices(group).items() if setting in it.arguments]:
         return f" with this choice of {group}, only with {group}={' or '.join(having)}"
     last = word.rpartition(".")[2]
     same = [key for key in known if key.rpartition(".")[2] == last]

@@ -242,7 +242,7 @@ def _as_saved(entry: Any, saved: DictConfig) -> Any:
     [(group, choice)] = entry.items()
     if group in CHOICES and saved.get(group) is not None:
         name = saved[group].name
-        if name not in groups.files(group):
+        if name not in groups.choices(group):
             if group != "style":
                 raise UserError(f"the earlier run had {group}={name}, which no longer exists")
             name = "custom"

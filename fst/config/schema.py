@@ -1,17 +1,19 @@
 """The typed schemas under the config groups: config keys are these names, and constructor arguments are the same ones.
 
-`network` has no schema here: its settings are checked against the chosen network's constructor.
+Networks, methods and loss terms have no schema here: theirs are their constructors' signatures.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING
 
-from fst.config.values import above_zero, at_least, is_count, is_file, one_of
+from fst.config.signatures import Signature, registered
 from fst.errors import UserError
+from fst.losses.names import check_layers, check_weights
+from fst.values import above_zero, at_least, is_count, is_file, one_of
 
 AUTO = "auto"
 DATA = ("auto", "coco", "folder", "imagenet_sample", "procedural")
@@ -48,20 +50,54 @@ class StyleConfig:
         is_file("style.image", self.image)
 
 
-@dataclass
-class LossConfig:
-    """What "looks like" means. Weights are defined as in README, "The numbers"."""
+def _of_terms() -> type:
+    """The settings of every loss term: NAME_weight, and its constructor's ARGUMENT as NAME_ARGUMENT."""
+    fields: list[tuple] = []
+    for name, term in registered("losses/terms").items():
+        fields += [(f"{name}_weight", float, term.attributes.get("default_weight", 0.0)), *term.fields(f"{name}_")]
+    return make_dataclass("TermsConfig", fields)
 
+
+@dataclass
+class LossConfig(_of_terms()):  # type: ignore[misc]
+    """What "looks like" means: the loss network, and the terms of `fst/losses/terms` with their weights.
+
+    Weights are defined as in README, "The numbers".
+    """
+
+    style_weight: Any = 1e5  # a number, or auto: from the energy of the painting's Gram matrices
     architecture: str = "vgg16"  # vgg16, vgg19 or vgg16_small
     weights: str = "IMAGENET1K_FEATURES"  # or IMAGENET1K_V1, BUNDLED (vgg16_small), or a file
     pooling: str = "max"
-    content_layers: list[str] = field(default_factory=lambda: ["relu2_2"])
-    style_layers: list[str] = field(default_factory=lambda: ["relu1_2", "relu2_2", "relu3_3", "relu4_3"])
-    style_layer_weights: list[float] | None = None  # one a style layer; None: 1 each
-    style_scales: list[float] = field(default_factory=lambda: [1.0])
-    content_weight: float = 1.0
-    style_weight: Any = 1e5  # a number, or auto: from the size of the painting's Gram matrices
-    tv_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.style_weight != AUTO and (
+            isinstance(self.style_weight, bool) or not isinstance(self.style_weight, int | float)
+        ):
+            raise UserError(f"loss.style_weight is '{self.style_weight}', but it must be a number, as 1e5, or auto")
+        weights = {name: getattr(self, f"{name}_weight") for name in registered("losses/terms")}
+        for name, weight in weights.items():
+            if weight != AUTO:
+                at_least(f"loss.{name}_weight", weight, 0)
+        if not weights["content"] and not weights["style"]:
+            raise UserError("loss.content_weight and loss.style_weight are both 0: nothing would be learnt")
+        one_of("loss.pooling", self.pooling, ["max", "avg"])
+        for key in ("content_layers", "style_layers", "style_scales"):
+            values = getattr(self, key)
+            if not values or len(set(values)) < len(values):
+                raise UserError(f"loss.{key} is {values}, but it needs at least one entry, and each once")
+        check_layers([*self.content_layers, *self.style_layers], self.architecture)
+        check_weights(self.weights, self.architecture)
+        if any(not 0 < scale <= 1 for scale in self.style_scales):
+            raise UserError("loss.style_scales are fractions of the image's size, as [1, 0.5]")
+        if self.style_layer_weights is not None:
+            for weight in self.style_layer_weights:
+                at_least("loss.style_layer_weights", weight, 0)
+            if len(self.style_layer_weights) != len(self.style_layers):
+                raise UserError(
+                    f"loss.style_layer_weights has {len(self.style_layer_weights)} numbers for "
+                    f"{len(self.style_layers)} loss.style_layers; give one a layer"
+                )
 
 
 @dataclass
@@ -147,72 +183,6 @@ class LoggerConfig:
 
 
 @dataclass
-class FeedForwardConfig:
-    """A network learns a style."""
-
-    name: str = "feedforward"
-    learning_rate: float = 1e-3
-    schedule: str = "constant"  # constant, cosine or onecycle
-    init_from: str | None = None  # begin with the weights of this style (a bundled name, style file or run folder)
-
-    def __post_init__(self) -> None:
-        above_zero("method.learning_rate", self.learning_rate)
-        one_of("method.schedule", self.schedule, ("constant", "cosine", "onecycle"))
-
-
-@dataclass
-class GatysConfig:
-    """An image is optimised. `content` is the photo; `network` and `data` are not used."""
-
-    name: str = "gatys"
-    optimizer: str = "lbfgs"  # lbfgs or adam
-    iterations: int = 600  # at all sizes together; trainer.max_steps can only shorten them
-    size: int | None = None  # long edge at which the image is optimised; None: the photo's, at most 1024
-    coarsest: int | None = 128  # long edge to begin at, growing by √2; None: `size` from the beginning
-    init: str = "content"  # content, noise or an image file
-    colors: str = "style"  # style, content (luminance alone is optimised) or match (paintings recoloured as the photo)
-    styles: list[str] = field(default_factory=list)  # files of further paintings
-    style_shares: list[float] | None = None  # one a painting, that of `style` first; None: equal
-    content_mask: str | None = None  # each colour in it takes its style from the same colour in style_masks
-    style_masks: list[str] = field(default_factory=list)  # one a painting; none: white is styled, the rest is not
-    tile: Any = AUTO  # large images in strips: auto, null or the edge of a square with a strip's pixels
-    learning_rate: float = 0.02  # Adam's; L-BFGS finds its own
-    history: int = 10  # steps that L-BFGS remembers, each as large as two images
-    animation: list[str] = field(default_factory=list)  # films of the optimisation: mp4, gif, webp
-    animation_steps: list[int] | None = None  # iterations to show; None: about 100, most of them early
-
-    def __post_init__(self) -> None:
-        one_of("method.optimizer", self.optimizer, ("lbfgs", "adam"))
-        one_of("method.colors", self.colors, ("style", "content", "match"))
-        above_zero("method.learning_rate", self.learning_rate)
-        for key in ("iterations", "history", "size", "coarsest"):
-            if getattr(self, key) is not None:
-                at_least(f"method.{key}", getattr(self, key), 1)
-        if self.tile not in (AUTO, None) and not (is_count(self.tile) and int(self.tile) >= 32):
-            raise UserError(f"method.tile is {self.tile}, but it must be auto, null or a number of pixels from 32 up")
-        for kind in self.animation:
-            one_of("method.animation", kind, ("gif", "mp4", "webp"))
-        self._check_files()
-        self._check_paintings()
-
-    def _check_files(self) -> None:
-        is_file("method.init", None if self.init in ("content", "noise") else self.init)
-        is_file("method.content_mask", self.content_mask)
-        for key in ("styles", "style_masks"):
-            for n, file in enumerate(getattr(self, key)):
-                is_file(f"method.{key}[{n}]", file)
-
-    def _check_paintings(self) -> None:
-        shares, paintings = self.style_shares or [], 1 + len(self.styles)
-        for share in shares:
-            above_zero("method.style_shares", share)
-        if self.style_shares is not None and len(shares) != paintings:
-            raise UserError(f"method.style_shares has {len(shares)} numbers for {paintings} paintings")
-        if self.style_masks and self.content_mask is None:
-            raise UserError("method.style_masks needs the photo's: method.content_mask=FILE")
-
-
-@dataclass
 class TrainConfig:
     """The whole of a training run."""
 
@@ -236,39 +206,10 @@ class TrainConfig:
             raise UserError(f"seed is {self.seed}, but it must lie between 0 and 4294967295")
 
 
-@dataclass
-class JohnsonConfig:
-    """`fst.networks.johnson.Johnson`."""
-
-    name: str = "johnson"
-    width: int = 32
-    depth: int = 5
-    norm: str = "instance"
+# Groups whose choices are registered classes: each one's constructor is its schema, its docstring its help.
+REGISTERED = {"method": "methods", "network": "networks"}
 
 
-@dataclass
-class JohnsonPaperConfig:
-    """`fst.networks.johnson_paper.JohnsonPaper`."""
-
-    name: str = "johnson_paper"
-    width: int = 32
-    depth: int = 5
-    norm: str = "batch"
-
-
-@dataclass
-class RealtimeConfig:
-    """`fst.networks.realtime.Realtime`."""
-
-    name: str = "realtime"
-    fold: int = 2
-    widths: list[int] = field(default_factory=lambda: [16, 32, 64])
-    depth: int = 4
-    norm: str = "instance"
-
-
-# Groups whose choices have different settings: each choice's file names its schema in its defaults list.
-GROUP_SCHEMAS: dict[str, dict[str, Any]] = {
-    "method": {"feedforward": FeedForwardConfig, "gatys": GatysConfig},
-    "network": {"johnson": JohnsonConfig, "johnson_paper": JohnsonPaperConfig, "realtime": RealtimeConfig},
-}
+def choices(group: str) -> dict[str, Signature]:
+    """The choices of a group of registered classes by name; none for a group of files."""
+    return registered(REGISTERED[group]) if group in REGISTERED else {}

@@ -7,15 +7,17 @@ every loss network of fst has.
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 
 from fst import data as photo_data
 from fst import stylefile
+from fst.config.schema import TrainConfig
 from fst.data.paintings import painting
-from fst.methods import assemble
+from fst.losses.terms import TERMS
+from fst.methods import parts
 
 DEFINITION = {
     "content_layers": ["relu2_2"],
@@ -23,13 +25,11 @@ DEFINITION = {
     "style_layer_weights": None,
     "style_scales": [1.0],
     "pooling": "max",
-    "content_weight": 1.0,
-    "style_weight": 1.0,
 }
 
 
 @torch.inference_mode()
-def reference_losses(config: DictConfig, run_dir: Path) -> dict[str, float]:
+def reference_losses(config: TrainConfig, run_dir: Path) -> dict[str, float]:
     """`reference/content_loss` and `reference/style_loss`: means over the held-out photos, unweighted, in fp32.
 
     Args:
@@ -40,13 +40,15 @@ def reference_losses(config: DictConfig, run_dir: Path) -> dict[str, float]:
         UserError: weights, painting or photos that are no longer there.
     """
     device = "cuda" if config.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
-    same = OmegaConf.merge(config, {"loss": DEFINITION})
-    criterion = assemble.criterion(same, painting(config.style)).to(device)
+    others = {f"{name}_weight": 0.0 for name in TERMS} | {"content_weight": 1.0, "style_weight": 1.0}
+    criterion = parts.criterion(dataclasses.replace(config.loss, **DEFINITION, **others))
+    style = parts.style_target(criterion, [painting(config.style)]).to(device)
+    criterion.to(device)
     network = stylefile.load(run_dir / "style.safetensors")[0].to(device)
-    photos = photo_data.build(OmegaConf.to_object(config.data), seed=config.seed).preview_photos(config.data.val_images)
+    photos = photo_data.build(config.data, seed=config.seed).preview_photos(config.data.val_images)
     sums = {"content": 0.0, "style": 0.0}
     for _, photo in photos:
         batch = photo[None].to(device)
-        terms = criterion(network(batch), criterion.content_target(batch))
-        sums = {name: total + getattr(terms, name).item() for name, total in sums.items()}
+        losses = criterion(network(batch), criterion.content_target(batch), style)
+        sums = {name: total + losses.values[name].item() for name, total in sums.items()}
     return {f"reference/{name}_loss": total / len(photos) for name, total in sums.items()}

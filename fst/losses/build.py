@@ -6,6 +6,7 @@ import inspect
 
 from fst.errors import UserError, near
 from fst.losses.criterion import Criterion
+from fst.losses.term import Term
 from fst.losses.terms import TERMS
 from fst.losses.vgg import VGGFeatures
 
@@ -15,6 +16,18 @@ def build_criterion(features: VGGFeatures, **settings: object) -> Criterion:
 
     Args:
         features: reaches every layer that the terms name.
+        settings: as `build_terms` takes them.
+
+    Raises:
+        UserError: as `build_terms`, or no term has a weight.
+    """
+    return Criterion(features, build_terms(**settings))
+
+
+def build_terms(**settings: object) -> dict[str, tuple[float, Term]]:
+    """Weight and term of every registered term by name.
+
+    Args:
         settings: NAME_weight and NAME_ARGUMENT of each term; what is left out has its default.
 
     Raises:
@@ -30,4 +43,4 @@ def build_criterion(features: VGGFeatures, **settings: object) -> Criterion:
     for key in settings:
         if key not in known:
             raise UserError(f"the loss has no setting '{key}'{near(key, known)}")
-    return Criterion(features, terms)
+    return terms

@@ -6,10 +6,10 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fst.config.values import above_zero, at_least, one_of
 from fst.errors import UserError
 from fst.files import shown
 from fst.methods.method import Method, register
+from fst.values import above_zero, at_least, one_of
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
@@ -59,6 +59,18 @@ class Feedforward(Method):
         self.optimizer, self.learning_rate, self.muon_learning_rate = optimizer, learning_rate, muon_learning_rate
         self.schedule, self.warmup_steps = schedule, warmup_steps
         self.margin, self.init_from = margin, init_from
+
+    def check(self, config: TrainConfig) -> None:
+        import torch
+
+        from fst.methods.parts import build_terms
+        from fst.networks import build
+
+        with torch.device("meta"):  # without memory: what constructors refuse is said before anything starts
+            build(config.network.name, **network_settings(config))
+            build_terms(config.loss)
+        if config.data.size <= 2 * self.margin:
+            raise UserError(f"method.margin is {self.margin}, which leaves nothing of data.size={config.data.size}")
 
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
         import torch

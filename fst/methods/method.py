@@ -48,7 +48,7 @@ class Method:
     result: Path
 
     def check(self, config: TrainConfig) -> None:
-        """Raise UserError for settings of a run that do not go with this method."""
+        """Raise UserError for settings of a run that make no sense, or do not go with this method."""
 
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
         """Decide every `auto`, read what the run needs, and make `module` and `data`.

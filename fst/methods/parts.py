@@ -13,9 +13,10 @@ from fst import images
 from fst.config.schema import AUTO, LossConfig, StyleConfig, TrainConfig
 from fst.data.paintings import SWATCHES, located, painting
 from fst.errors import UserError
-from fst.losses.build import build_criterion
+from fst.losses import build
 from fst.losses.criterion import Criterion
 from fst.losses.style_target import StyleTarget
+from fst.losses.term import Term
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import load_weights
 
@@ -41,9 +42,6 @@ def criterion(loss: LossConfig) -> Criterion:
     Raises:
         UserError: no weights to be had, or a term that refuses its settings.
     """
-    settings = {field.name: getattr(loss, field.name) for field in fields(loss) if field.name not in NOT_OF_TERMS}
-    if settings["style_weight"] == AUTO:
-        settings["style_weight"] = 1.0
     layers = [*loss.content_layers, *loss.style_layers]
     weights = load_weights(loss.weights, layers, architecture=loss.architecture)
     features = VGGFeatures(
@@ -53,7 +51,19 @@ def criterion(loss: LossConfig) -> Criterion:
         normalisation=weights.normalisation,
         pooling=loss.pooling,
     )
-    return build_criterion(features.to(memory_format=torch.channels_last), **settings)
+    return Criterion(features.to(memory_format=torch.channels_last), build_terms(loss))
+
+
+def build_terms(loss: LossConfig) -> dict[str, tuple[float, Term]]:
+    """Weight and term of every loss term of a config.
+
+    Raises:
+        UserError: a value that a term refuses.
+    """
+    settings = {field.name: getattr(loss, field.name) for field in fields(loss) if field.name not in NOT_OF_TERMS}
+    if settings["style_weight"] == AUTO:
+        settings["style_weight"] = 1.0
+    return build.build_terms(**settings)
 
 
 def style_target(criterion: Criterion, paintings: list[np.ndarray]) -> StyleTarget:

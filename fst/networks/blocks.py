@@ -17,13 +17,6 @@ def normalisation(kind: str, channels: int) -> nn.Module:
     raise UserError(f"network.norm is '{kind}'; choose instance or batch")
 
 
-def at_least_one(**settings: int) -> None:
-    """Raise UserError for a network's setting that is below 1."""
-    for name, value in settings.items():
-        if value < 1:
-            raise UserError(f"network.{name} is {value}, but it must be at least 1")
-
-
 class ConvBlock(nn.Sequential):
     """Upsample (nearest), reflection pad, convolve, normalise, ReLU: each part but the convolution optional.
 

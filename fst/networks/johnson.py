@@ -2,8 +2,9 @@
 
 from torch import nn
 
-from fst.networks.blocks import ConvBlock, ResidualBlock, at_least_one
+from fst.networks.blocks import ConvBlock, ResidualBlock
 from fst.networks.network import Network, register
+from fst.values import at_least
 
 
 @register
@@ -27,7 +28,8 @@ class Johnson(Network):
 
     def __init__(self, width: int = 32, depth: int = 5, norm: str = "instance") -> None:
         super().__init__()
-        at_least_one(width=width, depth=depth)
+        at_least("network.width", width, 1)
+        at_least("network.depth", depth, 1)
         self.layers = nn.Sequential(
             ConvBlock(3, width, 9, norm=norm),
             ConvBlock(width, 2 * width, 3, stride=2, norm=norm),

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from fst.networks.blocks import at_least_one, normalisation
+from fst.networks.blocks import normalisation
 from fst.networks.network import Network, register
+from fst.values import at_least
 
 
 class ValidResidualBlock(nn.Module):
@@ -39,7 +40,8 @@ class JohnsonPaper(Network):
 
     def __init__(self, width: int = 32, depth: int = 5, norm: str = "batch") -> None:
         super().__init__()
-        at_least_one(width=width, depth=depth)
+        at_least("network.width", width, 1)
+        at_least("network.depth", depth, 1)
         self.padding = 8 * depth  # what two valid 3×3 convolutions a block take away at 1/4 resolution
         self.smallest = self.padding + self.multiple  # reflection needs more pixels than it adds
         self.layers = nn.Sequential(

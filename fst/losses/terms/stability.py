@@ -6,14 +6,12 @@ little moved, with a sensor's noise and another exposure.
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fst.errors import UserError
 from fst.losses.term import Step, Term, register
+from fst.values import at_least
 
 EDGE = 8  # pixels left out all around: what a network paints there depends on its padding
 GAIN, LIFT = 0.03, 0.02  # of exposure: at most so much either way
@@ -37,8 +35,7 @@ class Stability(Term):
     def __init__(self, noise: float = 6.0, shift: int = 12) -> None:
         super().__init__()
         for key, value in {"noise": noise, "shift": shift}.items():
-            if not 0 <= value < math.inf:
-                raise UserError(f"loss.stability_{key} is {value:g}, but it must be at least 0 and finite")
+            at_least(f"loss.stability_{key}", value, 0)
         self.noise, self.shift = noise, shift
 
     def forward(self, step: Step) -> Tensor:

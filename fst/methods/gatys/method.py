@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fst.errors import UserError, near
+from fst.errors import UserError
 from fst.files import shown
 from fst.methods.method import Method, register
+from fst.values import above_zero, at_least, is_count, is_file, one_of
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -75,22 +75,17 @@ class Gatys(Method):
         self._check_files()
 
     def _check_values(self) -> None:
-        choices = {"optimizer": OPTIMIZERS, "colors": COLORS}
-        for key, known in choices.items():
-            if getattr(self, key) not in known:
-                raise UserError(f"method.{key} is '{getattr(self, key)}'{near(getattr(self, key), list(known))}")
+        one_of("method.optimizer", self.optimizer, OPTIMIZERS)
+        one_of("method.colors", self.colors, COLORS)
         for kind in self.animation:
-            if kind not in ANIMATIONS:
-                raise UserError(f"method.animation is '{kind}'{near(kind, list(ANIMATIONS))}")
+            one_of("method.animation", kind, ANIMATIONS)
+        above_zero("method.learning_rate", self.learning_rate)
         for key in ("iterations", "history", "size", "coarsest"):
-            value = getattr(self, key)
-            if value is not None and value < 1:
-                raise UserError(f"method.{key} is {value}, but it must be at least 1")
-        for value in (self.learning_rate, *(self.style_shares or [])):
-            if not 0 < value < math.inf:
-                key = "learning_rate" if value is self.learning_rate else "style_shares"
-                raise UserError(f"method.{key} is {value:g}, but it must be above 0 and finite")
-        if self.tile not in ("auto", None) and not (str(self.tile).isdigit() and int(self.tile) >= 32):
+            if getattr(self, key) is not None:
+                at_least(f"method.{key}", getattr(self, key), 1)
+        for share in self.style_shares or []:
+            above_zero("method.style_shares", share)
+        if self.tile not in ("auto", None) and not (is_count(self.tile) and int(self.tile) >= 32):
             raise UserError(f"method.tile is {self.tile}, but it must be auto, null or a number of pixels from 32 up")
         paintings = 1 + len(self.styles)
         if self.style_shares is not None and len(self.style_shares) != paintings:
@@ -99,14 +94,11 @@ class Gatys(Method):
             raise UserError("method.style_masks needs the photo's: method.content_mask=FILE")
 
     def _check_files(self) -> None:
-        files = {f"method.styles[{n}]": file for n, file in enumerate(self.styles)}
-        files |= {f"method.style_masks[{n}]": file for n, file in enumerate(self.style_masks)}
-        files |= {"method.content_mask": self.content_mask}
-        if self.init not in ("content", "noise"):
-            files["method.init"] = self.init
-        for key, file in files.items():
-            if file is not None and not Path(file).expanduser().is_file():
-                raise UserError(f"{key}: there is no file {file}")
+        is_file("method.init", None if self.init in ("content", "noise") else self.init)
+        is_file("method.content_mask", self.content_mask)
+        for key in ("styles", "style_masks"):
+            for number, file in enumerate(getattr(self, key)):
+                is_file(f"method.{key}[{number}]", file)
 
     def check(self, config: TrainConfig) -> None:
         if config.content is None:
