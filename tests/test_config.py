@@ -18,6 +18,7 @@ from fst.config import compose as configuration
 from fst.config.compose import compose
 from fst.config.help import WIDTH, choices, training
 from fst.errors import UserError
+from fst.methods.method import build
 
 ROOT = Path(__file__).parent.parent
 
@@ -120,9 +121,9 @@ def test_a_mistake_is_one_line_with_the_cure(argument, said) -> None:
         ("loss.style_layers=[relu9_9]", "unknown layer 'relu9_9' of vgg16"),
         ("loss.content_layers=[relu2_3]", "did you mean 'relu"),
         ("loss.style_layers=[conv1_1]", "unknown layer 'conv1_1'"),
-        ("loss.style_layers=[]", "at least one layer"),
-        ("loss.style_layers=[relu1_1,relu1_1]", "twice"),
-        ("loss.style_scales=[1,1]", "twice"),
+        ("loss.style_layers=[]", "at least one entry"),
+        ("loss.style_layers=[relu1_1,relu1_1]", "each once"),
+        ("loss.style_scales=[1,1]", "each once"),
         ("loss.style_scales=[0]", "fractions"),
         ("loss.style_scales=[2]", "fractions"),
         ("loss.style_scales=[nan]", "fractions"),
@@ -152,7 +153,7 @@ def test_a_mistake_is_one_line_with_the_cure(argument, said) -> None:
         ("trainer.gradient_clip_val=-1", "above 0"),
         ("method.schedule=cosin", "did you mean 'cosine'"),
         ("network.width=0", "network.width is 0"),
-        ("network.norm=layer", "choose from batch, instance"),
+        ("network.norm=layer", "choose instance or batch"),
         ("logger.mode=onlin", "did you mean 'online'"),
         ("logger.preview_count=-1", "at least 0"),
         ("seed=-1", "seed"),
@@ -168,7 +169,7 @@ def test_an_invalid_value_is_refused(default, arguments, said) -> None:
         override = OverridesParser.create().parse_override(argument)
         OmegaConf.update(config, override.get_key_element(), override.value())
     with pytest.raises(UserError) as error:
-        checks.check(config)
+        build(checks.check(config).method).check(checks.check(config))
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
@@ -353,19 +354,19 @@ def test_mistakes_for_infer(argument, said) -> None:
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
-def test_the_schema_fits_the_perceptual_loss() -> None:
-    """The same names, and where the constructor has a default, the same one."""
+def test_the_losss_settings_are_its_terms() -> None:
+    """NAME_weight and NAME_ARGUMENT of each term, with the constructor's defaults, read without importing it."""
     import inspect
 
-    from fst.losses.perceptual import PerceptualLoss
+    from fst.losses.terms import TERMS
 
-    parameters = inspect.signature(PerceptualLoss).parameters
     defaults = OmegaConf.structured(schema.LossConfig)
-    for name, parameter in parameters.items():
-        if name == "features":
-            continue
-        default = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
-        assert defaults[name] == default, name
+    for name, term in TERMS.items():
+        assert defaults[f"{name}_weight"] == term.default_weight
+        for argument, parameter in inspect.signature(term).parameters.items():
+            default = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
+            assert defaults[f"{name}_{argument}"] == default, (name, argument)
+
 
 
 def test_every_group_file_fits_its_schema() -> None:
@@ -394,9 +395,9 @@ def test_an_experiment_beats_the_defaults_and_the_command_line_beats_both() -> N
     assert given.data.size == quick.data.size
 
 
-def test_default_composition_is_the_papers_recipe() -> None:
+def test_default_composition() -> None:
     config = compose([])
-    assert (config.method.learning_rate, config.data.batch_size, config.data.size) == (1e-3, 4, 256)
+    assert (config.method.optimizer, config.data.batch_size, config.data.size) == ("muon", 4, 256)
     assert config.trainer.max_steps == 40_000 and config.loss.style_weight == 1e5
     assert list(config.loss.style_layers) == ["relu1_2", "relu2_2", "relu3_3", "relu4_3"]
     assert list(config.loss.content_layers) == ["relu2_2"] and config.logger.name == "wandb"

@@ -20,6 +20,7 @@ from fst.methods.gatys import colors, optimise
 from fst.methods.gatys.module import strip_pixels
 from fst.methods.gatys.problem import plan
 from fst.methods.gatys.regions import read_regions
+from fst.methods.method import build
 from fst.methods.gatys.strips import evaluate_in_strips, strips
 
 LAYERS = ["relu1_2", "relu2_2", "relu3_3"]
@@ -272,7 +273,8 @@ def test_settings_that_make_no_sense_are_one_line(tmp_path, arguments, said):
     Image.new("RGB", (64, 64)).save(photo)
     arguments = [argument.replace("=P", f"={photo}") for argument in arguments]
     with pytest.raises(UserError, match=said) as caught:
-        check(compose(["method=gatys", "style=gogh", "loss=vgg16_relu3", *arguments]))
+        config = check(compose(["method=gatys", "style=gogh", "loss=vgg16_relu3", *arguments]))
+        build(config.method).check(config)
     assert "\n" not in str(caught.value)
 
 

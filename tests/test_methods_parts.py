@@ -64,7 +64,7 @@ def test_the_automatic_style_weight_balances_paintings() -> None:
 
 
 def test_starry_night_at_1e5_is_the_measure(store) -> None:
-    config = compose("train", ["style=gogh", "loss=vgg16_relu3", "loss.style_scales=[1,0.5]", "loss.style_weight=auto"])
+    config = compose(["style=gogh", "loss=vgg16_relu3", "loss.style_scales=[1,0.5]", "loss.style_weight=auto"])
     typed = OmegaConf.to_object(config)
     criterion = parts.criterion(typed.loss)
     parts.decide_style_weight(typed, criterion, parts.style_target(criterion, [painting(typed.style)]))
@@ -74,4 +74,4 @@ def test_starry_night_at_1e5_is_the_measure(store) -> None:
 @pytest.mark.parametrize("value", ["abc", "true", "-1", "inf", "[1]"])
 def test_a_style_weight_is_a_number_or_auto(value) -> None:
     with pytest.raises(UserError, match=r"loss\.style_weight"):
-        check(compose("train", ["style=gogh", f"loss.style_weight={value}"]))
+        check(compose(["style=gogh", f"loss.style_weight={value}"]))

@@ -32,8 +32,9 @@ def mistakes(known: Callable[[], list[str]]) -> Iterator[None]:
         hint = "brackets or quotes unbalanced? put text with special characters in quotes"
         raise UserError(f"cannot read '{error.override}' as key=value ({hint})") from None
     except (HydraException, OmegaConfBaseException) as error:
-        below = error.__cause__ or error.__context__  # OmegaConf's, which has the key
-        cause = below if isinstance(below, OmegaConfBaseException) else error
+        chain = [error.__cause__, error.__context__, error]  # what OmegaConf raised has the key
+        causes = [cause for cause in chain if isinstance(cause, OmegaConfBaseException)] or [error]
+        cause = next((cause for cause in causes if getattr(cause, "full_key", None)), causes[0])
         key = str(getattr(cause, "full_key", None) or "")
         if isinstance(cause, ConfigKeyError | ConfigAttributeError):
             raise UserError(f"there is no setting '{key}'{near_keys(key, known())}") from None
