@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from fst.files import read_json, write_json
 
-CONFIG = "config.yaml"  # every setting, with what each `auto` became under "resolved"
+CONFIG = "config.yaml"  # every setting, each `auto` replaced by what was decided
 RUN = "run.json"  # commit, command, machine, versions, and how the run ended
 CHANGES = "changes.patch"  # of tracked files against the commit, where there are any
 METRICS = "metrics.csv"  # a row each time that something was logged: step, seconds, then a column a metric

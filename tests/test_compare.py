@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from training import tiny_arguments
+from training import run_here, tiny_arguments
 
 from fst import runfolder
 from fst.compare import __main__ as command
 from fst.compare import page, pictures, reading, table
-from fst.config.checks import check
 from fst.config.compose import compose
 from fst.errors import UserError
 
@@ -26,13 +25,7 @@ STEPS = 6
 
 
 def run(folder: Path, arguments: list[str]) -> Path:
-    from fst.methods import run
-    from fst.methods.gatys import run as gatys_run
-
-    config = compose(arguments)
-    check(config)
-    (gatys_run.gatys if config.method.name == "gatys" else run.feedforward)(config, folder)
-    return folder
+    return run_here(folder, arguments)
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +97,10 @@ def test_both_methods_line_up_in_wandb(parent):
         metrics.append({key for key in keys if key.startswith(("train/", "val/")) and key.split(".")[0] not in media})
         assert all("trainer/global_step" in row for row in rows)
     network, picture = configs
-    groups = ("network.", "data.", "method.", "resolved.")
+    groups = ("network.", "data.", "method.", "trainer.")
     assert {k for k in network if not k.startswith(groups)} == {k for k in picture if not k.startswith(groups)}
     assert {k.split(".")[0] for k in picture} <= {k.split(".")[0] for k in network}
-    assert {"method.name", "resolved.precision"} <= network.keys() & picture.keys()
+    assert {"method.name", "trainer.precision"} <= network.keys() & picture.keys()
     batches = {"train/images_per_second", "train/learning_rate"}
     assert metrics[0] - metrics[1] == batches  # L-BFGS has neither
     assert metrics[1] - metrics[0] == {"train/evaluations", "train/long_edge"}

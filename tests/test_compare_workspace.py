@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_training import run_here
-from training import tiny_arguments
+from training import run_here, tiny_arguments
 
 from fst.config.compose import compose, keys
 

@@ -368,7 +368,6 @@ def test_the_losss_settings_are_its_terms() -> None:
             assert defaults[f"{name}_{argument}"] == default, (name, argument)
 
 
-
 def test_every_group_file_fits_its_schema() -> None:
     for group in groups.groups():
         for choice in groups.files(group):
@@ -397,8 +396,8 @@ def test_an_experiment_beats_the_defaults_and_the_command_line_beats_both() -> N
 
 def test_default_composition() -> None:
     config = compose([])
-    assert (config.method.optimizer, config.data.batch_size, config.data.size) == ("muon", 4, 256)
-    assert config.trainer.max_steps == 40_000 and config.loss.style_weight == 1e5
+    assert (config.method.optimizer, config.data.batch_size, config.data.size) == ("muon", 1, 176)
+    assert config.trainer.max_steps == 6000 and config.loss.style_weight == 1e5
     assert list(config.loss.style_layers) == ["relu1_2", "relu2_2", "relu3_3", "relu4_3"]
     assert list(config.loss.content_layers) == ["relu2_2"] and config.logger.name == "wandb"
 

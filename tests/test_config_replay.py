@@ -12,16 +12,15 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from test_gatys_runs import arguments as gatys_arguments
 from test_gatys_runs import pictures  # noqa: F401  a fixture
-from test_gatys_runs import run_here as gatys_here
-from test_training import run_here, start, weights
-from training import tiny_arguments
+from test_training import start, weights
+from training import run_here, tiny_arguments
 
 from fst.config import commandline, replay
+from fst.config.checks import check
 from fst.config.compose import composed
 from fst.errors import UserError
 from fst.launch import launch
-from fst.methods import run
-from fst.methods.gatys import run as gatys_run
+from fst.methods.run import run
 from fst.runfolder import CHECKPOINT, CONFIG, RUN, read_metrics
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
@@ -50,8 +49,8 @@ def earlier(tmp_path_factory: pytest.TempPathFactory, tiny_vgg: Path) -> Path:
 
 def test_the_same_losses_to_the_last_bit(earlier: Path, tmp_path: Path) -> None:
     new = tmp_path / "run"
-    run.feedforward(config(f"rerun={earlier}"), new)
-    then, now = (read_metrics(run) for run in (earlier, new))
+    run(check(config(f"rerun={earlier}")), new)
+    then, now = (read_metrics(folder) for folder in (earlier, new))
     losses = [key for key in then if "loss" in key or "gradient" in key]
     assert len(losses) >= 12 and "val/style_ratio" in then
     assert {key: then[key] for key in losses} == {key: now[key] for key in losses}
@@ -59,10 +58,7 @@ def test_the_same_losses_to_the_last_bit(earlier: Path, tmp_path: Path) -> None:
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     settings = [OmegaConf.load(run / "config.yaml") for run in (earlier, new)]
     assert settings[1].pop("rerun") == str(earlier) and settings[0].pop("rerun") is None
-    pinned = {key: settings[0].resolved[key] for key in ("precision", "compile")}
-    assert (settings[1].trainer.precision, settings[1].compile) == (pinned["precision"], pinned["compile"])
-    for each in settings:
-        each.pop("compile"), each.trainer.pop("precision")
+    assert "auto" not in (settings[0].trainer.precision, settings[0].compile, settings[0].data.name)
     assert settings[0] == settings[1]
 
 
@@ -86,9 +82,9 @@ def test_from_the_command_line_in_a_new_folder_with_a_warning(earlier: Path, tmp
 
 
 def test_a_gatys_run_too(pictures: Path, tiny_vgg: Path, tmp_path: Path) -> None:  # noqa: F811
-    old = gatys_here(tmp_path / "old", gatys_arguments(pictures, tiny_vgg, "method.init=noise", "method.iterations=3"))
+    old = run_here(tmp_path / "old", gatys_arguments(pictures, tiny_vgg, "method.init=noise", "method.iterations=3"))
     new = tmp_path / "new"
-    gatys_run.gatys(config(f"rerun={old}", "logger=none"), new)
+    run(check(config(f"rerun={old}", "logger=none")), new)
     then, now = (read_metrics(run) for run in (old, new))
     losses = [key for key in then if "loss" in key]
     assert losses and {key: then[key] for key in losses} == {key: now[key] for key in losses}
@@ -121,7 +117,7 @@ def test_the_defaults_of_then_count(earlier: Path, tmp_path: Path) -> None:
     folder = _copy(earlier, tmp_path)
     saved = OmegaConf.load(folder / "config.yaml")
     saved.method.learning_rate, saved.data.flip, saved.style.image = 5e-4, False, "painting.png"
-    saved.style.name, saved.resolved.data = "a-style-of-mine", "procedural"
+    saved.style.name, saved.data.name = "a-style-of-mine", "procedural"
     OmegaConf.save(saved, folder / "config.yaml")
     facts = json.loads((folder / "run.json").read_text())
     facts["folder"] = str(earlier.parent)
@@ -173,9 +169,7 @@ def test_every_auto_stays_decided_when_a_run_goes_on(earlier: Path, tmp_path: Pa
     """As if another machine, another store and another version had decided in the earlier run."""
     folder = _with_checkpoint(_copy(earlier, tmp_path))
     saved = OmegaConf.load(folder / CONFIG)
-    for key in ("trainer.precision", "compile", "data.name"):
-        OmegaConf.update(saved, key, "auto")
-    saved.resolved = {"precision": "bf16-mixed", "compile": True, "data": "procedural"}
+    saved.trainer.precision, saved.compile, saved.data.name = "bf16-mixed", True, "procedural"
     saved.loss.style_weight, saved.style.image = 12345.0, str(earlier.parent / "painting.png")  # of auto, of a swatch
     OmegaConf.save(saved, folder / CONFIG)
     for word in (f"resume={folder}", f"rerun={folder}", f"resume={folder / CHECKPOINT}"):
@@ -202,12 +196,12 @@ def test_a_run_goes_on_from_another_folder_with_its_relative_files(tmp_path: Pat
         assert torch.load(there / "mine" / CHECKPOINT, weights_only=False)["global_step"] == steps
     now = OmegaConf.load(there / "mine" / CONFIG)
     assert now.style.image == str(there / "painting.png") and now.data.root == str(there / "photos")
-    assert now.resolved == then.resolved and now.trainer.precision == then.resolved.precision
+    assert "auto" != now.trainer.precision == then.trainer.precision and now.compile == then.compile
     assert not (here / "runs").exists()
 
 
 @pytest.mark.parametrize(
-    "given", ["network=johnson", "network.depth=2", "method=gatys content=x", "method.schedule=onecycle"]
+    "given", ["network=johnson", "network.depths=[0,2]", "method=gatys content=x", "method.schedule=constant"]
 )
 def test_what_does_not_fit_the_checkpoint_is_refused_before_anything_is_touched(
     earlier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from training import run_here
 
-from fst.config.checks import check
-from fst.config.compose import compose
 from fst.errors import UserError
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
@@ -54,15 +53,6 @@ def arguments(pictures: Path, weights: Path, *more: str) -> list[str]:
         "logger=none",
         *more,
     ]
-
-
-def run_here(run_dir: Path, given: list[str]) -> Path:
-    from fst.methods.gatys import run as gatys_run
-
-    config = compose(given)
-    check(config)
-    gatys_run.gatys(config, run_dir)
-    return run_dir
 
 
 def rows(run_dir: Path) -> list[dict]:

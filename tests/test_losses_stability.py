@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fst.data.noise import with_noise
 from fst.errors import UserError
 from fst.losses.style_target import StyleTarget
 from fst.losses.term import Step
@@ -21,13 +22,21 @@ def value(term: Stability, paint, image: Tensor) -> Tensor:
     return term(Step(painted, {}, StyleTarget({}), None, {}, photos=image, paint=paint))
 
 
-def test_a_network_that_changes_nothing_is_as_unstable_as_the_noise() -> None:
-    """mean of n² = (u₁² + u₂²/4)·σ² with u uniform: 1/3 and 1/12 of σ² on average."""
-    image, sigma = photos(), 6 / 255
+def test_what_follows_the_photo_costs_nothing() -> None:
+    """A shift and another exposure go through a network that is linear and looks at single pixels."""
+    assert value(Stability(), lambda x: 0.5 * x, photos()).item() > 1e-6, "the exposure's lift is halved, too"
+    assert value(Stability(), lambda x: x, photos()).item() < 1e-12
+
+
+def test_noise_has_the_deviation_it_says() -> None:
+    """Variance (u₁² + u₂²/4)·σ² with u uniform: 1/3 and 1/12 of σ² on average; half of it the same in 8×8 blocks."""
+    flat, sigma = torch.full((1, 3, 64, 72), 0.5), 6 / 255
     torch.manual_seed(0)
-    found = torch.stack([value(Stability(noise=6.0), lambda x: x, image) for _ in range(200)]).mean().item()
-    assert found == pytest.approx(sigma**2 * (1 / 3 + 1 / 12), rel=0.15)
-    assert value(Stability(noise=0.0), lambda x: x, image).item() < 1e-12, "a shift and another exposure are followed"
+    noise = torch.stack([with_noise(flat, 6.0) - flat for _ in range(300)])
+    assert noise.square().mean().item() == pytest.approx(sigma**2 * (1 / 3 + 1 / 12), rel=0.15)
+    blocks = F.avg_pool2d(noise.flatten(0, 1), 8)
+    assert blocks.square().mean().item() == pytest.approx(sigma**2 * (1 / 12 + 1 / 3 / 64), rel=0.2)
+    assert torch.equal(with_noise(flat, 0.0), flat)
 
 
 def test_a_picture_that_does_not_move_with_the_photo_costs() -> None:
@@ -35,8 +44,8 @@ def test_a_picture_that_does_not_move_with_the_photo_costs() -> None:
     image = photos()
     texture = 0.2 * torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(1))
     torch.manual_seed(0)
-    nailed = value(Stability(noise=0.0), lambda x: texture[..., : x.shape[-2], : x.shape[-1]].expand(x.shape), image)
-    carried = value(Stability(noise=0.0), lambda x: (x * 3) / 3, image)
+    nailed = value(Stability(), lambda x: texture[..., : x.shape[-2], : x.shape[-1]].expand(x.shape), image)
+    carried = value(Stability(), lambda x: (x * 3) / 3, image)
     assert nailed > 1e-4 and carried < 1e-10
 
 
@@ -53,9 +62,9 @@ def test_the_gradient_goes_through_the_picture_alone() -> None:
 
 
 def test_pictures_too_small_to_move_cost_nothing() -> None:
-    assert value(Stability(shift=12), lambda x: x, torch.rand(1, 3, 40, 200)).item() == 0
+    assert value(Stability(shift=12), lambda x: x, torch.rand(1, 3, 28, 200)).item() == 0
 
 
 def test_values_that_make_no_sense_are_one_line() -> None:
-    with pytest.raises(UserError, match=r"loss\.stability_noise is -1"):
-        Stability(noise=-1.0)
+    with pytest.raises(UserError, match=r"loss\.stability_shift is -1"):
+        Stability(shift=-1)

@@ -15,9 +15,10 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 from test_tracking import inspect, of_type
-from training import tiny_arguments
+from training import run_here, tiny_arguments
 
 from fst.config import groups
+from fst.config.checks import check
 from fst.config.compose import compose
 from fst.errors import UserError
 from fst.launch import check_jobs, launch
@@ -63,8 +64,6 @@ def test_real_jobs_are_one_group_and_each_is_as_if_alone(tmp_path: Path, tiny_vg
     described = [of_type(inspect(file), "run")[0] for file in sorted(folder.glob("*/wandb/*run-*/*.wandb"))]
     assert [run["display_name"] for run in described] == ["learning_rate=1e+30", "learning_rate=0.002"]
     assert {run["run_group"] for run in described} == {folder.name}
-
-    from test_training import run_here
 
     alone = run_here(tmp_path / "alone", [*arguments, "method.learning_rate=2e-3"])
     metrics = read_metrics(alone)
@@ -263,18 +262,16 @@ def test_the_front_is_what_nothing_else_beats() -> None:
 
 
 def test_the_reference_is_the_same_for_any_loss(tmp_path: Path, tiny_vgg: Path) -> None:
-    from test_training import run_here
-
     from fst.evaluate.reference import reference_losses
 
     arguments = [*tiny_arguments(tmp_path, tiny_vgg, trainer__max_steps=2), "loss.style_scales=[1]"]
     run = run_here(tmp_path / "run", arguments)
-    found = reference_losses(compose(arguments), run)
+    found = reference_losses(check(compose(arguments)), run)
     val = read_metrics(run)  # of the last step, and the defaults are the reference's definition
     for name in ("content_loss", "style_loss"):
         assert found[f"reference/{name}"] == pytest.approx(val[f"val/{name}"], rel=1e-5)
     other = ["loss.style_layers=[relu3_3]", "loss.content_layers=[relu3_3]", "loss.pooling=avg"]
-    assert reference_losses(compose([*arguments, *other]), run) == found
+    assert reference_losses(check(compose([*arguments, *other])), run) == found
 
 
 def test_an_old_optuna_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

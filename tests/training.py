@@ -7,6 +7,16 @@ from photos import make_photos
 from PIL import Image
 
 
+def run_here(run_dir: Path, arguments: list[str]) -> Path:
+    """A run in this process: composed, checked and trained as train.py does it."""
+    from fst.config.checks import check
+    from fst.config.compose import compose
+    from fst.methods.run import run
+
+    run(check(compose(arguments)), run_dir)
+    return run_dir
+
+
 def tiny_arguments(folder: Path, weights: Path, **changes: object) -> list[str]:
     """Command-line arguments of a run of seconds: a 3-colour painting, 12 photos, the smallest network."""
     photos = folder / "photos"

@@ -28,9 +28,9 @@ CONTENT = (*MEASURED, "loss.pooling", "loss.content_layers")
 PAINTING = ("style.name", "style.image", "style.size")
 STYLE = ("loss.style_layers", "loss.style_layer_weights", "loss.style_scales", *PAINTING)
 WEIGHTS = ("loss.content_weight", "loss.style_weight", "loss.tv_weight")
-PHOTOS = ("resolved.data", "data.root", "data.val_images", "data.size")
-PICTURE = ("content", "resolved.size")  # what the baseline optimises
-MACHINE = ("run.cpu", "run.gpus", "run.threads", "trainer.devices", "method.name", "data.size", "resolved.size")
+PHOTOS = ("data.name", "data.root", "data.val_images", "data.size")
+PICTURE = ("content", "method.size")  # what the baseline optimises
+MACHINE = ("run.cpu", "run.gpus", "run.threads", "trainer.devices", "method.name", "data.size", "method.size")
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def differing(runs: Sequence[Run]) -> list[str]:
 
 def varied(runs: Sequence[Run], keys: Sequence[str]) -> list[str]:
     """Those of them that were chosen rather than found on the machine, and differ among runs that have them."""
-    chosen = [key for key in keys if not key.startswith(("run.", "resolved."))]
+    chosen = [key for key in keys if not key.startswith(("run.",))]
     return [key for key in chosen if len({_plain(run.settings[key]) for run in runs if key in run.settings}) > 1]
 
 

@@ -24,10 +24,7 @@ from fst.errors import UserError
 from fst.runfolder import CHECKPOINT, CONFIG, RUN
 
 RUNS = Path("runs")
-# What `auto` became, by its name in the saved config's `resolved`, and the setting in which it is pinned. Where a run
-# works and is watched (accelerator, devices, logger.mode) is chosen anew: it may go on on another machine.
-RESOLVED = {"precision": "trainer.precision", "compile": "compile", "data": "data.name"}
-OF_THE_RUN_ITSELF = ("rerun", "resume", "resolved")
+OF_THE_RUN_ITSELF = ("rerun", "resume")
 NAMES = ("logger.group", "logger.run_name")  # they tell a run from others, so a rerun does not have them
 CHOICES = ("style", "method", "network", "data", "logger")  # groups whose choice the saved config holds as `name`
 WHOLE = ("style", "method", "network")  # a choice of these that is given now leaves nothing of the earlier one
@@ -210,10 +207,6 @@ def _pinned(saved: DictConfig, folder: Path, facts: dict[str, Any]) -> DictConfi
             group, _, last = before.rpartition(".")
             if group in config and last in config[group]:
                 OmegaConf.update(config, now, config[group].pop(last))
-        for name, key in RESOLVED.items():
-            value = OmegaConf.select(saved, f"resolved.{name}")
-            if value is not None and OmegaConf.select(config, key) is not None:
-                OmegaConf.update(config, key, value)
         for key in (*FILE_KEYS, *LISTS_OF_FILES):
             if (value := OmegaConf.select(config, key)) is not None:
                 OmegaConf.update(config, key, _from_then(value, facts))

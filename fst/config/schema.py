@@ -107,9 +107,9 @@ class DataConfig:
     name: str = MISSING  # coco, imagenet_sample, folder, procedural or auto
     root: str | None = None  # folder of photos; None: the store's
     download: bool = False
-    size: int = 256
-    batch_size: int = 4
-    scale: list[float] = field(default_factory=lambda: [1.0, 1.5])  # short side before the crop, times size
+    size: int = 176  # pixels: a crop of 160 and 8 more on every side, see method.margin
+    batch_size: int = 1
+    scale: list[float] = field(default_factory=lambda: [1.5, 1.8])  # short side before the crop, times size
     flip: bool = True
     workers: int | None = None  # None: from the number of cores
     val_images: int = 16
@@ -138,8 +138,8 @@ class TrainerConfig:
     num_nodes: int = 1
     strategy: str = "auto"
     precision: str = AUTO
-    max_steps: int = 40_000
-    val_check_interval: int = 1000  # steps
+    max_steps: int = 6000
+    val_check_interval: int = 500  # steps
     checkpoint_every_n_steps: int = 500
     log_every_n_steps: int = 10
     gradient_clip_val: float | None = None

@@ -89,7 +89,7 @@ def equivalence(
     loss = info.training.get("loss")
     if not loss:
         raise UserError(f"{file} does not say which losses it was trained on, so there is nothing to compare with")
-    criterion = parts.criterion(_config(loss)).to(device)
+    criterion = parts.criterion(_config(loss)).without_network().to(device)
     style = criterion.style_target([images.to_tensor(painting).to(device)])
     found = Equivalence(str(file))
     for name, photo in photos.items():

@@ -18,6 +18,7 @@ from fst.config.schema import TrainConfig
 from fst.data.paintings import painting
 from fst.losses.terms import TERMS
 from fst.methods import parts
+from fst.runfolder import STYLE
 
 DEFINITION = {
     "content_layers": ["relu2_2"],
@@ -44,7 +45,7 @@ def reference_losses(config: TrainConfig, run_dir: Path) -> dict[str, float]:
     criterion = parts.criterion(dataclasses.replace(config.loss, **DEFINITION, **others))
     style = parts.style_target(criterion, [painting(config.style)]).to(device)
     criterion.to(device)
-    network = stylefile.load(run_dir / "style.safetensors")[0].to(device)
+    network = stylefile.load(run_dir / STYLE)[0].to(device)
     photos = photo_data.build(config.data, seed=config.seed).preview_photos(config.data.val_images)
     sums = {"content": 0.0, "style": 0.0}
     for _, photo in photos:

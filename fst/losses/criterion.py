@@ -83,6 +83,11 @@ class Criterion(nn.Module):
             raise UserError("every loss weight is 0: nothing would be learnt")
         self.content_layers = list(dict.fromkeys(layer for term in self.terms.values() for layer in term.photo_layers))
 
+    def without_network(self) -> Criterion:
+        """The same without the terms that need a network: what a single picture can be compared by."""
+        kept = {name: (self.weights[name], term) for name, term in self.terms.items() if not term.needs_network}
+        return Criterion(self.features, kept)
+
     @property
     def style(self) -> Style | None:
         """The style term, if it has a weight."""

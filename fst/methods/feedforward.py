@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fst.errors import UserError
 from fst.files import shown
 from fst.methods.method import Method, register
+from fst.runfolder import PREVIEWS, STYLE
 from fst.values import above_zero, at_least, one_of
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Feedforward(Method):
         warmup_steps: the learning rates grow linearly from 0 over so many steps.
         margin: pixels of a training crop's edge that the losses do not see. The loss network pads with zeros, and what
             a network paints to please it at the edge is pale; so the edge is left out.
+        noise: largest standard deviation, in levels of 255, of the noise in what the network paints from in training;
+            losses compare with the photos without it, so that it learns to overlook a camera's noise.
         init_from: begin with the weights of this style: a bundled name, a style file or a run folder.
 
     Raises:
@@ -44,10 +47,11 @@ class Feedforward(Method):
         self,
         optimizer: str = "muon",
         learning_rate: float = 0.01,
-        muon_learning_rate: float = 0.006,
+        muon_learning_rate: float = 0.008,
         schedule: str = "cosine",
         warmup_steps: int = 50,
         margin: int = 8,
+        noise: float = 6.0,
         init_from: str | None = None,
     ) -> None:
         one_of("method.optimizer", optimizer, OPTIMIZERS)
@@ -56,9 +60,10 @@ class Feedforward(Method):
         above_zero("method.muon_learning_rate", muon_learning_rate)
         at_least("method.warmup_steps", warmup_steps, 0)
         at_least("method.margin", margin, 0)
+        at_least("method.noise", noise, 0)
         self.optimizer, self.learning_rate, self.muon_learning_rate = optimizer, learning_rate, muon_learning_rate
         self.schedule, self.warmup_steps = schedule, warmup_steps
-        self.margin, self.init_from = margin, init_from
+        self.margin, self.noise, self.init_from = margin, noise, init_from
 
     def check(self, config: TrainConfig) -> None:
         import torch
@@ -78,7 +83,7 @@ class Feedforward(Method):
         from fst import data as photo_data
         from fst.methods import fast, parts
 
-        self.config, self.result = config, run_dir / "style.safetensors"
+        self.config, self.result = config, run_dir / STYLE
         accelerator = parts.accelerator(config.trainer.accelerator)
         config.trainer.precision = fast.choose_precision(config.trainer.precision, accelerator)
         self.painting = parts.read_painting(config.style)
@@ -131,9 +136,9 @@ class Feedforward(Method):
         return f"{config.style.name} {config.network.name} {config.loss.architecture} {weights}"
 
     def log_inputs(self, logger: Logger | None) -> None:
-        from fst.tracking import log_image
+        from fst.tracking import log_painting
 
-        log_image(logger, "style", self.painting, caption=self.config.style.title, step=0)
+        log_painting(logger, self.result.parent, self.painting, self.config.style.title)
 
     def write_result(self) -> None:
         from fst import stylefile
@@ -147,7 +152,7 @@ class Feedforward(Method):
 
     def epilogue(self) -> dict[str, str]:
         run_dir = self.result.parent
-        sheets = sorted((run_dir / "previews").glob("step-*.png"))
+        sheets = sorted((run_dir / PREVIEWS).glob("step-*.png"))
         picture = self._paint(run_dir) if self.config.content else sheets[-1] if sheets else None
         style = shown(self.result)
         return {

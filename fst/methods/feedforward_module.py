@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from fst.data.noise import with_noise
 from fst.errors import UserError
 from fst.losses.criterion import Criterion, Losses
 from fst.losses.style_target import StyleTarget
@@ -90,7 +91,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         margin = self.settings.margin
         height, width = photos.shape[-2:]
         inner = (..., slice(margin, height - margin), slice(margin, width - margin))
-        losses = self._compared(self._paint(photos)[inner], photos[inner], self._paint)
+        losses = self._compared(self._paint(with_noise(photos, self.settings.noise))[inner], photos[inner], self._paint)
         if not torch.isfinite(losses.total):
             raise UserError(f"at step {self.global_step} the {losses.first_not_finite()} is not finite; {USUAL_CAUSES}")
         logged = losses.named() | losses.named_parts()

@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
+from fst import runfolder
 from fst.config.replay import differences
 from fst.config.schema import TrainConfig
 from fst.files import shown
@@ -111,9 +112,7 @@ def _trainer(
 
 
 def _conclude(trainer: pl.Trainer, method: Method, logger: Logger | None) -> None:
-    """The last validation, unless the last step had one, and the result with what it says."""
-    if trainer.enable_validation and trainer.global_step % trainer.val_check_batch:
-        trainer.validate(method.module, method.data, verbose=False)
+    """The result once more, with what the last validation says, and into the logger."""
     if trainer.is_global_zero:
         method.write_result()
         if logger is not None:

@@ -101,6 +101,8 @@ class Gatys(Method):
                 is_file(f"method.{key}[{number}]", file)
 
     def check(self, config: TrainConfig) -> None:
+        from fst.methods.parts import build_terms
+
         if config.content is None:
             self._check_without_photo(config)
         trainer = config.trainer
@@ -110,6 +112,10 @@ class Gatys(Method):
             raise UserError("trainer.precision=16-mixed does not go with method=gatys: bf16-mixed does")
         if trainer.strategy != "auto" or trainer.devices not in ("auto", 1, "1"):
             raise UserError("method=gatys works on one device: trainer.strategy=auto trainer.devices=1")
+
+        for name, (weight, term) in build_terms(config.loss).items():
+            if term.needs_network and weight not in (0, term.default_weight):
+                raise UserError(f"loss.{name}_weight is for training a network: leave it out with method=gatys")
 
     def _check_without_photo(self, config: TrainConfig) -> None:
         if config.loss.content_weight > 0:
@@ -132,10 +138,8 @@ class Gatys(Method):
             config.trainer.precision = "32-true"
         config.compile = False
         self.inputs = problem(self, parts.read_painting(config.style), config)
-        criterion = parts.criterion(config.loss)
-        for name, term in criterion.terms.items():
-            if term.needs_network:
-                raise UserError(f"loss.{name}_weight is for training a network: leave it at 0 with method=gatys")
+        config.method.size = max(self.inputs.size)
+        criterion = parts.criterion(config.loss).without_network()
         parts.decide_style_weight(config, criterion, parts.style_target(criterion, self.inputs.paintings[:1]))
         self.name = Path(config.content).stem if config.content else "texture"
         self.result = run_dir / f"{self.name}-{parts.short_name(config)}.png"
@@ -186,10 +190,11 @@ class Gatys(Method):
 
     def log_inputs(self, logger: Logger | None) -> None:
         from fst import images
-        from fst.tracking import log_image
+        from fst.tracking import log_image, log_painting
 
-        for number, painting in enumerate(self.inputs.paintings):
-            log_image(logger, "style" if number == 0 else f"style/{number + 1}", painting, step=0)
+        titles = [self.config.style.title, *(Path(name).name for name in self.styles)]
+        for number, (painting, title) in enumerate(zip(self.inputs.paintings, titles, strict=True), start=1):
+            log_painting(logger, self.result.parent, painting, title, number=number)
         if self.inputs.photo is not None:
             log_image(logger, "content", images.resize(self.inputs.photo, self.inputs.size), step=0)
 

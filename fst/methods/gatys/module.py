@@ -139,7 +139,7 @@ class GatysStyleTransfer(pl.LightningModule):
 
     def validation_step(self, batch: Any, index: int) -> None:
         """Once, at the end: named as a network's validation, so that both methods stand in one table."""
-        self.log_dict({f"val/{name}": value for name, value in self.losses().items()})
+        self.log_dict({f"val/{name}": value for name, value in self.losses().items()}, batch_size=1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["state_dict"] = {"image": self.image.detach()}
