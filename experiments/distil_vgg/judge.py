@@ -20,8 +20,10 @@ from torch import Tensor
 from fst import images, store, stylefile
 from fst.errors import UserError, one_line_errors
 from fst.files import replacing
+from fst.losses.build import build_criterion
+from fst.losses.criterion import Criterion
 from fst.losses.names import HEADS, SMALL
-from fst.losses.perceptual import PerceptualLoss
+from fst.losses.style_target import StyleTarget
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import OXFORD, SMALL_WEIGHTS, load_weights
 from fst.system import keep_memory
@@ -41,7 +43,7 @@ def criteria(small: Path) -> dict[str, PerceptualLoss]:
         "vgg16_small": VGGFeatures(LAYERS, narrow.tensors, architecture=SMALL, normalisation=narrow.normalisation),
     }
     return {
-        name: PerceptualLoss(network.to(memory_format=torch.channels_last), style_layers=LAYERS)
+        name: build_criterion(network.to(memory_format=torch.channels_last), style_layers=LAYERS, stability_weight=0)
         for name, network in networks.items()
     }
 
@@ -64,19 +66,19 @@ def pictures() -> dict[str, list[tuple[Tensor, Tensor]]]:
     return made
 
 
-def measure(loss: PerceptualLoss, photo: Tensor, picture: Tensor) -> dict[str, object]:
+def measure(loss: Criterion, style: StyleTarget, photo: Tensor, picture: Tensor) -> dict[str, object]:
     """Losses of a picture and their gradients by it."""
     picture = picture.clone().requires_grad_()
-    terms = loss(picture, loss.content_target(photo))
+    losses = loss(picture, loss.content_target(photo), style)
     found = {}
     for name in ("style", "content"):
-        value = getattr(terms, name)
+        value = losses.values[name]
         gradient = torch.autograd.grad(value, picture, retain_graph=name == "style")[0]
         found |= {name: value.item(), f"{name}_gradient": gradient}
     return found
 
 
-def explained(losses: dict[str, PerceptualLoss], picture: Tensor) -> list[float]:
+def explained(losses: dict[str, Criterion], picture: Tensor) -> list[float]:
     """The share of the features' variance that the student has, layer by layer."""
     with torch.no_grad():
         whole, ours = (loss.features(picture, LAYERS) for loss in losses.values())
@@ -85,9 +87,11 @@ def explained(losses: dict[str, PerceptualLoss], picture: Tensor) -> list[float]
     ]
 
 
-def compare(losses: dict[str, PerceptualLoss], kind: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+def compare(
+    losses: dict[str, Criterion], styles: dict[str, StyleTarget], kind: list[tuple[Tensor, Tensor]]
+) -> dict[str, float]:
     """One row of the table."""
-    both = [[measure(loss, *pair) for loss in losses.values()] for pair in kind]
+    both = [[measure(loss, styles[name], *pair) for name, loss in losses.items()] for pair in kind]
     shares = [explained(losses, picture) for _, picture in kind]
     row = {name: statistics.median(share[i] for share in shares) for i, name in enumerate(LAYERS)}
     for name in ("style", "content"):
@@ -121,11 +125,15 @@ def main(arguments: list[str]) -> None:
     for painting, file in PAINTINGS.items():
         target = images.read(store.home() / "styles" / file)
         target = images.to_tensor(images.resize(target, images.fit_long_edge(*target.shape[:2], 512)))
-        for loss in losses.values():
-            loss.set_style([target])
-        rows += [{"painting": painting, "pictures": kind, **compare(losses, pairs)} for kind, pairs in kinds.items()]
+        styles = {name: loss.style_target([target]) for name, loss in losses.items()}
+        rows += [
+            {"painting": painting, "pictures": kind, **compare(losses, styles, pairs)} for kind, pairs in kinds.items()
+        ]
     photo, picture = kinds["noisy"][0]
-    times = {name: seconds(lambda loss=loss: measure(loss, photo, picture)) for name, loss in losses.items()}
+    times = {
+        name: seconds(lambda name=name, loss=loss: measure(loss, styles[name], photo, picture))
+        for name, loss in losses.items()
+    }
     result = {"rows": rows, "seconds": times, "side": SIDE, "photos": COUNT, "threads": torch.get_num_threads()}
     with replacing(HERE / "results.json") as beside:
         beside.write_text(json.dumps(result, indent=1) + "\n")

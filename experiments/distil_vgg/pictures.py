@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from fst.losses.perceptual import gram_matrix
 from torch import Tensor
 
 from fst import images, stylefile
 from fst.config.schema import DataConfig
 from fst.data.module import PhotoData
+from fst.losses.gram import gram_matrix
 from fst.losses.vgg import VGGFeatures
 from fst.networks import build
 

@@ -19,8 +19,8 @@ from torch import Tensor
 from fst import store
 from fst.errors import UserError, one_line_errors
 from fst.files import replacing
+from fst.losses.gram import gram_matrix
 from fst.losses.names import HEADS, SMALL, layer_names
-from fst.losses.perceptual import gram_matrix
 from fst.losses.vgg import OXFORD_SCALE, VGGFeatures, tensor_shapes
 from fst.losses.weights import OXFORD, SMALL_WEIGHTS, load_weights
 from fst.system import keep_memory

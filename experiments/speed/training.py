@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fst.losses.build import build_criterion
 from fst.losses.names import BUNDLED, HEADS, SMALL, layer_names
-from fst.losses.perceptual import PerceptualLoss
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.losses.weights import load_weights
 from fst.methods import fast
@@ -100,8 +100,10 @@ def objective(row: dict, device: torch.device) -> tuple[nn.Module, Callable[[Ten
         return network, lambda photos: plain(network(photos), photos), "32-true"
     precision = fast.choose_precision("auto", device.type)
     network.to(memory_format=torch.channels_last)
-    criterion = PerceptualLoss(features.to(memory_format=torch.channels_last), style_layers=layers).to(device)
-    criterion.set_style([painting])
+    criterion = build_criterion(
+        features.to(memory_format=torch.channels_last), style_layers=layers, stability_weight=0
+    ).to(device)
+    style = criterion.style_target([painting])
     bf16 = precision == "bf16-mixed"
     if bf16:
         features.in_precision(torch.bfloat16)
@@ -110,7 +112,7 @@ def objective(row: dict, device: torch.device) -> tuple[nn.Module, Callable[[Ten
     def loss(photos: Tensor) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             painted = paint(photos)
-        return criterion(painted, criterion.content_target(photos)).total
+        return criterion(painted, criterion.content_target(photos), style).total
 
     return network, torch.compile(loss) if row.get("compile") == "all" else loss, precision
 
