@@ -34,7 +34,7 @@ PAINTINGS = {"gogh": "starry_night_google.jpg", "hokusai": "wave.jpg"}
 COUNT, SIDE = 24, 192
 
 
-def criteria(small: Path) -> dict[str, PerceptualLoss]:
+def criteria(small: Path) -> dict[str, Criterion]:
     """The loss on VGG-16 and on the student, as `loss=vgg16_relu3` and `loss=vgg16_small` build it."""
     whole = load_weights(OXFORD, LAYERS)
     narrow = load_weights(str(small), LAYERS, architecture=SMALL)
