@@ -1,30 +1,30 @@
 """How good a trained network is, as Johnson et al. 2016 measure it (figure 5): the iteration at which optimising an
 image from noise reaches the objective that the network reaches at once.
 
+python -m fst.evaluate.equivalence STYLE... [--photos FOLDER] [--iterations 200] [--painting FILE] [--out FOLDER]
+
 The objective is the one the network was trained on, read from its style file; the baseline is L-BFGS within [0, 1].
 """
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import nn
 
 from fst import images, stylefile
 from fst.config.schema import LossConfig
-from fst.errors import UserError
-from fst.losses.criterion import Criterion
-from fst.losses.style_target import StyleTarget
-from fst.methods import parts
-from fst.methods.gatys import optimise
-
-SIZE = 256
-HISTORY = 100  # the paper's optimiser (Torch's lbfgs) remembers so many steps
+from fst.errors import UserError, one_line_errors
+from fst.evaluate.figures import plot, square
+from fst.evaluate.judge import SIDE, Judge, read_painting, read_photos
+from fst.files import write_json
+from fst.stylize import styles
+from fst.system import keep_memory
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,7 @@ def equivalence(
     photos: dict[str, np.ndarray],
     *,
     iterations: int = 100,
-    size: int = SIZE,
-    seed: int = 0,
+    size: int = SIDE,
     device: str = "cpu",
     report: Callable[[Match], None] = lambda match: None,
 ) -> Equivalence:
@@ -78,7 +77,6 @@ def equivalence(
         photos: uint8 (H, W, 3) by name, none of them trained on; the centre is taken, `size`×`size`.
         iterations: of L-BFGS on each photo.
         size: edge in pixels.
-        seed: of the noise that the optimisation begins with.
         device: where to compute.
         report: called with each photo's match.
 
@@ -89,39 +87,65 @@ def equivalence(
     loss = info.training.get("loss")
     if not loss:
         raise UserError(f"{file} does not say which losses it was trained on, so there is nothing to compare with")
-    criterion = parts.criterion(_config(loss)).without_network().to(device)
-    style = criterion.style_target([images.to_tensor(painting).to(device)])
+    known = {key: value for key, value in loss.items() if key in LossConfig.__dataclass_fields__}
+    crops = {name: images.to_tensor(square(photo, size)) for name, photo in photos.items()}
+    judge = Judge(LossConfig(**known), painting, crops, device=device)
+    network = network.to(device)
     found = Equivalence(str(file))
-    for name, photo in photos.items():
-        torch.manual_seed(seed)
-        match = match_photo(criterion, style, network.to(device), name, centre(photo, size), iterations)
-        found.matches.append(match)
-        report(match)
+    for name in photos:
+        found.matches.append(Match(name, judge.total(network, name), judge.lbfgs(name, iterations)))
+        report(found.matches[-1])
     return found
 
 
-def match_photo(
-    criterion: Criterion, style: StyleTarget, network: nn.Module, name: str, photo: np.ndarray, iterations: int
-) -> Match:
-    """One photo, uint8 (H, W, 3): the network's objective, its picture clipped to [0, 1], and the optimisation's."""
-    device = next(network.parameters()).device
-    tensor = images.to_tensor(photo).to(device)
-    content = criterion.content_target(tensor)
-    with torch.no_grad():
-        painted = criterion(network(tensor).clamp(0, 1), content, style).total.item()
-    image = nn.Parameter(torch.rand_like(tensor))
-    objective = optimise.Objective(image, optimise.evaluator(criterion, content, style))
-    steps = optimise.minimise(objective, iterations, history=HISTORY)
-    return Match(name, painted, [step.losses.total.item() for step in steps])
+def draw(results: Sequence[Equivalence], path: Path) -> None:
+    """The objective over iterations, median and range over the photos, and where each network stands."""
+    with plot(path, len(results), size=(6, 4.2)) as axes:
+        for axis, result in zip(axes.flat, results, strict=False):
+            rows = list(zip(*(match.losses for match in result.matches), strict=True))
+            steps = range(len(rows))
+            axis.fill_between(steps, [min(row) for row in rows], [max(row) for row in rows], alpha=0.2, lw=0)
+            axis.plot(steps, [statistics.median(row) for row in rows], label="L-BFGS from noise (median, range)")
+            axis.axhline(statistics.median(m.network for m in result.matches), color="C1", label="network (median)")
+            axis.set(title=f"{Path(result.style).stem}: as good as {result.summary()} iterations")
+            axis.set(xlabel="iteration", ylabel="objective", yscale="log")
+            axis.legend(frameon=False)
 
 
-def centre(photo: np.ndarray, size: int) -> np.ndarray:
-    """The largest square in the middle of uint8 (H, W, 3), resized to `size`×`size`."""
-    height, width = photo.shape[:2]
-    edge = min(height, width)
-    return images.resize(photo, (size, size), box=((height - edge) / 2, (width - edge) / 2, edge, edge))
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    Raises:
+        UserError: styles, photos, paintings or weights that cannot be had.
+    """
+    parser = argparse.ArgumentParser(prog="python -m fst.evaluate.equivalence", description=__doc__)
+    parser.add_argument("styles", nargs="+", help="bundled styles, style files or run folders")
+    parser.add_argument("--photos", type=Path, help="photos that no network saw (content/ of the store)")
+    parser.add_argument("--painting", help="its image file, where the style is not one of conf/style")
+    parser.add_argument("--iterations", type=int, default=200)
+    parser.add_argument("--out", type=Path, help="a folder for results.json and figure.jpg")
+    given = parser.parse_args(words)
+    keep_memory()
+    photos = read_photos(given.photos)
+
+    def told(match: Match) -> None:
+        reached = "not reached" if match.iteration is None else f"iteration {match.iteration}"
+        print(f"  {match.photo:<14} network {match.network:8.2f}   {reached}", flush=True)
+
+    results = []
+    for style in given.styles:
+        print(style)
+        path = styles.find(style).path
+        info = stylefile.read_info(path)
+        painting = read_painting(given.painting or info.name, info.style.get("size", 512))
+        results.append(equivalence(path, painting, photos, iterations=given.iterations, report=told))
+        print(f"  as good as {results[-1].summary()} iterations of L-BFGS, median and range over {len(photos)} photos")
+    if given.out:
+        rows = {Path(found.style).name: [dataclasses.asdict(match) for match in found.matches] for found in results}
+        write_json(given.out / "results.json", rows)
+        draw(results, given.out / "figure.jpg")
 
 
-def _config(loss: dict) -> LossConfig:
-    known = {key: value for key, value in loss.items() if key in LossConfig.__dataclass_fields__}
-    return LossConfig(**known)
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

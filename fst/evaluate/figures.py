@@ -77,6 +77,12 @@ def square(pixels: np.ndarray, side: int, part: int | None = None) -> np.ndarray
     return images.resize(pixels, (side, side), box=((height - edge) / 2, (width - edge) / 2, edge, edge))
 
 
+def enlarged(pixels: np.ndarray, width: int) -> np.ndarray:
+    """uint8 (H, W, 3) at another width, each pixel a block."""
+    height = round(pixels.shape[0] * width / pixels.shape[1])
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST))
+
+
 def column(title: str, below: str, pictures: Sequence[np.ndarray]) -> np.ndarray:
     """Pictures of equal size, uint8 (H, W, 3), under each other, below a title and a line of facts."""
     width = pictures[0].shape[1]

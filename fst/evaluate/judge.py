@@ -1,0 +1,252 @@
+"""How good painted pictures are, by one definition: python -m fst.evaluate.judge STYLE... [--photos FOLDER]
+
+STYLE is a bundled style, a style file, a run's folder, or a folder of painted pictures (of any program) that are named
+as the photos are. The middle 256×256 pixels of photos that no network saw are painted; VGG-16 to relu3_3, one scale and
+the painting at 512 pixels give content loss, style loss, both with style at 1e5, and style over that of the untouched
+photo; `grid` is that of fst.evaluate.grid.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from fst import data as photo_data
+from fst import images, runfolder, store, stylefile
+from fst.config.compose import compose
+from fst.config.schema import LossConfig, TrainConfig
+from fst.data.paintings import painting
+from fst.errors import UserError, one_line_errors
+from fst.evaluate.figures import square
+from fst.evaluate.grid import grid
+from fst.losses.terms import TERMS
+from fst.methods import parts
+from fst.methods.gatys import optimise
+from fst.stylize import styles
+
+SIDE = 256
+HISTORY = 100  # the optimiser of Johnson et al. 2016 (Torch's lbfgs) remembers so many steps
+# Layers that every loss network of fst has, so that networks trained by different losses compare.
+DEFINITION = {
+    "content_layers": ["relu2_2"],
+    "style_layers": ["relu1_2", "relu2_2", "relu3_3"],
+    "style_layer_weights": None,
+    "style_scales": [1.0],
+    "pooling": "max",
+}
+
+LOSS = ["loss=vgg16"]  # what the command judges by, but for DEFINITION and weights
+
+Paint = Callable[[Tensor], Tensor]
+
+
+class Judge:
+    """A definition of the losses, a painting and photos: it tells how good a network, or anything that paints, is.
+
+    Pictures are clipped to [0, 1] before they are judged.
+
+    Args:
+        loss: layers, scales, weights, loss network.
+        painting: uint8 (H, W, 3).
+        photos: (1, 3, H, W) in [0, 1] by name.
+        also: further layers at which the content loss is told, though it is not part of the total.
+        device: where to compute.
+
+    Raises:
+        UserError: no weights to be had.
+    """
+
+    def __init__(
+        self,
+        loss: LossConfig,
+        painting: np.ndarray,
+        photos: Mapping[str, Tensor],
+        *,
+        also: Sequence[str] = (),
+        device: str = "cpu",
+    ) -> None:
+        self.loss = loss
+        self.also = also
+        self.criterion = parts.criterion(loss).to(device)
+        self.photos = {name: photo.to(device) for name, photo in photos.items()}
+        self.style = self.criterion.style_target([images.to_tensor(painting).to(device)])
+        self.targets = {name: self.criterion.content_target(photo) for name, photo in self.photos.items()}
+        with torch.inference_mode():
+            self._untouched = {name: self._style_loss(photo) for name, photo in self.photos.items()}
+
+    @torch.inference_mode()
+    def losses(self, paint: Paint) -> dict[str, float]:
+        """Means over the photos: content_loss, style_loss, style_ratio, total, and content_LAYER of `also`.
+
+        Args:
+            paint: (1, 3, H, W) in [0, 1] to the same, one photo after the other in their order.
+        """
+        rows = []
+        for name, photo in self.photos.items():
+            painted = paint(photo).clamp(0, 1)
+            losses = self.criterion(painted, self.targets[name], self.style)
+            found = {f"{term}_loss": losses.values[term].item() for term in ("content", "style")}
+            found["style_ratio"] = found["style_loss"] / max(self._untouched[name], 1e-12)
+            found["total"] = losses.total.item()
+            rows.append(found | {f"content_{layer}": self._distance(painted, photo, layer) for layer in self.also})
+        return {key: statistics.fmean(row[key] for row in rows) for key in rows[0]}
+
+    @torch.inference_mode()
+    def total(self, paint: Paint, photo: str) -> float:
+        """The weighted sum for one photo."""
+        painted = paint(self.photos[photo]).clamp(0, 1)
+        return self.criterion(painted, self.targets[photo], self.style).total.item()
+
+    def lbfgs(self, photo: str, iterations: int, seed: int = 0) -> list[float]:
+        """The total after 0, 1, 2, ... iterations of L-BFGS from noise, as Johnson et al. 2016, figure 5."""
+        torch.manual_seed(seed)
+        image = nn.Parameter(torch.rand_like(self.photos[photo]))
+        objective = optimise.Objective(image, optimise.evaluator(self.criterion, self.targets[photo], self.style))
+        return [step.losses.total.item() for step in optimise.minimise(objective, iterations, history=HISTORY)]
+
+    def _style_loss(self, picture: Tensor) -> float:
+        return self.criterion(picture, {}, self.style).values["style"].item()
+
+    def _distance(self, painted: Tensor, photo: Tensor, layer: str) -> float:
+        features = self.criterion.features
+        return F.mse_loss(features(painted, [layer])[layer], features(photo, [layer])[layer]).item()
+
+
+def weighted(loss: LossConfig, **settings: object) -> LossConfig:
+    """A loss of these settings whose terms weigh nothing but for content and style, 1 each unless set."""
+    none = {f"{name}_weight": 0.0 for name in TERMS}
+    return dataclasses.replace(loss, **{**none, "content_weight": 1.0, "style_weight": 1.0, **settings})
+
+
+def reference_losses(config: TrainConfig, run_dir: Path) -> dict[str, float]:
+    """`reference/content_loss` and `reference/style_loss` of a finished feed-forward run, unweighted.
+
+    Means over the run's held-out photos, by its own loss network and painting, by DEFINITION: runs with other layers,
+    scales or weights compare.
+
+    Raises:
+        UserError: weights, painting or photos that are no longer there.
+    """
+    device = "cuda" if parts.accelerator(config.trainer.accelerator) == "cuda" else "cpu"
+    photos = photo_data.build(config.data, seed=config.seed).preview_photos(config.data.val_images)
+    judge = Judge(
+        weighted(config.loss, **DEFINITION),
+        painting(config.style),
+        {f"{number}": photo[None] for number, (_, photo) in enumerate(photos)},
+        device=device,
+    )
+    losses = judge.losses(stylefile.load(run_dir / runfolder.STYLE)[0].to(device))
+    return {f"reference/{name}": losses[name] for name in ("content_loss", "style_loss")}
+
+
+def read_photos(folder: Path | None, count: int | None = None, *, kept: str = "content") -> dict[str, np.ndarray]:
+    """Photos by name, uint8 (H, W, 3), in the order of names.
+
+    Args:
+        folder: with photos; None: the store's.
+        count: at most so many, spread evenly over the folder.
+        kept: the store's folder.
+
+    Raises:
+        UserError: no such folder, or no photo in it.
+    """
+    folder = folder or store.find(kept)
+    if folder is None:
+        raise UserError(f"{store.home() / kept} does not exist: name a folder of photos that no network saw, --photos")
+    files = images.files(folder)
+    if count is not None and len(files) > count:
+        files = [files[index * len(files) // count] for index in range(count)]
+    return {file.stem: images.read(file) for file in files}
+
+
+def read_painting(named: str, size: int = 512) -> np.ndarray:
+    """The painting of a style in conf/style, or in an image file, with its long edge at `size`; uint8 (H, W, 3).
+
+    Raises:
+        UserError: no such style, or a picture that cannot be read.
+    """
+    chosen = ["style=custom", f"style.image={named}"] if Path(named).is_file() else [f"style={named}"]
+    return painting(OmegaConf.to_object(compose([*chosen, f"style.size={size}"]).style))
+
+
+def painter(source: str, photos: Sequence[str]) -> tuple[Paint, str | None]:
+    """What paints, and the name of its painting where it says so.
+
+    Args:
+        source: a style, or a folder of pictures.
+        photos: their names in the order in which they will be painted.
+
+    Raises:
+        UserError: no such style, or a folder that lacks a picture.
+    """
+    folder = Path(source).expanduser()
+    if not folder.is_dir() or (folder / runfolder.STYLE).is_file():
+        network, info = stylefile.load(styles.find(source).path)
+        return network, info.name
+    files = images.files(folder)
+    found = [next((file for file in files if file.stem.startswith(name)), None) for name in photos]
+    if None in found:
+        raise UserError(f"{folder} has no picture of {photos[found.index(None)]}")
+    pictures = iter(found)
+    return lambda photo: images.to_tensor(square(images.read(next(pictures)), photo.shape[-1])), None
+
+
+def judged(source: str, photos: dict[str, np.ndarray], judges: dict[str, Judge], named: str | None) -> dict[str, float]:
+    """The figures of a style or folder; `judges` keeps a judge a painting."""
+    paint, style = painter(source, list(photos))
+    chosen = named or style
+    if chosen is None:
+        raise UserError(f"{source} does not say which painting it is of: name it with --painting")
+    if chosen not in judges:
+        loss = OmegaConf.to_object(compose(LOSS).loss)
+        loss = weighted(loss, **DEFINITION, style_weight=1e5)
+        crops = {name: images.to_tensor(square(photo, SIDE)) for name, photo in photos.items()}
+        judges[chosen] = Judge(loss, read_painting(chosen), crops)
+    grids: list[float] = []
+
+    def noting(photo: Tensor) -> Tensor:
+        painted = paint(photo)
+        grids.append(grid(images.to_pixels(painted)))
+        return painted
+
+    return judges[chosen].losses(noting) | {"grid": statistics.median(grids)}
+
+
+def table(rows: dict[str, dict[str, float]]) -> str:
+    """The figures as Markdown."""
+    columns = {"content_loss": ".2f", "style_loss": ".3g", "total": ".2f", "style_ratio": ".3f", "grid": ".0f"}
+    heads = ["style", "content", "style", "content + 1e5 style", "style / untouched photo's", "grid"]
+    lines = [heads, ["---", *["---:"] * len(columns)]]
+    lines += [[name, *(format(row[key], form) for key, form in columns.items())] for name, row in rows.items()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    Raises:
+        UserError: styles, photos, paintings or weights that cannot be had.
+    """
+    parser = argparse.ArgumentParser(prog="python -m fst.evaluate.judge", description=__doc__.partition("\n")[0])
+    parser.add_argument("styles", nargs="+", help="styles, or folders of painted pictures")
+    parser.add_argument("--photos", type=Path, help="a folder of photos that no network saw (content/ of the store)")
+    parser.add_argument("--painting", help="a style of conf/style or an image file, where the style does not say it")
+    given = parser.parse_args(words)
+    photos = read_photos(given.photos)
+    judges: dict[str, Judge] = {}
+    rows = {source: judged(source, photos, judges, given.painting) for source in given.styles}
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

@@ -1,0 +1,181 @@
+"""From a study's results.json to words: the table and the goals, printed and put into README.md, and plot.png."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fst.errors import UserError
+from fst.evaluate import figures
+from fst.files import replacing
+
+if TYPE_CHECKING:
+    from fst.evaluate.study import GoalEntry, PlotEntry, Study
+
+RESULTS = "results.json"
+BEGIN, END = "<!-- written by python -m fst.evaluate.study {} -->", "<!-- end -->"
+
+
+class Metric(NamedTuple):
+    """How a measure is shown: `better` is -1 where less is better, 1 where more is, 0 where neither."""
+
+    label: str
+    form: str
+    better: int
+
+
+METRICS = {
+    "style_ratio": Metric("style loss / untouched photo's", ".4f", -1),
+    "style_loss": Metric("style loss", ".3g", -1),
+    "content_loss": Metric("content loss", ".2f", -1),
+    "content_relu3_3": Metric("content loss at relu3_3", ".2f", -1),
+    "total": Metric("objective", ".2f", -1),
+    "steps": Metric("steps", "d", 0),
+    "step_seconds": Metric("s / step", ".3f", -1),
+    "seconds": Metric("training, s", ".0f", -1),
+    "wall_seconds": Metric("with validation, s", ".0f", -1),
+    "images_per_second": Metric("images / s in training", ".2f", 1),
+    "parameters": Metric("parameters", ",d", -1),
+    "kmac_per_pixel": Metric("kMAC / pixel", ".1f", -1),
+    "milliseconds": Metric("640×480 in OpenVINO, ms", ".1f", -1),
+    "equivalence": Metric("worth L-BFGS iterations", "g", 1),
+}
+
+
+def write(study: Study, folder: Path) -> None:
+    """Print the table and the goals of `folder`/results.json, draw plot.png, and renew README.md's block.
+
+    Raises:
+        UserError: nothing was judged yet, or a README.md without the two comments the block stands between.
+    """
+    path = folder / RESULTS
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: python -m fst.evaluate.study {study.name}")
+    results = json.loads(path.read_text(encoding="utf-8"))
+    text = "\n\n".join(part for part in (table(study, results), goals(study, results), small_print(results)) if part)
+    print(text)
+    if study.plots or study.curves:
+        draw(study, results["arms"], folder / "plot.png")
+        print(f"plot        {folder / 'plot.png'}")
+    if (folder / "README.md").is_file():
+        renew(folder / "README.md", study.name, text)
+
+
+def table(study: Study, results: dict[str, Any]) -> str:
+    """A row an arm, the best of a style bold, differences to the arm it is compared with in per cent."""
+    arms = results["arms"]
+    rows = [["arm", *(METRICS[column].label for column in study.columns)]]
+    rows.append(["---", *["---:"] * len(study.columns)])
+    for name in (name for name in study.arms if name in arms):
+        against = study.arms[name].against or study.reference
+        rows.append([name, *(_cell(results, name, against, column) for column in study.columns)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _cell(results: dict[str, Any], name: str, against: str, column: str) -> str:
+    """One number, as "**14.20** ±0.31 (+3 %)"."""
+    arms, metric = results["arms"], METRICS[column]
+    value = arms[name].get(column)
+    if value is None:
+        return "–"
+    text = _number(column, value, results)
+    rivals = [arm[column] for arm in arms.values() if arm["style"] == arms[name]["style"] and arm.get(column)]
+    if metric.better and len(rivals) > 1 and value == (max(rivals) if metric.better > 0 else min(rivals)):
+        text = f"**{text}**"
+    if arms[name].get("spread", {}).get(column):
+        text += f" ±{format(arms[name]['spread'][column], metric.form)}"
+    base = arms.get(against, {}).get(column)
+    if name != against and base and metric.better and column != "equivalence":
+        text += f" ({100 * (value / base - 1):+.0f} %)"
+    return text
+
+
+def _number(column: str, value: float, results: dict[str, Any]) -> str:
+    if column == "equivalence":
+        most = max(len(losses) for photos in results["lbfgs"].values() for losses in photos.values()) - 1
+        return f"> {most}" if value > most else f"{value:g}"
+    return format(value, METRICS[column].form)
+
+
+def goals(study: Study, results: dict[str, Any]) -> str:
+    """A line a goal: met, or missed by how much."""
+    return "\n".join(f"- {goal.text}: {_verdict(goal, results['arms'])}" for goal in study.goals)
+
+
+def _verdict(goal: GoalEntry, arms: dict[str, dict]) -> str:
+    pair = [arms.get(name, {}).get(goal.metric) for name in (goal.arm, goal.against)]
+    if None in pair:
+        return "not measured yet"
+    percent = 100 * (pair[0] / pair[1] - 1)
+    said = f"{percent:+.1f} % ({METRICS[goal.metric].label}, {goal.arm} against {goal.against})"
+    over = percent - goal.percent
+    return f"**met**, {said}" if over <= 0 else f"**missed** by {over:.1f} points, {said}"
+
+
+def small_print(results: dict[str, Any]) -> str:
+    """By what, on what, when and where."""
+    criterion = next(iter(results["criterion"].values()))
+    scales = " and ".join(f"{scale:g}" for scale in criterion["style_scales"])
+    git, machine = results["git"], results["machine"]
+    commit = f", commit {git['commit'][:8]}{' with changes' if git['dirty'] else ''}" if git else ""
+    runs = max(arm.get("runs", 1) for arm in results["arms"].values())
+    several = f" Means of up to {runs} runs an arm, ± half their range." if runs > 1 else ""
+    return (
+        f"*Means over {len(results['photos'])} photos that no arm saw, {criterion['side']}×{criterion['side']}; every "
+        f"arm judged by {criterion['architecture'].upper()} to {criterion['style_layers'][-1]}, content at "
+        f"{', '.join(criterion['content_layers'])}, scales {scales}, style weight {criterion['style_weight']:g}."
+        f"{several} {results['date']}{commit}, {machine['cpu']}, "
+        f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}.*"
+    )
+
+
+def renew(path: Path, study: str, text: str) -> None:
+    """Put the text between README.md's two comments, and leave the rest as it is.
+
+    Raises:
+        UserError: the comments are not there.
+    """
+    begin = BEGIN.format(study)
+    before = path.read_text(encoding="utf-8")
+    found = re.search(f"{re.escape(begin)}.*?{re.escape(END)}", before, re.DOTALL)
+    if not found:
+        raise UserError(f"{path} has no place for the table: put the lines {begin} and {END} into it")
+    with replacing(path) as beside:
+        beside.write_text(before.replace(found[0], f"{begin}\n\n{text}\n\n{END}"), encoding="utf-8")
+    print(f"table       {path}")
+
+
+def draw(study: Study, arms: dict[str, dict[str, Any]], path: Path) -> None:
+    """Every panel of a study: one measure against another, and validation losses over steps.
+
+    Raises:
+        UserError: matplotlib is not installed.
+    """
+    panels = [(plot, y) for plot in study.plots for y in plot.y] + [(None, key) for key in study.curves]
+    with figures.plot(path, len(panels)) as axes:
+        for axis, (plot, y) in zip(axes.flat, panels, strict=False):
+            if plot is None:
+                figures.points(axis, {name: arm["curves"].get(y) or [] for name, arm in arms.items()})
+                axis.set(xlabel="step", ylabel=y)
+            else:
+                _against(axis, plot, y, arms)
+
+
+def _against(axis: Any, plot: PlotEntry, y: str, arms: dict[str, dict[str, Any]]) -> None:
+    """A point an arm; where x is a setting, a line a style."""
+    setting = "." in plot.x
+    series: dict[str, list[tuple[float, float]]] = {}
+    for name, arm in arms.items():
+        point = (arm["settings"].get(plot.x) if setting else arm.get(plot.x), arm.get(y))
+        if None not in point:
+            series.setdefault(arm["style"], []).append(point)
+            if not setting:
+                axis.annotate(name, point, xytext=(0, 6), textcoords="offset points", fontsize=8, ha="center")
+    figures.points(axis, {style: sorted(found) for style, found in series.items()}, line=setting)
+    axis.set(xlabel=_label(plot.x), ylabel=_label(y), xscale="log" if "x" in plot.log else "linear")
+
+
+def _label(key: str) -> str:
+    return METRICS[key].label if key in METRICS else key

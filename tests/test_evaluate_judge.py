@@ -1,0 +1,120 @@
+"""The judge against formulas written out here, the grid's figures on made patterns."""
+
+import numpy as np
+import pytest
+import torch
+from photos import make_photos
+from styles import make_style
+
+from fst import images
+from fst.config.schema import LossConfig
+from fst.errors import UserError
+from fst.evaluate import grid, judge
+from fst.evaluate.equivalence import Equivalence, Match
+from fst.evaluate.judge import DEFINITION, Judge, weighted
+
+
+@pytest.fixture(scope="module")
+def judged(tiny_vgg) -> Judge:
+    rng = np.random.default_rng(0)
+    loss = weighted(LossConfig(weights=str(tiny_vgg)), **DEFINITION, style_weight=1e5)
+    photos = {name: images.to_tensor(rng.integers(0, 256, (40, 48, 3)).astype(np.uint8)) for name in "ab"}
+    return Judge(loss, rng.integers(0, 256, (64, 64, 3)).astype(np.uint8), photos, also=["relu3_3"])
+
+
+def test_a_painter_that_changes_nothing_has_the_photos_own_losses(judged) -> None:
+    same = judged.losses(lambda photo: photo)
+    assert same["style_ratio"] == pytest.approx(1) and same["content_loss"] == same["content_relu3_3"] == 0
+    assert same["total"] == pytest.approx(1e5 * same["style_loss"], rel=1e-5)
+
+
+def test_losses_are_means_over_photos_of_clipped_pictures(judged) -> None:
+    """By the formulas of README, "The numbers", from the features alone."""
+    features, layers = judged.criterion.features, DEFINITION["style_layers"]
+
+    def gram(values: torch.Tensor) -> torch.Tensor:
+        flat = values.double().flatten(2)[0]
+        return flat @ flat.T / values.numel()
+
+    content, style = [], []
+    with torch.no_grad():
+        for photo in judged.photos.values():
+            white, own = (features(picture, layers) for picture in (torch.ones_like(photo), photo))
+            content.append((white["relu2_2"] - own["relu2_2"]).square().mean().item())
+            targets = {layer: judged.style.grams[1.0, layer][0] for layer in layers}
+            style.append(sum((gram(white[layer]) - targets[layer]).square().mean().item() for layer in layers))
+    found = judged.losses(lambda photo: torch.full_like(photo, 3.0))
+    assert found["content_loss"] == pytest.approx(np.mean(content), rel=1e-4)
+    assert found["style_loss"] == pytest.approx(np.mean(style), rel=1e-4)
+    assert judged.total(torch.ones_like, "a") == pytest.approx(content[0] + 1e5 * style[0], rel=1e-4)
+
+
+def test_lbfgs_goes_down_from_noise(judged) -> None:
+    losses = judged.lbfgs("a", 4)
+    assert len(losses) == 5 and losses[-1] < losses[0]
+    assert judged.lbfgs("a", 1) == losses[:2]  # from the same noise
+
+
+def test_a_network_is_worth_the_first_iteration_that_is_as_good() -> None:
+    losses = [9.0, 5.0, 3.0, 2.0]
+    assert [Match("a", network, losses).iteration for network in (10, 5, 2.5, 1)] == [0, 1, 3, None]
+    matches = [Match("a", 5, losses), Match("b", 2.5, losses), Match("c", 1, losses)]
+    assert Equivalence("x", matches).summary() == "3 (1 to > 3)"
+    assert Equivalence("x", matches[:2]).summary() == "1 (1 to 3)"
+
+
+def test_pictures_of_any_program_and_styles_are_judged_alike(tmp_path, tiny_vgg, monkeypatch, capsys) -> None:
+    make_photos(tmp_path / "content", 2, size=(90, 120))
+    make_photos(tmp_path / "painted", 2, size=(90, 120))
+    images.write(tmp_path / "star.png", np.random.default_rng(5).integers(0, 255, (160, 200, 3)).astype(np.uint8))
+    style = make_style(tmp_path / "style.safetensors", "realtime")
+    monkeypatch.setenv("FST_HOME", str(tmp_path))
+    monkeypatch.setattr(judge, "LOSS", [f"loss.weights={tiny_vgg}", "loss.style_layers=[relu1_2]"])
+    painting = ["--painting", str(tmp_path / "star.png")]
+    judge.main([str(tmp_path / "painted"), str(style), *painting])
+    untouched, painted = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert untouched[1] == "0.00" and untouched[4] == "1.000"  # the photos themselves
+    assert float(painted[1]) > 0
+    with pytest.raises(UserError, match="name it with --painting"):
+        judge.main([str(tmp_path / "painted")])
+    next((tmp_path / "painted").rglob("*.png")).unlink()
+    with pytest.raises(UserError, match="has no picture of"):
+        judge.main([str(tmp_path / "painted"), *painting])
+
+
+def photo() -> np.ndarray:
+    return images.resize(np.random.default_rng(3).integers(0, 256, (9, 12, 3)).astype(np.uint8), (192, 256))
+
+
+def test_dots_of_two_and_of_four_pixels_are_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    grey = 120 + rng.normal(0, 4, (128, 130, 3))
+    rows, columns = np.indices(grey.shape[:2])
+    plain = grid.grid(grey)
+    for period, other in ((2, 4), (4, 2)):
+        for axis in (rows, columns):
+            dotted = grey + 3 * np.where(axis % period < period // 2, 1, -1)[..., None]
+            assert grid.grid(dotted, period) > 100 * plain
+            assert period == 4 or grid.grid(dotted, other) < 20
+
+
+def test_a_blob_and_a_pale_border_stand_out() -> None:
+    painted = (photo() * 0.9).astype(np.uint8)
+    plain = grid.blob(painted, photo())
+    painted[64:84, 100:120] = (255, 0, 255)
+    assert plain < 5 and grid.blob(painted, photo()) > 3 * plain
+    rough = np.random.default_rng(1).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    assert grid.border(rough, rough) == 1
+    pale = rough.copy()
+    for side in (pale[:8], pale[-8:], pale[:, :8], pale[:, -8:]):
+        side //= 4
+    assert grid.border(pale, rough) < 0.4
+
+
+def test_a_flat_image_painted_unevenly_is_measured_in_levels() -> None:
+    flat = torch.full((1, 3, 256, 256), 0.5)
+    assert grid.flat_border(flat) == grid.flat_ripple(flat) == 0
+    flat[..., :8] += 2 / 255
+    assert 0 < grid.flat_border(flat) < 2
+    flat[..., 64:-64:2] += 2 / 255
+    assert grid.flat_ripple(flat) == pytest.approx(1, rel=0.01)
