@@ -29,7 +29,7 @@ def train(config: DictConfig, *, reference: bool = False) -> dict[str, float]:
 
     Args:
         config: composed.
-        reference: measure the network by losses that are the same for any `loss` (`fst.evaluate.reference`).
+        reference: measure the network by losses that are the same for any `loss` (`fst.evaluate.judge`).
 
     Returns:
         The last value of every metric.
@@ -43,7 +43,7 @@ def train(config: DictConfig, *, reference: bool = False) -> dict[str, float]:
     run(typed, run_dir)
     metrics = read_metrics(run_dir)
     if reference:
-        from fst.evaluate.reference import reference_losses
+        from fst.evaluate.judge import reference_losses
 
         metrics |= reference_losses(typed, run_dir)
     return metrics

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fst import images, store, stylefile
 from fst.errors import UserError, one_line_errors
+from fst.evaluate.figures import write_jpeg
 from fst.stylize import Stylizer
 
 PHOTOS = ("bridge", "tubingen", "chicago", "golden_gate")
@@ -65,15 +66,6 @@ def page(rows: list[tuple[str, list[np.ndarray]]]) -> np.ndarray:
     return np.asarray(sheet)
 
 
-def small_enough(pixels: np.ndarray) -> tuple[bytes, int]:
-    """The JPEG of the best quality that is no larger than MOST_BYTES."""
-    for quality in range(92, 39, -4):
-        data = images.encode(pixels, ".jpg", quality=quality)
-        if len(data) <= MOST_BYTES:
-            return data, quality
-    raise UserError(f"even at quality {quality} the gallery takes {len(data) / 1000:.0f} kB: use a smaller --width")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", nargs="*", type=Path)
@@ -96,9 +88,8 @@ def main() -> None:
         info = stylefile.read_info(path)
         rows.append((label(info), shrunk(list(map(Stylizer.load(name), photos)))))
         print(f"{name} ({info.network})")
-    data, quality = small_enough(page(rows))
-    chosen.output.write_bytes(data)
-    print(f"{chosen.output}: {len(photos)} photos, {len(data) / 1000:.0f} kB at quality {quality}")
+    write_jpeg(chosen.output, page(rows), MOST_BYTES)
+    print(f"{chosen.output}: {len(photos)} photos, {chosen.output.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

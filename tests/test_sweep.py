@@ -263,6 +263,7 @@ def test_the_front_is_what_nothing_else_beats() -> None:
 
 def test_the_reference_is_the_same_for_any_loss(tmp_path: Path, tiny_vgg: Path) -> None:
     from fst.evaluate.reference import reference_losses
+    from test_training import run_here
 
     arguments = [*tiny_arguments(tmp_path, tiny_vgg, trainer__max_steps=2), "loss.style_scales=[1]"]
     run = run_here(tmp_path / "run", arguments)

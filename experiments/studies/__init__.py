@@ -1,1 +1,0 @@
-"""What every study under experiments/ shares: python experiments/study.py."""
