@@ -10,7 +10,6 @@ from torch import nn
 from fst.config.checks import check
 from fst.config.compose import compose
 from fst.errors import UserError
-from fst.evaluate.equivalence import Equivalence, Match, match_photo
 from fst.losses.build import build_criterion
 from fst.losses.criterion import Losses
 from fst.losses.gram import gram_matrix, region_grams
@@ -276,38 +275,3 @@ def test_settings_that_make_no_sense_are_one_line(tmp_path, arguments, said):
         config = check(compose(["method=gatys", "style=gogh", "loss=vgg16_relu3", *arguments]))
         build(config.method).check(config)
     assert "\n" not in str(caught.value)
-
-
-# L-BFGS equivalence
-
-
-class Same(nn.Module):
-    """A network that returns the photo."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(1))
-
-    def forward(self, photos):
-        return photos + self.weight
-
-
-def test_a_network_matches_the_first_iteration_as_good(features):
-    criterion = build_criterion(features, style_layers=LAYERS, style_weight=100.0)
-    style = criterion.style_target([noise(1, 3, 32, 32)])
-    photo = (noise(32, 32, 3, seed=1).numpy() * 255).astype(np.uint8)
-    match = match_photo(criterion, style, Same(), "photo", photo, 6)
-    tensor = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
-    untouched = criterion(tensor, criterion.content_target(tensor), style)
-    assert match.network == pytest.approx(untouched.total.item(), rel=1e-5)
-    assert untouched.values["content"].item() == pytest.approx(0, abs=1e-9)
-    assert len(match.losses) == 7
-    assert match.losses == sorted(match.losses, reverse=True)
-
-
-def test_equivalence_is_summed_up_by_median_and_range():
-    losses = [9.0, 5.0, 3.0, 2.0]
-    assert [Match("a", network, losses).iteration for network in (10, 5, 2.5, 1)] == [0, 1, 3, None]
-    matches = [Match("a", 5, losses), Match("b", 2.5, losses), Match("c", 1, losses)]
-    assert Equivalence("x", matches).summary() == "3 (1 to > 3)"
-    assert Equivalence("x", matches[:2]).summary() == "1 (1 to 3)"

