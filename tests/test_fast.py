@@ -10,7 +10,7 @@ from fst.methods import fast
 FAULTS = """
 import resource, sys
 import torch
-from fst.memory import keep_memory
+from fst.system import keep_memory
 if sys.argv[1] == "kept":
     keep_memory()
 layer = torch.nn.Conv2d(3, 32, 3)

@@ -68,7 +68,7 @@ def checkpoint(run_dir: Path) -> dict:
 def test_a_run_leaves_picture_metrics_previews_and_films(pictures, tiny_vgg, tmp_path):
     more = ["method.coarsest=32", "method.init=noise", "method.animation=[mp4,gif,webp]", "method.iterations=8"]
     run = run_here(tmp_path, arguments(pictures, tiny_vgg, *more))
-    with Image.open(run / "photo-custom.png") as picture:
+    with Image.open(run / "photo-art.png") as picture:
         assert picture.size == (60, 90)
         assert picture.info["icc_profile"] == b"a profile"
         assert picture.getexif().get(0x0112, 1) == 1
@@ -111,7 +111,7 @@ def test_a_resumed_run_goes_on_as_if_never_stopped(pictures, tiny_vgg, tmp_path)
 def test_original_colours_stay(pictures, tiny_vgg, tmp_path):
     run = run_here(tmp_path, arguments(pictures, tiny_vgg, "method.colors=content", "loss.style_weight=1e6"))
     weights = np.array([0.299, 0.587, 0.114])
-    made = np.array(Image.open(run / "photo-custom.png")).astype(float)
+    made = np.array(Image.open(run / "photo-art.png")).astype(float)
     photo = np.array(Image.open(pictures / "photo.jpg").transpose(Image.Transpose.ROTATE_270)).astype(float)
     luma, before = made @ weights, photo @ weights
     inside = ((made > 1) & (made < 254)).all(2)
@@ -133,7 +133,7 @@ def test_what_no_style_is_given_for_stays_the_photo(pictures, tiny_vgg, tmp_path
 def test_a_texture_needs_no_photo(pictures, tiny_vgg, tmp_path):
     given = [argument for argument in arguments(pictures, tiny_vgg) if not argument.startswith("content=")]
     run = run_here(tmp_path, [*given, "loss.content_weight=0", "method.init=noise", "method.tile=32"])
-    with Image.open(run / "texture-custom.png") as picture:
+    with Image.open(run / "texture-art.png") as picture:
         assert picture.size == (48, 38)  # the painting's aspect
     found = rows(run)
     assert found[-1]["train/content_loss"] == 0
@@ -163,9 +163,9 @@ def test_a_signal_keeps_the_picture_and_resume_finishes(pictures, tiny_vgg, tmp_
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert "Traceback" not in said
-    stopped = int(re.search(r"stopped at iteration (\d+)", said)[1])
+    stopped = int(re.search(r"stopped at step (\d+)", said)[1])
     assert checkpoint(tmp_path / "run")["global_step"] == stopped
-    with Image.open(tmp_path / "run" / "photo-custom.png") as picture:
+    with Image.open(tmp_path / "run" / "photo-art.png") as picture:
         assert picture.size == (60, 90)
     again = [sys.executable, str(TRAIN), f"resume={tmp_path / 'run'}", f"method.iterations={stopped + 2}"]
     done = subprocess.run(again, cwd=tmp_path, capture_output=True, text=True, timeout=240)

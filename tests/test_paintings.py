@@ -7,11 +7,10 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from fst.config.compose import compose
 from fst.config.schema import StyleConfig
 from fst.data.paintings import painting
 from fst.errors import UserError
-from fst.methods.run import with_painting
+from fst.methods import parts
 
 CONF = Path(__file__).resolve().parent.parent / "conf/style"
 STYLES = {file.stem: OmegaConf.load(file) for file in sorted(CONF.glob("*.yaml"))}
@@ -52,19 +51,16 @@ def test_a_picture_of_ones_own_keeps_its_aspect(tmp_path):
 
 def test_mistakes_end_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("FST_HOME", str(tmp_path))
+    remote = {"file": "s.jpg", "address": "http://127.0.0.1:9/s.jpg", "sha256": "0" * 64}
     for style, said in [
-        (StyleConfig(name="custom"), "style=custom needs a picture: style.image=PATH"),
-        (StyleConfig(name="custom", image="???"), "style.image=PATH"),
-        (StyleConfig(name="custom", image=str(tmp_path / "none.jpg")), "does not exist"),
-        (StyleConfig(name="gogh", size=8), "at least 16"),
-        (StyleConfig(name="mine", file="mine.jpg"), "mine.jpg does not exist"),
-        (
-            StyleConfig(name="munch", file="s.jpg", address="http://127.0.0.1:9/s.jpg", sha256="0" * 64),
-            r"127\.0\.0\.1:9.*style=custom style\.image=PATH",
-        ),
+        ({"name": "custom"}, "style=custom needs a picture: style.image=FILE"),
+        ({"name": "custom", "image": str(tmp_path / "none.jpg")}, "there is no file"),
+        ({"name": "gogh", "file": "x.jpg", "size": 8}, "at least 16"),
+        ({"name": "mine", "file": "mine.jpg"}, "mine.jpg does not exist"),
+        ({"name": "munch", **remote}, r"127\.0\.0\.1:9.*style=custom style\.image=PATH"),
     ]:
         with pytest.raises(UserError, match=said) as caught:
-            painting(style)
+            painting(StyleConfig(**style))
         assert "\n" not in str(caught.value)
 
 
@@ -79,8 +75,10 @@ def test_without_a_network_a_bundled_swatch_stands_in(tmp_path, monkeypatch, cap
 
 
 def test_a_runs_config_names_the_swatch_that_stood_in(offline):
-    config = compose(["style=gogh", "loss=vgg16_small"])
-    with_swatch = with_painting(config)
-    assert Path(with_swatch.style.image).name == "gogh.jpg" and Path(with_swatch.style.image).is_file()
-    (offline / "styles" / config.style.file).write_bytes(Path(with_swatch.style.image).read_bytes())
-    assert with_painting(config).style.image == config.style.image is None
+    style = config("gogh")
+    parts.read_painting(style)
+    assert Path(style.image).name == "gogh.jpg" and Path(style.image).is_file()
+    (offline / "styles" / style.file).write_bytes(Path(style.image).read_bytes())
+    again = config("gogh")
+    parts.read_painting(again)
+    assert again.image is None
