@@ -101,8 +101,9 @@ def test_both_methods_line_up_in_wandb(parent):
     assert {k for k in network if not k.startswith(groups)} == {k for k in picture if not k.startswith(groups)}
     assert {k.split(".")[0] for k in picture} <= {k.split(".")[0] for k in network}
     assert {"method.name", "trainer.precision"} <= network.keys() & picture.keys()
-    batches = {"train/images_per_second", "train/learning_rate"}
-    assert metrics[0] - metrics[1] == batches  # L-BFGS has neither
+    batches = {"train/images_per_second", "train/learning_rate"}  # L-BFGS has neither
+    batches |= {f"{kind}/stability_loss{end}" for kind in ("train", "val") for end in ("", "_weighted")}
+    assert metrics[0] - metrics[1] == batches
     assert metrics[1] - metrics[0] == {"train/evaluations", "train/long_edge"}
     assert {"preview/bridge", "style"} <= kinds[0] & kinds[1]
 
@@ -113,29 +114,22 @@ def test_the_baselines_validation_is_of_its_picture(found, parent, tiny_vgg):
 
     from fst import images
     from fst.data.paintings import painting
-    from fst.methods import assemble
+    from fst.methods import parts
 
     run = found["10_gatys"]
-    config = compose(
-        "train",
-        [
-            f"loss.weights={tiny_vgg}",
-            "loss=vgg16_relu3",
-            "style=custom",
-            "style.size=64",
-            f"style.image={parent.parent / 'painting.png'}",
-        ],
-    )
-    criterion = assemble.criterion(config, painting(config.style))
+    settings = [f"loss.weights={tiny_vgg}", "loss=vgg16_relu3", "style=custom", "style.size=64"]
+    config = check(compose([*settings, f"style.image={parent.parent / 'painting.png'}"]))
+    criterion = parts.criterion(config.loss).without_network()
+    style = parts.style_target(criterion, [painting(config.style)])
     picture, photo = (
         images.to_tensor(images.read(path)) for path in (run.previews["bridge"][STEPS], run.photos["bridge"])
     )
     with torch.no_grad():
         target = criterion.content_target(photo)
-        terms, untouched = criterion(picture, target), criterion(photo, target)
-    assert run.last("val/content_loss") == pytest.approx(terms.content.item(), rel=0.02)
-    assert run.last("val/style_loss") == pytest.approx(terms.style.item(), rel=0.02)
-    assert run.last("val/style_ratio") == pytest.approx((terms.style / untouched.style).item(), rel=0.02)
+        painted, untouched = (criterion(image, target, style).values for image in (picture, photo))
+    assert run.last("val/content_loss") == pytest.approx(painted["content"].item(), rel=0.02)
+    assert run.last("val/style_loss") == pytest.approx(painted["style"].item(), rel=0.02)
+    assert run.last("val/style_ratio") == pytest.approx((painted["style"] / untouched["style"]).item(), rel=0.02)
     assert [step for step, _ in run.series["val/loss"]] == [STEPS]
 
 
