@@ -18,6 +18,7 @@ from training import run_here, tiny_arguments
 from fst import runfolder
 from fst.compare import __main__ as command
 from fst.compare import page, pictures, reading, table
+from fst.config.checks import check
 from fst.config.compose import compose
 from fst.errors import UserError
 
