@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fst.errors import UserError
-from fst.losses import names
+from fst.losses import cut, names
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.losses.weights import PINNED, load_weights
 
@@ -212,3 +212,16 @@ def test_the_smallest_side_leaves_four_features(layer, side) -> None:
     for _ in range(int(layer[4]) - 1):
         edge //= 2
     assert edge == 2
+
+
+def test_a_cut_file_does_without_the_whole_one(weights, capsys) -> None:
+    whole = weights / PINNED["vgg16", "IMAGENET1K_FEATURES"][0]
+    torch.save(tensors(13) | {"classifier.0.weight": torch.zeros(9)}, whole)
+    cut.main([])
+    assert "MB" in capsys.readouterr().out
+    whole.unlink()
+    found = load_weights("IMAGENET1K_FEATURES", ["relu3_3"])
+    assert set(found.tensors) == set(tensors(7)) and found.path.parent == weights
+    assert all(torch.equal(found.tensors[name], tensor) for name, tensor in tensors(7).items())
+    assert found.path.stat().st_size < 8e6
+    assert "relu3_3" in refusal("IMAGENET1K_FEATURES", ["relu4_3"])

@@ -1,0 +1,58 @@
+"""Cut VGG-16's weight file down to the layers that a loss needs: python -m fst.losses.cut [--layer relu3_3]
+
+To relu3_3, which `loss=vgg16_relu3` asks for, 7 MB are left of 553. The cut file lies in FST_HOME/weights, where every
+run finds it; the whole file may be deleted then, and the cut one copied to other machines' FST_HOME/weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from fst import store
+from fst.errors import one_line_errors
+from fst.files import replacing, shown
+from fst.losses.names import layer_names
+from fst.losses.vgg import tensor_shapes
+from fst.losses.weights import OXFORD, load_weights
+
+
+def cut(layer: str) -> Path:
+    """Write FST_HOME/weights/vgg16_to_LAYER.safetensors from the store's file, downloaded first if it is not there.
+
+    Args:
+        layer: the deepest ReLU to keep, as "relu3_3".
+
+    Returns:
+        The file written.
+
+    Raises:
+        UserError: no weights to be had, or damaged ones.
+    """
+    names = layer_names()
+    tensors = load_weights(OXFORD, [layer]).tensors
+    kept = {name: tensors[name].contiguous() for name in tensor_shapes(names[: names.index(layer) + 1])}
+    path = store.home() / "weights" / f"vgg16_to_{layer}.safetensors"
+    with replacing(path) as beside:
+        save_file(kept, beside)
+    return path
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    Raises:
+        UserError: as `cut`.
+    """
+    parser = argparse.ArgumentParser(prog="python -m fst.losses.cut", description=__doc__.partition("\n")[0])
+    parser.add_argument("--layer", default="relu3_3", choices=layer_names(), help="the deepest to keep (relu3_3)")
+    path = cut(parser.parse_args(words).layer)
+    print(f"{shown(path)}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()
