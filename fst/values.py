@@ -19,6 +19,12 @@ def above_zero(key: str, value: float) -> None:
         raise UserError(f"{key} is {value:g}, but it must be {_finite_or(value, 'above 0')}")
 
 
+def between(key: str, value: float, least: float, most: float) -> None:
+    """Raise UserError unless least <= value <= most."""
+    if not least <= value <= most:
+        raise UserError(f"{key} is {value:g}, but it must lie between {least:g} and {most:g}")
+
+
 def one_of(key: str, value: str, known: Iterable[str]) -> None:
     """Raise UserError, with the near ones, unless the value is known."""
     if value not in (choices := list(known)):

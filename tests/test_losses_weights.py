@@ -1,5 +1,6 @@
 """Where loss weights are found: names, partial files, torchvision's files, damage; layers against torchvision."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from fst.errors import UserError
 from fst.losses import cut, names
+from fst.losses import weights as loss_weights
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.losses.weights import PINNED, load_weights
 
@@ -26,6 +28,12 @@ def tensors(convolutions: int, architecture: str = "vgg16") -> dict[str, Tensor]
 
 def save_safetensors(path: Path, convolutions: int) -> None:
     save_file({name: tensor.half().contiguous() for name, tensor in tensors(convolutions).items()}, path)
+
+
+def as_published(monkeypatch, architecture: str, source: str, file: Path) -> None:
+    """As if the file were the one that torchvision publishes under that name."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    monkeypatch.setitem(PINNED, (architecture, source), (file.name, digest, file.stat().st_size))
 
 
 @pytest.fixture
@@ -137,20 +145,22 @@ def test_a_file_of_ones_own_that_ends_too_early(tmp_path) -> None:
     ("source", "normalisation"), [("IMAGENET1K_FEATURES", "oxford"), ("IMAGENET1K_V1", "imagenet")]
 )
 @pytest.mark.parametrize("zipped", [True, False])
-def test_torchvisions_files_in_the_store(weights, source, normalisation, zipped) -> None:
+def test_torchvisions_files_in_the_store(weights, monkeypatch, source, normalisation, zipped) -> None:
     """The files of 2017 are in the format before zip; all hold the classifier's tensors too."""
     state = {**tensors(13), "classifier.0.weight": torch.zeros(1).expand(4096, 25088)}
     file = weights / PINNED["vgg16", source][0]
     torch.save(state, file, _use_new_zipfile_serialization=zipped)
+    as_published(monkeypatch, "vgg16", source, file)
     found = load_weights(source, ["relu5_3"])
     assert found.path == file and found.normalisation == normalisation
     features = VGGFeatures(["relu2_1"], found.tensors, normalisation=normalisation)
     assert [conv.weight.flatten()[0].item() for conv in features.convolutions] == [0, 2, 5]
 
 
-def test_vgg19(weights) -> None:
+def test_vgg19(weights, monkeypatch) -> None:
     file = weights / PINNED["vgg19", "IMAGENET1K_V1"][0]
     torch.save(tensors(16, "vgg19"), file)
+    as_published(monkeypatch, "vgg19", "IMAGENET1K_V1", file)
     found = load_weights("IMAGENET1K_V1", ["relu3_4"], architecture="vgg19")
     assert found.tensors["features.16.bias"][0] == 16
 
@@ -214,9 +224,10 @@ def test_the_smallest_side_leaves_four_features(layer, side) -> None:
     assert edge == 2
 
 
-def test_a_cut_file_does_without_the_whole_one(weights, capsys) -> None:
+def test_a_cut_file_does_without_the_whole_one(weights, monkeypatch, capsys) -> None:
     whole = weights / PINNED["vgg16", "IMAGENET1K_FEATURES"][0]
     torch.save(tensors(13) | {"classifier.0.weight": torch.zeros(9)}, whole)
+    as_published(monkeypatch, "vgg16", "IMAGENET1K_FEATURES", whole)
     cut.main([])
     assert "MB" in capsys.readouterr().out
     whole.unlink()
@@ -225,3 +236,15 @@ def test_a_cut_file_does_without_the_whole_one(weights, capsys) -> None:
     assert all(torch.equal(found.tensors[name], tensor) for name, tensor in tensors(7).items())
     assert found.path.stat().st_size < 8e6
     assert "relu3_3" in refusal("IMAGENET1K_FEATURES", ["relu4_3"])
+
+
+def test_a_flipped_bit_in_a_known_file_is_noticed(tmp_path, monkeypatch) -> None:
+    copy = tmp_path / loss_weights.SMALL_WEIGHTS.name
+    data = bytearray(loss_weights.SMALL_WEIGHTS.read_bytes())
+    copy.write_bytes(data)
+    monkeypatch.setattr(loss_weights, "SMALL_WEIGHTS", copy)
+    assert load_weights("BUNDLED", ["relu1_2"], architecture="vgg16_small").path == copy
+    data[len(data) // 2] ^= 16
+    copy.write_bytes(data)
+    with pytest.raises(UserError, match=r"vgg16_small.safetensors is damaged \(sha256 .*remove it"):
+        load_weights("BUNDLED", ["relu1_2"], architecture="vgg16_small")

@@ -18,6 +18,7 @@ from training import run_here, tiny_arguments
 
 from fst import stylefile
 from fst.errors import UserError
+from fst.runfolder import STYLE
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 
@@ -35,11 +36,11 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen:
 def wait_for_step(run_dir: Path, step: int) -> None:
     """Until the run's checkpoint is of that step or a later one."""
     path = run_dir / "checkpoints" / "last.ckpt"
-    for _ in range(1200):
+    for _ in range(4000):
         if path.exists() and torch.load(path, weights_only=False)["global_step"] >= step:
             return
         time.sleep(0.05)
-    raise AssertionError(f"no checkpoint of step {step} in a minute")
+    raise AssertionError(f"no checkpoint of step {step} in 200 s")
 
 
 def weights(run_dir: Path) -> dict[str, torch.Tensor]:
@@ -123,15 +124,30 @@ def test_stopped_killed_and_resumed_is_the_same_as_never_interrupted(tmp_path: P
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
-def test_sigterm_saves_and_ends_with_its_status(tmp_path: Path, tiny_vgg: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "a closed terminal"])
+def test_a_signal_saves_and_ends_with_its_status(tmp_path: Path, tiny_vgg: Path, number: signal.Signals) -> None:
     arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__checkpoint_every_n_steps=1, trainer__max_steps=100_000)
     run_dir = tmp_path / "run"
     run = start(tmp_path, *arguments, f"hydra.run.dir={run_dir}", "data.workers=1")
     wait_for_step(run_dir, 2)
-    run.terminate()
+    run.send_signal(number)
     output = run.communicate(timeout=60)[0]
-    assert run.returncode == 143, output
+    assert run.returncode == 128 + number, output
     assert re.search(r"stopped at step \d+", output) and "Traceback" not in output
+
+
+def test_content_that_is_no_image_is_said_before_training(tmp_path: Path, tiny_vgg: Path) -> None:
+    (tmp_path / "photo.jpg").write_text("no picture")
+    with pytest.raises(UserError, match=r"photo\.jpg"):
+        run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, content=tmp_path / "photo.jpg"))
+    assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_another_picture_under_a_styles_name_is_called_what_it_is(tmp_path: Path, tiny_vgg: Path) -> None:
+    """The painting is not The Starry Night only because the run began from style=gogh."""
+    changes = {"style": "gogh", "trainer__max_steps": 1}
+    info = stylefile.read_info(run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, **changes)) / STYLE)
+    assert info.name == "painting" and info.style == {"title": "painting.png", "size": 64}
 
 
 def test_two_processes_have_the_losses_of_one_at_the_same_global_batch(

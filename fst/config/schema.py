@@ -13,9 +13,10 @@ from omegaconf import MISSING
 from fst.config.signatures import Signature, registered
 from fst.errors import UserError
 from fst.losses.names import check_layers, check_weights
-from fst.values import above_zero, at_least, is_count, is_file, one_of
+from fst.values import above_zero, at_least, between, is_count, is_file, one_of
 
 AUTO = "auto"
+LARGEST_PAINTING, LARGEST_CROP = 4096, 2048  # pixels: beyond, the features fill the memory of any machine
 DATA = ("auto", "coco", "folder", "imagenet_sample", "procedural")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 RENAMED = {  # what settings were called before: for people's fingers, and for runs of then
@@ -48,6 +49,7 @@ class StyleConfig:
         if self.name != MISSING and self.image is None and self.file is None:
             raise UserError(f"style={self.name} needs a picture: style.image=FILE")
         is_file("style.image", self.image)
+        between("style.size", self.size, 16, LARGEST_PAINTING)
 
 
 def _of_terms() -> type:
@@ -121,6 +123,7 @@ class DataConfig:
             raise UserError("data=folder needs the folder of photos: data.root=DIR")
         if self.root is not None and not self.download and not Path(self.root).expanduser().is_dir():
             raise UserError(f"data.root: there is no folder {self.root}")
+        between("data.size", self.size, 1, LARGEST_CROP)
         at_least("data.batch_size", self.batch_size, 1)
         at_least("data.val_images", self.val_images, 1)
         if self.workers is not None:

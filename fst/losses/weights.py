@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import zipfile
 from collections.abc import Iterable
@@ -26,6 +27,7 @@ PINNED = {
     ("vgg19", "IMAGENET1K_V1"): ("vgg19-dcbb9e9d.pth", "dcbb9e9d", 574_673_361),
 }
 OXFORD = "IMAGENET1K_FEATURES"
+SMALL_DIGEST = "346d9d53080c4e38"  # of the file below: whoever distils another one writes its own here
 SMALL_WEIGHTS = Path(__file__).with_name("vgg16_small.safetensors")  # fst's own, with Oxford's normalisation
 
 
@@ -54,6 +56,7 @@ def load_weights(source: str, layers: Iterable[str], *, architecture: str = "vgg
     names = layer_names(architecture)
     deepest = max(layers, key=names.index)
     path = _locate(source, architecture, deepest)
+    _check_digest(path)
     tensors = _read(path)
     reached = _reach(tensors, architecture)
     if reached is None:
@@ -62,6 +65,17 @@ def load_weights(source: str, layers: Iterable[str], *, architecture: str = "vgg
         raise UserError(f"weights file {path} reaches {reached}, but the loss asks for {deepest}: {_advice(reached)}")
     _check_shapes(tensors, names[: names.index(deepest) + 1], architecture, path)
     return Weights(tensors, "imagenet" if source == "IMAGENET1K_V1" else "oxford", path)
+
+
+def _check_digest(path: Path) -> None:
+    """Raise UserError if a file whose digest is known is not what it was: a flipped bit changes losses unnoticed."""
+    known = {file: digest for file, digest, _ in PINNED.values()} | {SMALL_WEIGHTS.name: SMALL_DIGEST}
+    if path.name not in known or not path.is_file():
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if not found.startswith(known[path.name]):
+        raise UserError(f"weights file {path} is damaged (sha256 {found[:16]}…): remove it, so that it is fetched anew")
 
 
 def _locate(source: str, architecture: str, deepest: str) -> Path:

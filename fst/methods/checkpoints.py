@@ -51,7 +51,13 @@ class Checkpoints(pl.Callback):
         # A signal may reach the processes of a run at different steps; they have to stop after the same one.
         if trainer.strategy.reduce_boolean_decision(self.stopped is not None, all=False):
             trainer.should_stop = True
+        if self.stopped is None and self._validation_follows(trainer):
+            return  # saved after it: a run that is killed in between would go on without that validation
         if trainer.should_stop or trainer.global_step % self.every == 0:
+            self.save(trainer, pl_module)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.global_step % self.every == 0:
             self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -73,6 +79,9 @@ class Checkpoints(pl.Callback):
         if trainer.is_global_zero:
             self.method.write_result()
         self._saved_step = trainer.global_step
+
+    def _validation_follows(self, trainer: pl.Trainer) -> bool:
+        return trainer.enable_validation and trainer.global_step % trainer.val_check_batch == 0
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stopped is not None:

@@ -155,7 +155,9 @@ class Feedforward(Method):
         sheets = sorted((run_dir / PREVIEWS).glob("step-*.png"))
         picture = self._paint(run_dir) if self.config.content else sheets[-1] if sheets else None
         style = shown(self.result)
+        skipped = self.data.skipped
         return {
+            **({"left out": f"{skipped} photos that could not be read"} if skipped else {}),
             **({"picture": shown(picture)} if picture else {}),
             "style file": style,
             "run folder": f"{shown(run_dir)}   (previews/ has pictures of every stage)",
@@ -205,15 +207,17 @@ def init_from(network: Network, style: str, name: str) -> None:
 
 def style_info(config: TrainConfig) -> StyleInfo:
     """What a style file of this run says, but for steps and losses."""
+    from fst.data.paintings import SWATCHES
     from fst.stylefile import StyleInfo
 
-    own = config.style.image is not None and config.style.name != "custom"
     about = {key: getattr(config.style, key) for key in ("title", "artist", "year", "licence", "size")}
-    if own:  # another picture than the one that the style's name stands for
-        about = {"title": Path(config.style.image).name, "size": config.style.size}
+    image, name = config.style.image, config.style.name
+    if image is not None and name != "custom" and Path(image).parent != SWATCHES:
+        # Another picture than the one that the style's name stands for.
+        about, name = {"title": Path(image).name, "size": config.style.size}, Path(image).stem
     training = {key: dict(vars(getattr(config, key))) for key in ("loss", "data", "method")} | {"seed": config.seed}
     return StyleInfo(
-        name=config.style.name,
+        name=name,
         network=config.network.name,
         settings=network_settings(config),
         style=about,

@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from fst import runfolder
+from fst import images, runfolder
 from fst.config.replay import differences
 from fst.config.schema import TrainConfig
 from fst.files import shown
@@ -44,6 +44,8 @@ def run(config: TrainConfig, run_dir: Path) -> Method:
         _say_what_differs(config.rerun)
     method = methods.build(config.method)
     method.check(config)
+    if config.content is not None:
+        images.read(config.content)  # what is no image is said now, not when the run ends and paints it
     pl.seed_everything(config.seed, verbose=False)
     method.prepare(config, run_dir)
     checkpoints = Checkpoints(run_dir, config.trainer.checkpoint_every_n_steps, method)
