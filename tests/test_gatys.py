@@ -16,10 +16,10 @@ from fst.losses.gram import gram_matrix, region_grams
 from fst.losses.style_target import combine
 from fst.losses.vgg import VGGFeatures
 from fst.methods.gatys import colors, optimise
-from fst.methods.gatys.module import strip_pixels
 from fst.methods.gatys.problem import plan
 from fst.methods.gatys.regions import read_regions
 from fst.methods.gatys.strips import evaluate_in_strips, strips
+from fst.methods.gatys.style_transfer import strip_pixels
 from fst.methods.method import build
 
 LAYERS = ["relu1_2", "relu2_2", "relu3_3"]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fst import images, stylefile
 from fst.config.schema import DataConfig
-from fst.data.module import PhotoData
+from fst.data.photo_data import PhotoData
 from fst.losses.gram import gram_matrix
 from fst.losses.vgg import VGGFeatures
 from fst.networks import build

@@ -9,7 +9,7 @@ from fst.config.schema import AUTO, DataConfig
 from fst.errors import UserError, near
 
 if TYPE_CHECKING:
-    from fst.data.module import PhotoData
+    from fst.data.photo_data import PhotoData
 
 NAMES = ("coco", "folder", "imagenet_sample", "procedural")
 
@@ -25,7 +25,7 @@ def build(config: DataConfig, *, seed: int) -> PhotoData:
     if name not in NAMES:
         raise UserError(f"data is '{name}'{near(name, [*NAMES, AUTO])}")
 
-    from fst.data.module import PhotoData
+    from fst.data.photo_data import PhotoData
 
     data = PhotoData(replace(config, name=name), seed=seed)
     if config.name == AUTO:

@@ -1,6 +1,6 @@
 """The method contract, and the registry of methods.
 
-A method is one file in this folder (or NAME/method.py) with one registered class. Its constructor's signature is its
+A method is one file in this folder (or in a folder of it) with one registered class. Its constructor's signature is its
 config schema, read without importing torch (`fst.config.signatures`); the first line of its docstring is its help; it
 checks its own values. `fst.methods.run` trains any of them:
 

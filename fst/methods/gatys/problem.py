@@ -18,7 +18,7 @@ from fst.methods.gatys.regions import Regions, read_regions
 
 if TYPE_CHECKING:
     from fst.config.schema import TrainConfig
-    from fst.methods.gatys.method import Gatys
+    from fst.methods.gatys.baseline import Gatys
 
 LARGEST = 1024  # long edge in pixels that a photo is worked at unless method.size says more
 TEXTURE = 512  # the same for a texture, which has no photo

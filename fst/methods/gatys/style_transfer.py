@@ -25,7 +25,7 @@ from fst.methods.gatys.problem import Problem, Scale, plan
 from fst.tracking import Preview
 
 if TYPE_CHECKING:
-    from fst.methods.gatys.method import Gatys
+    from fst.methods.gatys.baseline import Gatys
 
 AUTO_PIXELS = 1_200_000  # an image with more is evaluated in strips by tile=auto
 STRIP_PIXELS = 512 * 512

@@ -129,8 +129,8 @@ class Gatys(Method):
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
         from fst import images
         from fst.methods import parts
-        from fst.methods.gatys.module import GatysStyleTransfer, Iterations
         from fst.methods.gatys.problem import problem
+        from fst.methods.gatys.style_transfer import GatysStyleTransfer, Iterations
 
         self.config = config
         # Near a minimum L-BFGS compares losses that differ by less than bf16 resolves: bf16 is for those who ask.
