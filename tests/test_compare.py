@@ -145,7 +145,7 @@ def test_the_page_needs_nothing_but_itself(parent, tmp_path, capsys):
     assert "default-src 'none'" in text and "/* data */" not in text and "page.css */" not in text
     data = of_page(output)
     assert "seed" not in data["settings"] and "loss.architecture" not in data["settings"]
-    assert {"network.name", "method.name", "method.iterations"} <= set(data["settings"])
+    assert {"method.name", "method.iterations", "style.image"} <= set(data["settings"])
     assert [entry["name"] for entry in data["runs"]] == ["0_wandb", "1_none", "10_gatys"]
     for entry in data["runs"]:
         shown = entry["pictures"]["bridge"]

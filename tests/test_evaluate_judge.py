@@ -1,17 +1,20 @@
 """The judge against formulas written out here, the grid's figures on made patterns."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from photos import make_photos
 from styles import make_style
 
-from fst import images
+from fst import images, stylefile
 from fst.config.schema import LossConfig
 from fst.errors import UserError
-from fst.evaluate import grid, judge
+from fst.evaluate import equivalence, grid, judge
 from fst.evaluate.equivalence import Equivalence, Match
 from fst.evaluate.judge import DEFINITION, Judge, weighted
+from fst.networks import build
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,27 @@ def test_pictures_of_any_program_and_styles_are_judged_alike(tmp_path, tiny_vgg,
     next((tmp_path / "painted").rglob("*.png")).unlink()
     with pytest.raises(UserError, match="has no picture of"):
         judge.main([str(tmp_path / "painted"), *painting])
+
+
+def test_the_commands_write_what_they_print(tmp_path, tiny_vgg, capsys) -> None:
+    make_photos(tmp_path / "photos", 2, size=(64, 64))
+    star = images.write(tmp_path / "star.png", np.random.default_rng(5).integers(0, 255, (64, 80, 3)).astype(np.uint8))
+    loss = {"weights": str(tiny_vgg), "style_layers": ["relu1_2"], "content_layers": ["relu2_2"], "forgotten": 1}
+    style = tmp_path / "tiny.safetensors"
+    settings = {"width": 8, "depth": 1}
+    info = stylefile.StyleInfo("star", "johnson", settings, {"size": 64}, training={"loss": loss})
+    stylefile.save(style, build("johnson", **settings), info)
+    words = [str(style), "--photos", str(tmp_path / "photos"), "--painting", str(star), "--iterations", "2"]
+    equivalence.main([*words, "--out", str(tmp_path / "out")])
+    assert "iterations of L-BFGS, median and range over 2 photos" in capsys.readouterr().out
+    (found,) = json.loads((tmp_path / "out" / "results.json").read_text()).values()
+    assert [len(match["losses"]) for match in found] == [3, 3] and found[0]["network"] > 0
+    assert (tmp_path / "out" / "figure.jpg").stat().st_size > 5000
+    picture = next((tmp_path / "photos").rglob("*.png"))
+    grid.main([str(picture), str(style), "--figure", str(tmp_path / "grid.jpg")])
+    printed = capsys.readouterr().out
+    assert "| johnson, tiny, in a margin | " in printed and "| realtime, untrained | " in printed
+    assert (tmp_path / "grid.jpg").stat().st_size > 20_000
 
 
 def photo() -> np.ndarray:

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from statistics import median
 from typing import Any
 
@@ -13,21 +14,16 @@ from fst import runfolder
 from fst.compare.reading import Run
 
 # Never the reason for a result: where things were logged, and what a style's name already says.
-ASIDE = ("logger.", "resume", *(f"style.{key}" for key in ("title", "artist", "year", "file", "address", "sha256")))
-ASIDE += (
-    "style.bytes",
-    "style.licence",
-    "trainer.checkpoint_every_n_steps",
-    "trainer.log_every_n_steps",
-    "trainer.val_check_interval",
-)
+ABOUT = ("title", "artist", "year", "file", "address", "sha256", "bytes", "licence")
+WATCHED = ("checkpoint_every_n_steps", "log_every_n_steps", "val_check_interval")
+ASIDE = ("logger.", "resume", *(f"style.{key}" for key in ABOUT), *(f"trainer.{key}" for key in WATCHED))
 
-# Numbers compare between runs that have these settings in common.
+# Numbers compare between runs that have these settings in common; * stands for any loss term.
 MEASURED = ("loss.architecture", "loss.weights")
 CONTENT = (*MEASURED, "loss.pooling", "loss.content_layers")
 PAINTING = ("style.name", "style.image", "style.size")
 STYLE = ("loss.style_layers", "loss.style_layer_weights", "loss.style_scales", *PAINTING)
-WEIGHTS = ("loss.content_weight", "loss.style_weight", "loss.tv_weight")
+WEIGHTS = ("loss.*_weight",)
 PHOTOS = ("data.name", "data.root", "data.val_images", "data.size")
 PICTURE = ("content", "method.size")  # what the baseline optimises
 MACHINE = ("run.cpu", "run.gpus", "run.threads", "trainer.devices", "method.name", "data.size", "method.size")
@@ -129,7 +125,7 @@ def differing(runs: Sequence[Run]) -> list[str]:
 
 def varied(runs: Sequence[Run], keys: Sequence[str]) -> list[str]:
     """Those of them that were chosen rather than found on the machine, and differ among runs that have them."""
-    chosen = [key for key in keys if not key.startswith(("run.",))]
+    chosen = [key for key in keys if not key.startswith("run.")]
     return [key for key in chosen if len({_plain(run.settings[key]) for run in runs if key in run.settings}) > 1]
 
 
@@ -157,7 +153,8 @@ def groups(runs: Sequence[Run], column: Column) -> list[list[int]]:
         keys = column.alike
         if column.group == "quality":
             keys += PICTURE if run.gatys else PHOTOS
-        found[_plain([run.settings.get(key) for key in keys])].append(index)
+        same = {key: value for key, value in run.settings.items() if any(fnmatchcase(key, one) for one in keys)}
+        found[_plain({key: value for key, value in same.items() if value is not None})].append(index)
     return list(found.values())
 
 

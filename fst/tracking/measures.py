@@ -24,10 +24,13 @@ def is_logged(trainer: Trainer, step: int) -> bool:
 
 
 class GradientNorm(Callback):
-    """Log `train/gradient_norm` (2-norm over all parameters, before clipping) and `train/learning_rate`."""
+    """Log `train/gradient_norm` (2-norm over all parameters, before clipping) and `train/learning_rate`.
+
+    A module that optimises by hand logs its own: the baseline's optimiser is given a multiple of the gradient.
+    """
 
     def on_before_optimizer_step(self, trainer: Trainer, module: LightningModule, optimizer: Optimizer) -> None:
-        if not is_logged(trainer, trainer.global_step + 1):
+        if not module.automatic_optimization or not is_logged(trainer, trainer.global_step + 1):
             return
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if gradients:
