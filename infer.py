@@ -32,8 +32,8 @@ colors=      style, or content for the source's own colours
 tile=        auto (default), or N: paint in pieces of about N x N pixels, in bounded memory; null: never
 quality=     of JPEG 1 to 100 (95), or of video;  codec= of video
 backend=     auto (default), torch or openvino
-precision=   of openvino: auto (default: f32 or bf16, the faster here), f32, bf16, or int8: faster, a little less exact;
-             calibration=FOLDER: photos on which int8 is calibrated, the first time, instead of made pictures
+precision=   of openvino: auto (default: int8 where it is fast and nobody sees it; else the faster of f32 and bf16),
+             f32, bf16 or int8
 webcam.      device= width= height= fps= mirror=;  page.host= page.port=: the page where there is no display
 """
 

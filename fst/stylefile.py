@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ class StyleInfo:
         style: title, artist, year, licence of the painting.
         training: steps, losses on unseen photos, the training config and whatever else the run wants to say.
         licence: of the weights.
+        int8: what painting in 8 bits needs, of `fst.stylize.ranges.measure`: "inputs" and "psnr"; empty: nothing known.
     """
 
     name: str
@@ -45,6 +47,7 @@ class StyleInfo:
     style: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     licence: str = "MIT"
+    int8: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
 
@@ -62,6 +65,23 @@ def save(path: str | Path, network: nn.Module, info: StyleInfo, *, half: bool = 
         name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().cpu()
         for name, tensor in network.state_dict().items()
     }
+    return _write(path, as_bytes, tensors, info)
+
+
+def describe(path: str | Path, info: StyleInfo) -> Path:
+    """Write a style file again with the same weights and other metadata.
+
+    Raises:
+        UserError: as `read_info` and `save`.
+    """
+    from safetensors.numpy import load_file
+    from safetensors.numpy import save as as_bytes
+
+    read_info(path)
+    return _write(path, as_bytes, load_file(path), info)
+
+
+def _write(path: str | Path, as_bytes: Callable[..., bytes], tensors: dict[str, Any], info: StyleInfo) -> Path:
     # Bytes written by Python, so that a full disk is an OSError as everywhere.
     written = as_bytes(tensors, metadata={KEY: json.dumps(dataclasses.asdict(info), sort_keys=True)})
     with replacing(Path(path)) as beside:
@@ -102,6 +122,7 @@ def _parsed(fields: dict[str, Any]) -> StyleInfo:
         "style": dict,
         "training": dict,
         "licence": str,
+        "int8": dict,
         "format": int,
     }
     if not isinstance(fields, dict) or any(

@@ -1,5 +1,6 @@
-"""precision=int8: how near it comes to torch in fp32, what it is calibrated on, that it is paid for once."""
+"""int8: how near it comes to torch in fp32, by ranges that the style file carries; when it is chosen."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -7,110 +8,158 @@ import sys
 import numpy as np
 import openvino as ov
 import pytest
+import torch
 from photos import real_photos
 from styles import make_style
 from test_stylize import picture
 from test_stylize_backends import psnr
+from torch import nn
 
-import infer
 from fst import images, stylefile
 from fst.errors import UserError
-from fst.stylize import Stylizer, int8
-from fst.stylize.openvino_backend import core
+from fst.networks import build
+from fst.stylize import Stylizer, openvino_backend, ranges
+from fst.stylize.int8 import EightBits, in_8_bits
 
-
-@pytest.fixture(scope="module")
-def style(tmp_path_factory):
-    return make_style(tmp_path_factory.mktemp("styles") / "poplars.safetensors", "realtime")
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("home")
+PICTURES = [images.to_tensor(picture(96, 128, seed)) for seed in range(8)]
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch, home):
-    """Few and small calibration pictures, and one store for the module."""
-    monkeypatch.setattr(int8, "PICTURES", 8)
-    monkeypatch.setattr(int8, "SIDE", 128)
-    monkeypatch.setenv("FST_HOME", str(home))
+def home(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("FST_HOME", str(tmp_path_factory.mktemp("home")))
 
 
-def test_convolutions_alone_are_in_8_bits(style):
-    stylizer = Stylizer.load(style, backend="openvino", precision="int8")
-    model = core().read_model(stylizer._backend.folder / "network.xml")
-    quantised = [op for op in model.get_ordered_ops() if op.get_type_name().startswith("Convolution")]
-    assert quantised
-    for convolution in quantised:
-        # Weights are stored as 8-bit numbers: constant, convert, scale.
-        weights = convolution.input_value(1).get_node()
-        while weights.get_type_name() != "Constant":
-            weights = weights.input_value(0).get_node()
-        assert weights.get_element_type() == ov.Type.i8
-    for op in model.get_ordered_ops():
-        if op.get_type_name() == "MVN":
-            assert op.get_output_element_type(0) == ov.Type.f32
+def with_ranges(path, network="realtime", **changed):
+    """A random style's file with its ranges, measured on made pictures."""
+    built, info = stylefile.load(make_style(path, network))
+    measured = ranges.measure(built, PICTURES) | changed
+    stylefile.describe(path, dataclasses.replace(info, int8=measured))
+    return path
 
 
-@pytest.mark.parametrize("calibrated", ["on made pictures", "on photos"])
-def test_int8_agrees_with_torch_on_real_photos(calibrated, tmp_path):
-    """Of a trained style: random weights say little about 8 bits."""
-    photos = real_photos(183, 251)
-    for number, photo in enumerate(photos):
-        images.write(tmp_path / f"{number}.png", photo)
-    folder = str(tmp_path) if calibrated == "on photos" else None
-    stylizer = Stylizer.load("gogh", backend="openvino", precision="int8", calibration=folder)
-    reference = Stylizer.load("gogh", backend="torch")
-    levels = [psnr(stylizer(photo), reference(photo)) for photo in photos]
-    assert np.mean(levels) >= 36 and min(levels) >= 33
-    assert max(levels) < 60  # it is int8 that painted
+@pytest.mark.parametrize("lowest", [0.0, -3.0])
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+def test_a_convolution_in_8_bits_is_whole_numbers_times_two_steps(kind, lowest):
+    torch.manual_seed(0)
+    convolution = kind(3, 5, 3)
+    x = torch.rand(1, 3, 9, 9) * (4 - lowest) + lowest
+    step = 4 / 255 if lowest == 0 else 4 / 127
+    whole = (x / step).round()
+    axes, shape = ((1, 2, 3), (5, 1, 1, 1)) if kind is nn.Conv2d else ((0, 2, 3), (1, 5, 1, 1))
+    steps = convolution.weight.detach().abs().amax(axes).view(shape) / 127
+    with torch.no_grad():
+        painted = EightBits(convolution, lowest, 4.0)(x)
+        function = nn.functional.conv2d if kind is nn.Conv2d else nn.functional.conv_transpose2d
+        sums = function(whole.double(), (convolution.weight / steps).round().double())
+    expected = sums * step * steps.view(1, 5, 1, 1) + convolution.bias.detach().view(1, 5, 1, 1)
+    assert torch.allclose(painted.double(), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("network", ["johnson", "realtime"])
+def test_ranges_are_each_photos_extremes(network):
+    torch.manual_seed(0)
+    built = build(network).eval()
+    measured = ranges.measure(built, [torch.cat(PICTURES[:2]), PICTURES[2]])
+    low, high = next(iter(measured["inputs"].values()))
+    first = [built.before(photo) for photo in PICTURES[:3]]
+    assert low == pytest.approx(np.mean([x.min() for x in first]), abs=1e-5)
+    assert high == pytest.approx(np.mean([x.max() for x in first]), abs=1e-5)
+    assert all(isinstance(built.get_submodule(name), (nn.Conv2d, nn.ConvTranspose2d)) for name in measured["inputs"])
+    with torch.no_grad():
+        rounded = in_8_bits(built, measured["inputs"])
+        error = np.mean([((rounded(x).clamp(0, 1) - built(x).clamp(0, 1)) ** 2).mean() for x in PICTURES[:3]])
+    assert measured["psnr"] == pytest.approx(-10 * np.log10(error), abs=0.02)
+    assert len(json.dumps(measured)) < 4000
+
+
+def test_convolutions_alone_are_in_8_bits(tmp_path):
+    stylizer = Stylizer.load(with_ranges(tmp_path / "style.safetensors"), precision="int8")
+    assert (stylizer.backend, stylizer._backend.precision) == ("openvino", "int8")
+    stylizer.stream(iter([picture(48, 64)]))
+    compiled = stylizer._backend._compile((64, 96, 3), "LATENCY")
+    inputs = {}
+    for op in compiled.get_runtime_model().get_ordered_ops():
+        kind = op.get_rt_info()["layerType"].astype(str)
+        if kind in ("Convolution", "Deconvolution", "MVN"):
+            inputs.setdefault(kind, set()).add(op.get_input_element_type(0))
+    assert inputs["Convolution"] | inputs["Deconvolution"] <= {ov.Type.u8, ov.Type.i8}
+    assert inputs["MVN"] == {ov.Type.f32}
+
+
+@pytest.mark.parametrize("network", ["johnson", "realtime"])
+def test_openvino_paints_what_was_measured_in_torch(tmp_path, network):
+    style = with_ranges(tmp_path / "style.safetensors", network)
+    eight, full = (Stylizer.load(style, backend="openvino", precision=name, live=True) for name in ("int8", "f32"))
+    frames = [images.to_pixels(x) for x in PICTURES]
+    levels = [psnr(eight(frame), full(frame)) for frame in frames]
+    error = np.mean([10 ** (-level / 10) for level in levels])
+    assert -10 * np.log10(error) == pytest.approx(stylefile.read_info(style).int8["psnr"], abs=1.5)
+
+
+def test_bundled_styles_in_8_bits_on_real_photos():
+    """Those that carry ranges, of trained networks: random weights say little about 8 bits."""
+    names = [name for name, path in stylefile.bundled().items() if stylefile.read_info(path).int8]
+    for name in names:
+        photos = real_photos(360, 480)
+        eight, full = (Stylizer.load(name, backend="openvino", precision=how) for how in ("int8", "f32"))
+        levels = [psnr(eight(photo), full(photo)) for photo in photos]
+        assert np.mean(levels) >= 40 and min(levels) >= 37, (name, levels)
+
+
+@pytest.mark.parametrize(
+    ("processor", "level", "chosen"), [(True, 41.0, True), (True, 39.0, False), (False, 41.0, False)]
+)
+def test_auto_takes_it_where_it_pays_and_nobody_sees_it(tmp_path, monkeypatch, capsys, processor, level, chosen):
+    monkeypatch.setattr(openvino_backend, "has_int8", lambda: processor)
+    style = with_ranges(tmp_path / "style.safetensors", psnr=level)
+    for _ in range(2):
+        stylizer = Stylizer.load(style, backend="openvino")
+        assert (stylizer._backend.precision == "int8") == chosen
+    said = capsys.readouterr().err
+    assert said.count("precision=f32") == chosen  # once
+    assert Stylizer.load(style, backend="openvino", precision="f32")._backend.precision == "f32"
+    assert capsys.readouterr().err == ""
 
 
 START = """
 import sys, json, numpy as np
 from fst.stylize import Stylizer
 Stylizer.load(sys.argv[1], backend="openvino", precision="int8", live=True)(np.zeros((48, 64, 3), np.uint8))
-print(json.dumps([name for name in ("torch", "nncf", "scipy") if name in sys.modules]))
+print(json.dumps([name for name in ("torch", "onnx", "nncf") if name in sys.modules]))
 """
 
 
-def test_it_is_quantised_once_for_each_calibration(style, tmp_path, monkeypatch):
-    first = Stylizer.load(style, precision="int8")
-    assert first.backend == "openvino"
-    made = []
-    with monkeypatch.context() as patch:
-        patch.setattr(int8, "quantise", lambda *given: made.append(given))
-        again = Stylizer.load(style, precision="int8", live=True)
-    assert again._backend.folder == first._backend.folder and made == []
+def test_it_starts_without_torch(tmp_path):
+    style = with_ranges(tmp_path / "style.safetensors")
+    Stylizer.load(style, precision="int8")
     done = subprocess.run([sys.executable, "-c", START, style], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == []  # and without what quantising needs
-    for seed in range(2):
-        images.write(tmp_path / f"{seed}.png", picture(140, 170, seed))
-    photos = Stylizer.load(style, precision="int8", calibration=str(tmp_path))
-    assert photos._backend.folder != first._backend.folder
-    images.write(tmp_path / "more.png", picture(150, 130, 5))
-    assert int8.calibration_key(str(tmp_path)) != int8.calibration_key(None)
-    more = Stylizer.load(style, precision="int8", calibration=str(tmp_path))
-    assert more._backend.folder != photos._backend.folder
+    assert json.loads(done.stdout) == []
 
 
-def test_made_pictures_have_a_photos_spectrum():
-    made = int8._made_pictures()
-    assert len(made) == 8 and made[0].shape == (128, 128, 3) and made[0].dtype == np.uint8
-    power = np.mean([np.abs(np.fft.fft2(one.mean(axis=2))) ** 2 for one in made], axis=0)
-    low, high = power[1:5, 0].mean(), power[16:33, 0].mean()
-    assert 10 < low / high < 1000  # 1/f amplitude: (24 / 2.5)² = 92; white noise: 1
+@pytest.mark.parametrize(
+    "foreign",
+    [{}, {"inputs": {}}, {"inputs": 3, "psnr": 50}, {"inputs": {"layers.1.0": "x"}, "psnr": 50},
+     {"inputs": {"layers.1.0": [0, None]}, "psnr": 50}, {"inputs": {"layers.1.0": [0, 1]}}],
+)  # fmt: skip
+def test_a_file_without_ranges_or_with_a_strangers_paints_as_ever(tmp_path, foreign):
+    path = make_style(tmp_path / "style.safetensors", "realtime", int8=foreign)
+    assert Stylizer.load(path, backend="openvino")._backend.precision != "int8"
+    with pytest.raises(UserError, match=r"python -m fst\.stylize\.ranges"):
+        Stylizer.load(path, precision="int8")
 
 
-def test_a_command_line_may_ask_for_it(style, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(stylefile, "BUNDLED", style.parent)
-    images.write(tmp_path / "photo.png", picture(40, 56))
-    infer.main(["source=photo.png", "style=poplars", "precision=int8", "output=eight.png"])
-    assert capsys.readouterr().out == "eight.png\n"  # nothing of NNCF's on standard output
-    infer.main(["source=photo.png", "style=poplars", "output=float.png", "backend=torch"])
-    assert 15 < psnr(images.read("eight.png"), images.read("float.png")) < 60
+def test_ranges_are_put_into_a_file_and_change_nothing_else(tmp_path, capsys):
+    network, info = stylefile.load(make_style(tmp_path / "full.safetensors", "realtime"))
+    path = stylefile.save(tmp_path / "style.safetensors", network, info, half=True)
+    size = path.stat().st_size
+    images.write(tmp_path / "photos/a.png", picture(140, 170))
+    ranges.main([str(path), str(tmp_path / "photos")])
+    assert "dB from 32" in capsys.readouterr().out
+    described = stylefile.read_info(path)
+    assert described.int8["inputs"] and dataclasses.replace(described, int8={}) == info
+    assert 0 < path.stat().st_size - size < 4000
+    before, after = (stylefile.load(file)[0].state_dict() for file in (tmp_path / "full.safetensors", path))
+    assert all(torch.equal(before[key].half(), after[key].half()) for key in before)
 
 
 @pytest.mark.parametrize(
@@ -119,19 +168,9 @@ def test_a_command_line_may_ask_for_it(style, tmp_path, monkeypatch, capsys):
         ({"precision": "int4"}, "unknown precision 'int4'"),
         ({"precision": "int8", "backend": "torch"}, "OpenVINO"),
         ({"precision": "bf16", "backend": "torch"}, "OpenVINO"),
-        ({"precision": "int8", "calibration": "no-such-folder"}, "no-such-folder does not exist"),
-        ({"calibration": "photos"}, "precision=int8"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(style, words, says):
+def test_what_cannot_be_is_said_in_a_line(tmp_path, words, says):
     with pytest.raises(UserError, match=says) as caught:
-        Stylizer.load(style, **words)
+        Stylizer.load(make_style(tmp_path / "style.safetensors"), **words)
     assert "\n" not in str(caught.value)
-
-
-def test_without_nncf_it_says_what_to_install(style, tmp_path, monkeypatch):
-    monkeypatch.setenv("FST_HOME", str(tmp_path))
-    find = int8.require.__globals__["importlib"].util.find_spec
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "nncf" else find(name))
-    with pytest.raises(UserError, match="pip install nncf, or choose precision=auto"):
-        Stylizer.load(style, precision="int8")

@@ -18,7 +18,7 @@ from fst.errors import UserError, near
 FILE = Path(__file__).resolve().parents[2] / "conf" / "infer.yaml"
 
 # Values of these keys are names, taken as the shell passes them: commas, brackets, quotes and all.
-VERBATIM = ("source", "style", "output", "calibration", "webcam.device", "page.host")
+VERBATIM = ("source", "style", "output", "webcam.device", "page.host")
 
 
 @dataclass
@@ -48,8 +48,7 @@ class InferConfig:
     style: str = "gogh"  # bundled name, file, checkpoint, run folder or wandb:…; several with commas
     output: str | None = None  # file, folder, window, page, or - for standard output; None: SOURCE-STYLE, here
     backend: str = "auto"  # auto, torch or openvino
-    precision: str = "auto"  # of openvino: auto, f32, bf16, or int8 (needs nncf the first time)
-    calibration: str | None = None  # of int8: a folder of photos to measure ranges on; None: made pictures
+    precision: str = "auto"  # of openvino: auto, f32, bf16, or int8
     network: str | None = None  # which of a bundled style's networks: realtime, johnson
     size: int | None = None  # long edge in pixels at which the network works; None: the source's
     strength: float = 1.0  # 0: the source, 1: the painting

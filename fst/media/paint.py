@@ -65,7 +65,6 @@ def paint(config: InferConfig) -> None:
         Stylizer.load,
         backend=config.backend,
         precision=config.precision,
-        calibration=config.calibration,
         network=config.network,
         size=config.size,
         strength=config.strength,

@@ -14,9 +14,7 @@ BACKENDS = ("torch", "openvino")
 PRECISIONS = ("auto", "f32", "bf16", "int8")
 
 
-def load(
-    name: str, style: Style, *, live: bool = False, precision: str = "auto", calibration: str | None = None
-) -> Backend:
+def load(name: str, style: Style, *, live: bool = False, precision: str = "auto") -> Backend:
     """The backend of that name ("auto": the fastest that this machine has) with a style's network.
 
     Args:
@@ -24,15 +22,12 @@ def load(
         style: the style.
         live: frames are a camera's.
         precision: "auto", or "f32", "bf16" or "int8" of OpenVINO; torch knows f32 alone.
-        calibration: for int8, a folder of photos to measure the layers' ranges on; None: made pictures.
 
     Raises:
         UserError: no such backend or precision, they do not go together, or a package is not installed.
     """
     if precision not in PRECISIONS:
         raise UserError(f"unknown precision '{precision}'{near(precision, list(PRECISIONS))}")
-    if calibration is not None and precision != "int8":
-        raise UserError("calibration= is for precision=int8: add that, or leave calibration= away")
     if name == "auto":
         name = _fastest() if precision == "auto" else "openvino"
     if name not in BACKENDS:
@@ -41,7 +36,7 @@ def load(
         require("openvino", "backend=openvino", otherwise="backend=torch")
         from fst.stylize.openvino_backend import OpenVinoBackend
 
-        return OpenVinoBackend(style, live=live, precision=precision, calibration=calibration)
+        return OpenVinoBackend(style, live=live, precision=precision)
     if precision not in ("auto", "f32"):
         raise UserError(f"precision={precision} is OpenVINO's: backend={name} paints in f32; leave one of them away")
     from fst.stylize.torch_backend import TorchBackend

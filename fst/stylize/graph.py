@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from fst.networks import Network
-from fst.stylize.rewrite import faster
 
 
 class Frames(nn.Module):
@@ -56,7 +55,7 @@ def _reflected(index: Tensor, length: Tensor) -> Tensor:
 
 def write_frames(network: Network, path: Path) -> None:
     """Write `Frames` to an ONNX file: "frames" to "painted", any fitting height and width; for OpenVINO."""
-    _write(Frames(faster(network)), torch.zeros(1, 64, 64, 3, dtype=torch.uint8), path, ("frames", "painted"), (1, 2))
+    _write(Frames(network), torch.zeros(1, 64, 64, 3, dtype=torch.uint8), path, ("frames", "painted"), (1, 2))
 
 
 def write_image(network: Network, path: Path, margin: int) -> None:

@@ -1,105 +1,84 @@
-"""A graph with its convolutions in 8 bits: post-training quantisation by NNCF, calibrated on pictures.
+"""A network whose convolutions run in 8 bits, by the ranges of their inputs that its style file carries.
 
-Convolutions alone are quantised. Instance normalisation and the sums of residual blocks stay in 32 bits, where they
-cost little and where 8 bits would be seen: sums in 8 bits take 7 dB off Johnson's network (35.5 instead of 42.7 dB).
-Made pictures do as calibration what photos do (43.5 and 42.9 dB on photos of a realtime style; plain noise, 37.8).
+Convolutions alone are quantised: inputs in 8 bits a layer, kernels in 8 bits a channel (Krishnamoorthi 2018). Instance
+normalisation and the sums of residual blocks stay in 32 bits, where they cost little and where 8 bits would be seen:
+sums in 8 bits take 7 dB off Johnson's network.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import io
-import logging
-from pathlib import Path
+import copy
+from typing import Any
 
-import cv2
-import numpy as np
-import openvino as ov
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from fst import images
-from fst.errors import require
+from fst.networks import Network
+from fst.stylize.rewrite import faster
+from fst.stylize.row_layers import behaves_as
 
-PICTURES = 32  # few are enough: normalised layers have about the same range in every picture
-SIDE = 256
-SHAPES = 60  # in a made picture
-IN_FLOAT = ["MVN", "Add", "Multiply", "Subtract", "Divide"]
+ENOUGH = 40.0  # dB from 32 bits: nobody sees the difference
 
 
-def calibration_key(folder: str | None) -> str:
-    """What a cache of graphs calibrated on a folder's photos depends on.
-
-    Raises:
-        UserError: the folder is missing or holds no image.
-    """
-    if folder is None:
-        return ""
-    stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in _photos(folder)]
-    return hashlib.sha256(repr(stamps).encode()).hexdigest()
-
-
-def quantise(core: ov.Core, graph: Path, target: Path, folder: str | None) -> None:
-    """Write a graph of uint8 frames again with its convolutions in 8 bits.
+class EightBits(nn.Module):
+    """A convolution whose input and kernels are rounded to 8 bits, as runtimes with 8-bit convolutions understand it.
 
     Args:
-        core: reads the graph.
-        graph: the .xml file of a graph whose input is (1, H, W, 3).
-        target: the .xml file to write.
-        folder: photos to calibrate on; None: made pictures.
-
-    Raises:
-        UserError: NNCF is not installed, or the folder holds no photo that can be read.
+        convolution: an nn.Conv2d or nn.ConvTranspose2d.
+        low, high: its input's range; numbers outside are cut off.
     """
-    require("nncf", "precision=int8", otherwise="precision=auto")
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # which NNCF imports, and misses CUDA
-    import nncf
 
-    nncf.set_log_level(logging.ERROR)
-    pictures = [_square(images.read(path)) for path in _photos(folder)] if folder is not None else _made_pictures()
-    with contextlib.redirect_stdout(io.StringIO()):  # its progress bar; standard output may be a picture's
-        model = nncf.quantize(
-            core.read_model(graph),
-            nncf.Dataset([picture[None] for picture in pictures]),
-            subset_size=len(pictures),
-            ignored_scope=nncf.IgnoredScope(types=IN_FLOAT, validate=False),
-        )
-    ov.save_model(model, target, compress_to_fp16=False)
+    def __init__(self, convolution: nn.Module, low: float, high: float) -> None:
+        super().__init__()
+        self.convolution = convolution
+        # Zero is a whole number in both: what is padded or cut by a ReLU stays exact.
+        if low >= 0:
+            self.step, self.levels = max(high, 1e-6) / 255, (0, 255)
+        else:
+            self.step, self.levels = max(-low / 128, high / 127, 1e-6), (-128, 127)
+        self.axis = 1 if isinstance(convolution, nn.ConvTranspose2d) else 0
+        largest = convolution.weight.detach().abs().amax([axis for axis in range(4) if axis != self.axis])
+        self.steps = (largest / 127).clamp(min=1e-8)
+        self.zeros = torch.zeros_like(self.steps, dtype=torch.int32)
 
-
-def _photos(folder: str) -> list[Path]:
-    found = images.files(Path(folder).expanduser())
-    return found[:: max(1, len(found) // PICTURES)][:PICTURES]
-
-
-def _square(pixels: np.ndarray) -> np.ndarray:
-    """The middle of a picture, its short side at SIDE pixels."""
-    height, width = pixels.shape[:2]
-    side = min(height, width)
-    return images.resize(pixels, (SIDE, SIDE), box=((height - side) / 2, (width - side) / 2, side, side))
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.fake_quantize_per_tensor_affine(x, self.step, 0, *self.levels)
+        own = self.convolution
+        kernels = torch.fake_quantize_per_channel_affine(own.weight, self.steps, self.zeros, self.axis, -128, 127)
+        if isinstance(own, nn.Conv2d):
+            return own._conv_forward(x, kernels, own.bias)  # pads as its padding_mode says
+        how = (own.stride, own.padding, own.output_padding, own.groups, own.dilation)
+        return F.conv_transpose2d(x, kernels, own.bias, *how)
 
 
-def _made_pictures() -> list[np.ndarray]:
-    """What photos have in common: flat shapes that occlude each other (Lee, Mumford and Huang 2001), over 1/f noise."""
-    random = np.random.default_rng(0)
-    frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None])
-    frequency[0, 0] = 1 / SIDE
-    pictures = []
-    for _ in range(PICTURES):
-        spectrum = np.fft.rfft2(random.normal(size=(3, SIDE, SIDE))) / frequency ** random.uniform(0.8, 1.4)
-        noise = np.fft.irfft2(spectrum, s=(SIDE, SIDE))
-        noise = 0.6 * noise + 1.5 * noise.mean(axis=0)  # colours go together, as in photos
-        levels = noise / noise.std() * random.uniform(20, 60) + random.uniform(60, 195, (3, 1, 1))
-        picture = np.ascontiguousarray(levels.clip(0, 255).astype(np.uint8).transpose(1, 2, 0))
-        pictures.append(_with_shapes(picture, random))
-    return pictures
+def usable(ranges: dict[str, Any]) -> dict[str, tuple[float, float]] | None:
+    """The inputs' ranges of a style file's `int8`; None where it has none, or what a stranger wrote there."""
+    inputs = ranges.get("inputs")
+    if not inputs or not isinstance(inputs, dict) or not isinstance(ranges.get("psnr"), (int, float)):
+        return None
+    pairs = all(isinstance(pair, list) and len(pair) == 2 for pair in inputs.values())
+    return inputs if pairs and all(isinstance(end, (int, float)) for pair in inputs.values() for end in pair) else None
 
 
-def _with_shapes(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Ellipses, many small and few large, each in one colour of any brightness; some of the noise shines through."""
-    shapes = picture.copy()
-    for _ in range(SHAPES):
-        axes = np.minimum(4 / random.uniform(0.04, 1, 2), SIDE / 2).astype(int).tolist()
-        centre = random.integers(0, SIDE, 2).tolist()
-        colour = (random.uniform(0, 255) + random.normal(0, 35, 3)).clip(0, 255).tolist()
-        cv2.ellipse(shapes, centre, axes, random.uniform(0, 180), 0, 360, colour, cv2.FILLED, cv2.LINE_AA)
-    return cv2.addWeighted(shapes, 0.85, picture, 0.15, 0)
+def convolutions(network: Network) -> dict[str, nn.Module]:
+    """The convolutions of a network by name, in order."""
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    modules = network.named_modules()
+    return {name: module for name, module in modules if any(behaves_as(module, kind) for kind in kinds)}
+
+
+def in_8_bits(network: Network, inputs: dict[str, tuple[float, float]]) -> Network:
+    """A copy with `rewrite.faster`'s layers whose convolutions run in 8 bits.
+
+    Args:
+        network: the network.
+        inputs: the (lowest, highest) input of its convolutions, by name; those without stay in 32 bits.
+    """
+    quick = copy.deepcopy(faster(network))
+    # Rewriting puts one convolution in the place of each, and so keeps their order.
+    for name, (place, convolution) in zip(convolutions(network), convolutions(quick).items(), strict=True):
+        if name in inputs:
+            parent, _, last = place.rpartition(".")
+            setattr(quick.get_submodule(parent), last, EightBits(convolution, *inputs[name]))
+    return quick

@@ -5,28 +5,33 @@ The graph is made from the torch network once and kept (`fst.stylize.cache`); af
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import sys
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import openvino as ov
 
 from fst.errors import UserError
-from fst.stylize import int8
 from fst.stylize.backend import Traits
 from fst.stylize.cache import made_once
 from fst.stylize.framing import pad
 from fst.stylize.styles import Style
 
+if TYPE_CHECKING:
+    from fst.networks import Network
+
 IN_FLIGHT = 2  # frames of a stream being painted at once, each on its share of the cores
 SHAPES_KEPT = 4  # compiled graphs of a fixed shape; the one least recently used goes first
-GRAPH, FACTS = "network.xml", "facts.json"
+GRAPH, EIGHT_BITS, FACTS = "network.xml", "int8.xml", "facts.json"
 TRIAL_SIDE, TRIAL_ROUNDS = 256, 4
 
 
@@ -46,18 +51,16 @@ class OpenVinoBackend:
     Args:
         style: the style.
         live: frames are a camera's: their shape is compiled at once.
-        precision: "f32", "bf16", "int8" (`fst.stylize.int8`), or "auto": the faster of f32 and bf16 here.
-        calibration: of int8, a folder of photos.
+        precision: "f32", "bf16", "int8" (`fst.stylize.int8`), or "auto": int8 where the processor has instructions for
+            it and the style file says that nobody sees it; else the faster of f32 and bf16 here.
 
     Raises:
-        UserError: bf16 on a processor without it; int8 without NNCF, or a calibration folder without photos.
+        UserError: bf16 on a processor without it; int8 of a style file without ranges.
     """
 
     name = "openvino"
 
-    def __init__(
-        self, style: Style, *, live: bool = False, precision: str = "auto", calibration: str | None = None
-    ) -> None:
+    def __init__(self, style: Style, *, live: bool = False, precision: str = "auto") -> None:
         if precision == "bf16" and not has_bf16():
             raise UserError("precision=bf16: this processor has no bf16 instructions; leave precision= away")
         processor = core().get_property("CPU", "FULL_DEVICE_NAME")
@@ -65,13 +68,15 @@ class OpenVinoBackend:
         folder = made_once(style, "openvino", version, lambda folder: _make(style, folder))
         facts = json.loads((folder / FACTS).read_text())
         self.traits = Traits(**facts["traits"])
-        if precision == "int8":
-            key = f"{version} {folder.name} {int8.calibration_key(calibration)}"
-            graph = folder / GRAPH
-            folder = made_once(style, "int8", key, lambda new: int8.quantise(core(), graph, new / GRAPH, calibration))
-            precision = "f32"  # of the layers between
-        self.folder = folder
         self.precision = facts["precision"] if precision == "auto" else precision
+        if self.precision == "int8" and not (folder / EIGHT_BITS).exists():
+            raise UserError(
+                f"precision=int8: {style.path.name} does not say how; measure it with "
+                f"python -m fst.stylize.ranges {style.path} PHOTOS, or leave precision= away"
+            )
+        if precision == "auto" and self.precision == "int8":
+            _say_once(folder, style)
+        self.folder = folder
         self.live = live
         self.last_shape: tuple[int, ...] | None = None
         self.compiled: OrderedDict[tuple, ov.CompiledModel] = OrderedDict()
@@ -115,12 +120,13 @@ class OpenVinoBackend:
     def _compile(self, shape: tuple[int, ...] | None, hint: str) -> ov.CompiledModel:
         key = (shape, hint)
         if key not in self.compiled:
-            settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": self.precision}
+            graph, rest = (EIGHT_BITS, "f32") if self.precision == "int8" else (GRAPH, self.precision)
+            settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": rest}
             if hint == "THROUGHPUT":
                 settings["NUM_STREAMS"] = str(IN_FLIGHT)
             if shape is None or self.live:  # what a start begins with; the shapes of all photos would fill the disk
                 settings["CACHE_DIR"] = str(self.folder)
-            self.compiled[key] = _compiled(self.folder / GRAPH, shape, settings)
+            self.compiled[key] = _compiled(self.folder / graph, shape, settings)
         self.compiled.move_to_end(key)
         while len(self.compiled) > SHAPES_KEPT:
             self.compiled.popitem(last=False)
@@ -147,16 +153,48 @@ def _result(request: ov.InferRequest, frame: np.ndarray) -> np.ndarray:
 
 
 def _make(style: Style, folder: Path) -> None:
-    """Write a style's graph, and what must be known of it, to a folder."""
-    from fst.stylize.graph import write_frames
+    """Write a style's graphs, and what must be known of them, to a folder."""
+    from fst.stylize import int8
+    from fst.stylize.rewrite import faster
 
     network = style.network()
-    exchange = folder / "network.onnx"
+    _write(faster(network), folder / GRAPH)
+    precision, inputs = None, int8.usable(style.info.int8)
+    if inputs is not None:
+        _write(int8.in_8_bits(network, inputs), folder / EIGHT_BITS)
+        precision = "int8" if has_int8() and style.info.int8["psnr"] >= int8.ENOUGH else None
+    precision = precision or _fastest_precision(folder / GRAPH)
+    (folder / FACTS).write_text(json.dumps({"traits": asdict(Traits.of(network)), "precision": precision}))
+
+
+def _write(network: Network, graph: Path) -> None:
+    from fst.stylize.graph import write_frames
+
+    exchange = graph.with_suffix(".onnx")
     write_frames(network, exchange)
-    ov.save_model(core().read_model(exchange), folder / GRAPH, compress_to_fp16=False)
+    ov.save_model(core().read_model(exchange), graph, compress_to_fp16=False)
     exchange.unlink()
-    facts = {"traits": asdict(Traits.of(network)), "precision": _fastest_precision(folder / GRAPH)}
-    (folder / FACTS).write_text(json.dumps(facts))
+
+
+def _say_once(folder: Path, style: Style) -> None:
+    said = folder / "said"
+    if not said.exists():
+        with contextlib.suppress(OSError):
+            said.touch()
+        near = f"{style.info.int8['psnr']:.0f} dB from 32 bits, which nobody sees"
+        print(f"style '{style.name}' paints in 8 bits here ({near}); precision=f32 turns that off", file=sys.stderr)
+
+
+def has_int8() -> bool:
+    """Whether this processor has instructions that add up products of 8-bit numbers exactly (VNNI, AMX).
+
+    Those without round sums to 16 bits on the way. Where the system does not tell, False.
+    """
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return any(flag in flags for flag in ("avx512_vnni", "avx_vnni", "amx_int8"))
 
 
 def has_bf16() -> bool:

@@ -72,7 +72,6 @@ class Stylizer:
         tile: int | str | None = "auto",
         live: bool = False,
         precision: str = "auto",
-        calibration: str | None = None,
     ) -> Stylizer:
         """A style by name or file, on a backend.
 
@@ -87,9 +86,8 @@ class Stylizer:
             tile: frames are painted in pieces of about this many pixels squared, for bounded memory; "auto": only
                 large ones are; None: none is. A network that cannot be computed in pieces paints every frame whole.
             live: one frame at a time, as soon as possible: never in pieces, without the margin that evens edges.
-            precision: of OpenVINO: "auto" (f32 or bf16, whichever is faster here), "f32", "bf16", or "int8", which is
-                faster still and a little less exact.
-            calibration: a folder of photos on which int8 measures the ranges of its layers; None: made pictures.
+            precision: of OpenVINO: "f32", "bf16", "int8", or "auto": int8 where the processor has instructions for it
+                and the style file says that nobody sees it, else f32 or bf16, whichever is faster here.
 
         Raises:
             UserError: an unknown style, a damaged file, a value out of range, a backend that is not installed.
@@ -97,7 +95,7 @@ class Stylizer:
         framing.check(size, strength, colors)
         tile = None if live else tiles.pixels(tile)
         found = styles.find(style, network)
-        ready = choose.load(backend, found, live=live, precision=precision, calibration=calibration)
+        ready = choose.load(backend, found, live=live, precision=precision)
         margin = 0 if live else framing.MARGIN
         return cls(found, ready, size=size, strength=strength, colors=colors, tile=tile, margin=margin)
 

@@ -67,7 +67,7 @@ def run(config: InferConfig, styles: list[str]) -> None:
 def _load(config: InferConfig, style: str) -> Stylizer:
     from fst.stylize import Stylizer  # late: it may bring torch, which takes seconds
 
-    how = {"backend": config.backend, "precision": config.precision, "calibration": config.calibration}
+    how = {"backend": config.backend, "precision": config.precision}
     how |= {"size": config.size, "strength": config.strength, "colors": config.colors}
     return Stylizer.load(style, network=config.network, live=True, **how)
 
