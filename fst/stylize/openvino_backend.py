@@ -69,6 +69,7 @@ class OpenVinoBackend:
         facts = json.loads((folder / FACTS).read_text())
         self.traits = Traits(**facts["traits"])
         self.precision = facts["precision"] if precision == "auto" else precision
+        self.beside = facts["beside"]  # the precision of what is not in 8 bits
         if self.precision == "int8" and not (folder / EIGHT_BITS).exists():
             raise UserError(
                 f"precision=int8: {style.path.name} does not say how; measure it with "
@@ -120,7 +121,7 @@ class OpenVinoBackend:
     def _compile(self, shape: tuple[int, ...] | None, hint: str) -> ov.CompiledModel:
         key = (shape, hint)
         if key not in self.compiled:
-            graph, rest = (EIGHT_BITS, "f32") if self.precision == "int8" else (GRAPH, self.precision)
+            graph, rest = (EIGHT_BITS, self.beside) if self.precision == "int8" else (GRAPH, self.precision)
             settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": rest}
             if hint == "THROUGHPUT":
                 settings["NUM_STREAMS"] = str(IN_FLIGHT)
@@ -159,12 +160,14 @@ def _make(style: Style, folder: Path) -> None:
 
     network = style.network()
     _write(faster(network), folder / GRAPH)
-    precision, inputs = None, int8.usable(style.info.int8)
+    facts = {"traits": asdict(Traits.of(network)), "precision": _fastest_precision(folder / GRAPH), "beside": None}
+    inputs = int8.usable(style.info.int8)
     if inputs is not None:
         _write(int8.in_8_bits(network, inputs), folder / EIGHT_BITS)
-        precision = "int8" if has_int8() and style.info.int8["psnr"] >= int8.ENOUGH else None
-    precision = precision or _fastest_precision(folder / GRAPH)
-    (folder / FACTS).write_text(json.dumps({"traits": asdict(Traits.of(network)), "precision": precision}))
+        facts["beside"] = _fastest_precision(folder / EIGHT_BITS)
+        if has_int8() and style.info.int8["psnr"] >= int8.ENOUGH:
+            facts["precision"] = "int8"
+    (folder / FACTS).write_text(json.dumps(facts))
 
 
 def _write(network: Network, graph: Path) -> None:

@@ -26,7 +26,7 @@ PHOTOS, SIDE = 32, 256  # few and small are enough: normalised layers have about
 
 @torch.no_grad()
 def measure(network: Network, photos: Iterable[Tensor]) -> dict[str, Any]:
-    """Measure the ranges of every convolution's input, and how near the network comes to itself with them.
+    """Measure the ranges of the convolutions' inputs, and how near the network comes to itself in 8 bits with them.
 
     A range is the mean over photos of each one's lowest and highest number, which cuts off a few outliers.
 
@@ -35,8 +35,8 @@ def measure(network: Network, photos: Iterable[Tensor]) -> dict[str, Any]:
         photos: float (N, 3, H, W) in [0, 1]; 16 or more in all, of any size.
 
     Returns:
-        For `StyleInfo.int8`: "inputs", the (lowest, highest) input by the convolution's name, and "psnr", in dB: of
-        paintings in 8 bits against those in 32.
+        For `StyleInfo.int8`: "inputs", the (lowest, highest) input by the convolution's name, without those that shrink
+        the picture, which stay as they are; and "psnr", in dB: of paintings in 8 bits against those in 32.
     """
     photos = [photo[None] for batch in photos for photo in batch]
     extremes: dict[str, list[tuple[Tensor, Tensor]]] = {}
@@ -44,7 +44,8 @@ def measure(network: Network, photos: Iterable[Tensor]) -> dict[str, Any]:
     def note(name: str) -> Callable[[nn.Module, tuple[Tensor]], None]:
         return lambda _, given: extremes.setdefault(name, []).append(torch.aminmax(given[0]))
 
-    hooks = [module.register_forward_pre_hook(note(name)) for name, module in convolutions(network).items()]
+    keep_size = {name: module for name, module in convolutions(network).items() if not _shrinks(module)}
+    hooks = [module.register_forward_pre_hook(note(name)) for name, module in keep_size.items()]
     try:
         painted = [network(photo).clamp(0, 1) for photo in photos]
     finally:
@@ -57,6 +58,10 @@ def measure(network: Network, photos: Iterable[Tensor]) -> dict[str, Any]:
     ]
     error = max(torch.stack(errors).mean().item(), 1e-10)
     return {"psnr": round(-10 * math.log10(error), 2), "inputs": inputs}
+
+
+def _shrinks(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d) and max(module.stride) > 1
 
 
 def _photos(folder: str) -> list[Tensor]:
