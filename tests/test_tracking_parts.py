@@ -5,7 +5,6 @@ import json
 import socket
 import subprocess
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -91,18 +90,20 @@ def test_a_key_that_the_server_refuses_is_offline(server, monkeypatch):
     assert "does not take the key" in why
 
 
-def test_a_silent_network_costs_two_seconds(monkeypatch):
+def test_a_silent_network_is_not_waited_for(monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
+    answer, given_up = threading.Event(), threading.Event()
 
     def silence(*_, **__):
-        time.sleep(3)
+        answer.wait(60)  # as the search for a name, which no timeout ends
+        given_up.set()
         raise OSError
 
     monkeypatch.setattr(socket, "create_connection", silence)
-    began = time.perf_counter()
-    assert not wandb_mode.reachable("http://example.test", seconds=0.3)
-    assert time.perf_counter() - began < 1.5
+    assert not wandb_mode.reachable("http://example.test", seconds=0.1)
+    assert not given_up.is_set()
+    answer.set()
 
 
 def test_a_proxy_is_asked_instead_of_the_server(monkeypatch, server):
