@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,14 @@ class Feedforward(Method):
         from fst.tracking import log_painting
 
         log_painting(logger, self.result.parent, self.painting, self.config.style.title)
+
+    def finish(self) -> None:
+        """The ranges that painting in 8 bits needs, on the held-out photos."""
+        from fst.stylize import ranges
+
+        network = self.module.trained_network().eval().cpu()
+        photos = [photo[None] for _, photo in self.data.preview_photos(self.config.data.val_images)]
+        self.module.info = dataclasses.replace(self.module.info, int8=ranges.measure(network, photos))
 
     def write_result(self) -> None:
         from fst import stylefile

@@ -73,6 +73,9 @@ class Method:
     def log_inputs(self, logger: Logger | None) -> None:
         """Hand what the run starts from to its logger."""
 
+    def finish(self) -> None:
+        """Measure what is told of the finished thing, once, when training has come to its end."""
+
     def write_result(self) -> None:
         """Write what the run has made so far to `result`, whole or not at all."""
         raise NotImplementedError

@@ -116,6 +116,7 @@ def _trainer(
 def _conclude(trainer: pl.Trainer, method: Method, logger: Logger | None) -> None:
     """The result once more, with what the last validation says, and into the logger."""
     if trainer.is_global_zero:
+        method.finish()
         method.write_result()
         if logger is not None:
             method.log_result(logger)
