@@ -6,7 +6,9 @@ torch is imported inside the two functions that need it, so that inference witho
 from __future__ import annotations
 
 import os
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -26,6 +28,12 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp",
 
 # Pillow refuses pictures above ~179 megapixels as decompression bombs; photos that large are real (panoramas).
 Image.MAX_IMAGE_PIXELS = 1_000_000_000
+
+# What Pillow raises for files that are damaged or made to do harm.
+DAMAGED = (
+    *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, LookupError, TypeError, ArithmeticError, struct.error),
+    *(zlib.error, Image.DecompressionBombError),
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ def read_with_metadata(
         raise UserError(f"{name} is not in a format that Pillow {Image.__version__} reads") from None
     except PermissionError:
         raise UserError(f"{name} may not be read: check its permissions") from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except DAMAGED as error:
         raise UserError(f"{name} is damaged: {error}") from None
 
 
@@ -180,7 +188,7 @@ def frame_count(path: str | os.PathLike[str]) -> int:
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 return getattr(image, "n_frames", 1) if image.format in ("GIF", "WEBP", "PNG", "AVIF") else 1
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except DAMAGED:
         return 0
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from fst import images
 from fst.errors import UserError
@@ -264,6 +264,6 @@ def _suffix_of(file: BytesIO | Path) -> str:
     try:
         with Image.open(file) as image:
             kind = image.format
-    except (OSError, UnidentifiedImageError):
+    except images.DAMAGED:
         kind = None
     return _SUFFIXES.get(kind or "", ".png")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from fst.errors import UserError
+from fst.images import DAMAGED
 from fst.media.video.colour import Colour
 from fst.media.video.decode import Frame
 from fst.media.video.sink import Sink
@@ -43,11 +45,15 @@ class AnimationReader:
             self._image = Image.open(source)
         except FileNotFoundError:
             raise UserError(f"animation {source} does not exist") from None
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        except DAMAGED as error:
             raise UserError(f"cannot open animation {source}: {getattr(error, 'strerror', None) or error}") from None
         # A PNG may begin with a picture for those that show no animation.
-        self._first = int(getattr(self._image, "default_image", False) and self._image.n_frames > 1)
-        self.count = getattr(self._image, "n_frames", 1) - self._first
+        self._first = int(bool(getattr(self._image, "default_image", False)))
+        self.count: int | None
+        try:
+            self.count = getattr(self._image, "n_frames", 1) - self._first
+        except DAMAGED:  # it breaks off somewhere
+            self.count = None
         self.transparent = False
         self.loop: int | None = self._image.info.get("loop")
         self.rate = Fraction(10)
@@ -63,11 +69,11 @@ class AnimationReader:
             UserError: the first frame is damaged already.
         """
         pts = 0
-        for index in range(self.count):
+        for index in itertools.count() if self.count is None else range(self.count):
             try:
                 self._image.seek(self._first + index)
                 pixels = self._over_white()
-            except (OSError, EOFError, SyntaxError, ValueError) as error:
+            except DAMAGED as error:
                 if index == 0:
                     raise UserError(f"{self.name} holds no frame that can be decoded: {error}") from None
                 self.broken = str(error)
