@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from clips import film, pixels, scene
 from PIL import Image, ImageCms
 from styles import make_style
 from test_stylize import picture
@@ -381,6 +382,17 @@ def test_kinds_of_source():
         assert paint.kind_of(name) == kind
     for name in ("rtsp://host/stream", "http://host/clip.mp4", "HTTPS://host"):
         assert paint.kind_of(name) == "video"
+
+
+def test_a_film_is_painted_in_every_style():
+    film(Path("clip.mp4"), [scene(index)[:48, :64] for index in range(4)])
+    run("source=clip.mp4", "style=gogh,hokusai", "output=o.mp4", "quality=90")
+    first, second = pixels(Path("o-gogh.mp4")), pixels(Path("o-hokusai.mp4"))
+    assert len(first) == len(second) == 4 and first[0].shape == (48, 64, 3)
+    with pytest.raises(UserError, match="overwrite=true"):
+        run("source=clip.mp4", "output=o-gogh.mp4")
+    with pytest.raises(UserError, match="no display"):  # a film may be watched in a window
+        run("source=clip.mp4", "output=window")
 
 
 def program(*arguments: str, **options) -> subprocess.CompletedProcess:
