@@ -23,7 +23,7 @@ def main(words: list[str]) -> None:
     """Run the command line.
 
     Raises:
-        UserError: whatever the user can put right.
+        UserError: a mistake in the words, no run to compare, or an output that is no page.
     """
     if not words or {"-h", "--help", "help"} & set(words):
         print(USAGE.strip())

@@ -155,7 +155,7 @@ def finished(study: Study, runs: Path) -> dict[str, list[Path]]:
     found = {}
     for name, arm in arms(study.name).items():
         folder = arm.folder(runs)
-        several = sorted(folder.parent.glob(f"{folder.name}_*"))
+        several = sorted(folder.parent.glob(f"{folder.name}_*=*"))
         done = [run for run in [folder, *several] if runfolder.state(run) == runfolder.FINISHED]
         if done:
             found[name] = done
