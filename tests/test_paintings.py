@@ -55,7 +55,7 @@ def test_mistakes_end_in_one_line(tmp_path, monkeypatch):
     for style, said in [
         ({"name": "custom"}, "style=custom needs a picture: style.image=FILE"),
         ({"name": "custom", "image": str(tmp_path / "none.jpg")}, "there is no file"),
-        ({"name": "gogh", "file": "x.jpg", "size": 8}, "at least 16"),
+        ({"name": "gogh", "file": "x.jpg", "size": 8}, "between 16 and 4096"),
         ({"name": "mine", "file": "mine.jpg"}, "mine.jpg does not exist"),
         ({"name": "munch", **remote}, r"127\.0\.0\.1:9.*style=custom style\.image=PATH"),
     ]:

@@ -12,7 +12,6 @@ from fst import images, store
 from fst.config.schema import StyleConfig
 from fst.errors import UserError
 
-LEAST_EDGE = 16  # pixels: below, a painting is a few blots of colour
 SWATCHES = Path(__file__).parents[1] / "styles"  # NAME.jpg: textures with the statistics of paintings
 
 log = logging.getLogger(__name__)
@@ -22,10 +21,8 @@ def painting(style: StyleConfig) -> np.ndarray:
     """The painting as uint8 (H, W, 3) RGB with its long edge at `style.size` pixels, aspect kept.
 
     Raises:
-        UserError: a size below 16, a damaged file, or as `located`.
+        UserError: a damaged file, or as `located`.
     """
-    if style.size < LEAST_EDGE:
-        raise UserError(f"style.size is {style.size} pixels, but a painting needs at least {LEAST_EDGE}")
     pixels = images.read(located(style))
     return images.resize(pixels, images.fit_long_edge(*pixels.shape[:2], style.size))
 
