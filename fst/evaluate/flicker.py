@@ -12,11 +12,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from fst.errors import UserError, one_line_errors
+from fst.media.video.flow import Flow, Motion, apart, warped
 
 LONG = 10  # frames: of the long-range figure
 STILL_PIXELS = 0.5  # of motion, at most, where nothing moves
@@ -42,19 +43,45 @@ class Flicker:
     curve: list[float | None]
 
 
-@dataclass(frozen=True)
-class Motion:
-    """From a frame to an earlier one: where its pixels were, and which of them can be compared.
-
-    Attributes:
-        places: float32 (H, W, 2), the pixel (x, y) of the earlier frame.
-        seen: bool (H, W), what was not hidden there.
-        still: bool (H, W), what did not move.
-    """
+class Pair(NamedTuple):
+    """A frame and an earlier one: where its pixels were, (H, W, 2), and which show the same thing, bool (H, W)."""
 
     places: np.ndarray
-    seen: np.ndarray
-    still: np.ndarray
+    same: np.ndarray
+
+
+class Step(NamedTuple):
+    """What a film's frame is compared with.
+
+    Attributes:
+        size: height and width.
+        short: it and the frame before; None for the first.
+        still: bool (H, W), where nothing moves; None for the first.
+        long: it and the frame LONG before; None for the first LONG.
+    """
+
+    size: tuple[int, int]
+    short: Pair | None
+    still: np.ndarray | None
+    long: Pair | None
+
+
+def steps(source: Iterable[np.ndarray]) -> Iterator[Step]:
+    """A source's motion, frame by frame, from uint8 (H, W, 3) RGB; for several films painted from it, made once."""
+    flow = Flow()
+    shown: deque[np.ndarray] = deque(maxlen=LONG)  # the frames before
+    moved: deque[Motion] = deque(maxlen=LONG)
+    for now in source:
+        short = still = long = None
+        if shown:
+            motion = flow.between(now, shown[-1])
+            moved.append(motion)
+            short = _pair(motion.places, motion.seen, now, shown[-1])
+            still = (motion.length < STILL_PIXELS) & (apart(now, shown[-1]) < STILL_LEVELS)
+        if len(moved) == LONG:
+            long = _pair(*_chained(moved), now, shown[0])
+        shown.append(now)
+        yield Step(now.shape[:2], short, still, long)
 
 
 def measure(source: Iterable[np.ndarray], painted: Iterable[np.ndarray]) -> Flicker:
@@ -67,84 +94,60 @@ def measure(source: Iterable[np.ndarray], painted: Iterable[np.ndarray]) -> Flic
     Raises:
         UserError: films of different size or length.
     """
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # Kroeger et al. 2016
-    shown: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=LONG)  # source and painted, the frames before
-    moved: deque[Motion] = deque(maxlen=LONG)
+    return compare(steps(source), painted)
+
+
+def compare(source: Iterable[Step], painted: Iterable[np.ndarray]) -> Flicker:
+    """As `measure`, by the `steps` of the source."""
+    before: deque[np.ndarray] = deque(maxlen=LONG)
     short: list[float | None] = []
     still: list[float | None] = []
     long: list[float | None] = []
-    for now, picture in _pairs(source, painted):
-        if shown:
-            before, painted_before = shown[-1]
-            motion = _motion(flow, now, before)
-            moved.append(motion)
-            short.append(_along(motion, now, picture, before, painted_before))
-            unmoved = motion.still & (_apart(now, before) < STILL_LEVELS)
-            still.append(_difference(picture, painted_before, unmoved))
-        if len(moved) == LONG:
-            long.append(_along(_chained(moved), now, picture, *shown[0]))
-        shown.append((now, picture))
+    for step, picture in _together(source, painted):
+        if step.short:
+            short.append(_along(step.short, picture, before[-1]))
+            still.append(_difference(picture, before[-1], step.still))
+        if step.long:
+            long.append(_along(step.long, picture, before[0]))
+        before.append(picture)
     return Flicker(_mean(short), _mean(still), _mean(long), short)
 
 
-def _pairs(source: Iterable[np.ndarray], painted: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _together(source: Iterable[Step], painted: Iterable[np.ndarray]) -> Iterator[tuple[Step, np.ndarray]]:
     frames = zip(source, painted, strict=True)
     while True:
         try:
-            now, picture = next(frames)
+            step, picture = next(frames)
         except StopIteration:
             return
         except ValueError:
             raise UserError("the painted film has not as many frames as its source: compare whole films") from None
-        if now.shape != picture.shape:
-            sizes = [f"{frame.shape[1]}×{frame.shape[0]}" for frame in (picture, now)]
+        if step.size != picture.shape[:2]:
+            sizes = [f"{width}×{height}" for height, width in (picture.shape[:2], step.size)]
             raise UserError(f"the painted film is {sizes[0]}, its source {sizes[1]}: paint it at the source's size")
-        yield now, picture
+        yield step, picture
 
 
-def _motion(flow: cv2.DISOpticalFlow, now: np.ndarray, before: np.ndarray) -> Motion:
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (now, before)]
-    back, forth = flow.calc(grey[0], grey[1], None), flow.calc(grey[1], grey[0], None)
-    height, width = grey[0].shape
-    places = back + np.dstack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
-    inside = (places >= 0).all(2) & (places <= (width - 1, height - 1)).all(2)
-    # A pixel that was hidden before does not come back to where it began; the bound is Sundaram et al.'s (2010).
-    returned = _warped(forth, places)
-    lengths = np.square(back).sum(2) + np.square(returned).sum(2)
-    came_back = np.square(back + returned).sum(2) < 0.01 * lengths + 0.5
-    return Motion(places, inside & came_back, np.hypot(back[..., 0], back[..., 1]) < STILL_PIXELS)
+def _pair(places: np.ndarray, seen: np.ndarray, now: np.ndarray, before: np.ndarray) -> Pair:
+    return Pair(places, seen & (apart(now, warped(before, places)) < SAME_LEVELS))
 
 
-def _chained(motions: Sequence[Motion]) -> Motion:
-    """From the last frame to the one before the first motion: a flow over ten frames at once would lose its way."""
+def _chained(motions: Sequence[Motion]) -> tuple[np.ndarray, np.ndarray]:
+    """Places and what was seen, from the last frame to before the first motion: a flow over ten at once gets lost."""
     *earlier, last = motions
     places, seen = last.places, last.seen
     for motion in reversed(earlier):
-        seen = seen & (_warped(motion.seen, places) > 0.99)
-        places = _warped(motion.places, places)
-    return Motion(places, seen, last.still)
+        seen = seen & (warped(motion.seen, places) > 0.99)
+        places = warped(motion.places, places)
+    return places, seen
 
 
-def _along(
-    motion: Motion, now: np.ndarray, picture: np.ndarray, before: np.ndarray, painted_before: np.ndarray
-) -> float | None:
-    """The painted difference where source and motion say that both frames show the same."""
-    same = _apart(now, _warped(before, motion.places)) < SAME_LEVELS
-    return _difference(picture, _warped(painted_before, motion.places), motion.seen & same)
-
-
-def _warped(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """What an earlier frame's values (H, W) or (H, W, C) are at places (H, W, 2) of it, float32."""
-    return cv2.remap(values.astype(np.float32), places, None, cv2.INTER_LINEAR)
-
-
-def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The mean over colours of the absolute difference, (H, W)."""
-    return np.abs(one.astype(np.float32) - other).mean(2)
+def _along(pair: Pair, picture: np.ndarray, before: np.ndarray) -> float | None:
+    return _difference(picture, warped(before, pair.places), pair.same)
 
 
 def _difference(one: np.ndarray, other: np.ndarray, where: np.ndarray) -> float | None:
-    return float(_apart(one, other)[where].mean()) if where.mean() >= LEAST else None
+    return float(apart(one, other)[where].mean()) if where.mean() >= LEAST else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -176,7 +179,12 @@ def draw(rows: dict[str, Flicker], path: Path) -> None:
         axis.legend(frameon=False)
 
 
-def _frames(film: Path) -> Iterator[np.ndarray]:
+def frames(film: Path) -> Iterator[np.ndarray]:
+    """A film's frames, uint8 (H, W, 3) RGB.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     from fst.media.video.decode import Frame, VideoReader
 
     return (item.pixels for item in VideoReader(str(film)) if isinstance(item, Frame))
@@ -193,9 +201,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("painted", type=Path, nargs="+", help="films painted from it, frame by frame")
     parser.add_argument("--curve", type=Path, help="a picture of the flicker over time")
     given = parser.parse_args(words)
-    rows = {f"{given.source.name} (the source)": measure(_frames(given.source), _frames(given.source))}
+    rows = {f"{given.source.name} (the source)": measure(frames(given.source), frames(given.source))}
     for film in given.painted:
-        rows[film.name] = measure(_frames(given.source), _frames(film))
+        rows[film.name] = measure(frames(given.source), frames(film))
     print(table(rows))
     if given.curve:
         draw(rows, given.curve)

@@ -60,7 +60,7 @@ def write(study: Study, folder: Path) -> None:
         draw(study, results["arms"], folder / "plot.png")
         print(f"plot        {folder / 'plot.png'}")
     if (folder / "README.md").is_file():
-        renew(folder / "README.md", study.name, text)
+        renew(folder / "README.md", BEGIN.format(study.name), text)
 
 
 def table(study: Study, results: dict[str, Any]) -> str:
@@ -131,13 +131,12 @@ def small_print(results: dict[str, Any]) -> str:
     )
 
 
-def renew(path: Path, study: str, text: str) -> None:
-    """Put the text between README.md's two comments, and leave the rest as it is.
+def renew(path: Path, begin: str, text: str) -> None:
+    """Put the text between README.md's comments `begin` and END, and leave the rest as it is.
 
     Raises:
         UserError: the comments are not there.
     """
-    begin = BEGIN.format(study)
     before = path.read_text(encoding="utf-8")
     found = re.search(f"{re.escape(begin)}.*?{re.escape(END)}", before, re.DOTALL)
     if not found:

@@ -53,6 +53,8 @@ def paint(config: InferConfig) -> None:
     if kind == "photos" and config.output in (WINDOW, PAGE):
         raise UserError(f"output={config.output} shows videos and the webcam: give a file or a folder for a photo")
     watched = config.output in (WINDOW, PAGE) or ("://" in config.source and config.output is None)
+    if config.stabilize is not None:
+        _check_stabilize(config.stabilize, kind == "video" and not watched)
     if kind == "live" or watched:
         from fst.media.live.session import run
 
@@ -76,12 +78,20 @@ def paint(config: InferConfig) -> None:
         photos.paint(config.source, config.output, styles, load, **how)
         return
     from fst.media.video.paint_video import paint_video
+    from fst.media.video.stabilize import Stabilized
 
     for style in styles:
-        stylizer = load(style)
+        stylizer = load(style) if config.stabilize is None else Stabilized(load(style))
         output = video_target(config.output, stylizer.name, several=len(styles) > 1)
         how = {"quality": config.quality, "codec": config.codec, "overwrite": config.overwrite}
         print(paint_video(config.source, output, stylizer, **how))
+
+
+def _check_stabilize(choice: str, film: bool) -> None:
+    if choice != "flow":
+        raise UserError(f"stabilize={choice} is unknown: flow, or null for none")
+    if not film:
+        raise UserError("stabilize=flow is for films that are written to a file: leave it out for photos and live")
 
 
 def video_target(output: str | None, style: str, *, several: bool) -> Path | None:
