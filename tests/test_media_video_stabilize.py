@@ -1,0 +1,180 @@
+"""Films with stabilize=flow: made clips of known motion, real films, and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+import cv2
+import numpy as np
+import pytest
+from clips import film, pixels
+
+from fst.config.infer import compose
+from fst.errors import UserError
+from fst.evaluate.flicker import frames, measure
+from fst.media.paint import paint
+from fst.media.video.flow import FAST, Flow
+from fst.media.video.stabilize import Blend, Stabilized, _kept, _small
+
+HEIGHT, WIDTH, COUNT = 180, 240, 16
+
+
+def clouds(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """uint8 (H, W, 3): a texture that a flow can follow."""
+    noise = np.random.default_rng(seed).random((height, width, 3)).astype(np.float32)
+    sum_ = sum(cv2.GaussianBlur(noise, (0, 0), sigma) * sigma for sigma in (2, 4, 8))
+    return cv2.normalize(sum_, None, 20, 235, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def pan() -> list[np.ndarray]:
+    """A camera that goes 3 pixels to the right and 2 down a frame."""
+    world = clouds(HEIGHT + 2 * COUNT, WIDTH + 3 * COUNT)
+    return [world[2 * n : 2 * n + HEIGHT, 3 * n : 3 * n + WIDTH] for n in range(COUNT)]
+
+
+class Flickering:
+    """Paints a negative that trembles at every frame, and remembers it; two frames in flight."""
+
+    name = "flickering"
+
+    def __init__(self, sigma: float = 10) -> None:
+        self.sigma = sigma
+        self.painted: list[np.ndarray] = []
+
+    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        rng = np.random.default_rng(1)
+        waiting = []
+        for frame in frames:
+            coarse = rng.normal(0, self.sigma, (frame.shape[0] // 4, frame.shape[1] // 4, 3))
+            tremble = cv2.resize(coarse, frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+            self.painted.append((255.0 - frame + tremble).clip(0, 255).astype(np.uint8))
+            waiting.append(self.painted[-1])
+            if len(waiting) > 2:
+                yield waiting.pop(0)
+        yield from waiting
+
+
+def both(source: list[np.ndarray], sigma: float = 10) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Painted, alone and stabilized."""
+    painter = Flickering(sigma)
+    return painter.painted, list(Stabilized(painter).stream(source))
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one.astype(int) - other).mean())
+
+
+def test_flicker_falls_along_a_known_motion_and_paint_stays_the_painters() -> None:
+    source = pan()
+    alone, stabilized = both(source)
+    before, after = measure(source, alone), measure(source, stabilized)
+    assert after.along_motion < 0.4 * before.along_motion
+    assert after.long_range < 0.6 * before.long_range
+    # Without the trembling, of which an average has less, it is the negative: nothing lags behind or smears.
+    truth = [255 - frame for frame in source]
+    assert apart(stabilized[-1], truth[-1]) < 0.7 * apart(alone[-1], truth[-1])
+
+
+def test_one_film_gives_one_result() -> None:
+    source = pan()
+    assert np.array_equal(both(source)[1], both(source)[1])
+
+
+def test_a_repeated_picture_is_one_picture() -> None:
+    source = [clouds(HEIGHT, WIDTH)] * 6
+    _, stabilized = both(source, sigma=0)
+    assert all(np.array_equal(frame, 255 - source[0]) for frame in stabilized)
+
+
+def test_noise_of_a_dark_webcam_before_a_wall_is_painted_once() -> None:
+    """Dark, grainy, and no motion but what the noise feigns: the trembling paint nearly stands."""
+    rng = np.random.default_rng(3)
+    wall = clouds(HEIGHT, WIDTH) // 4
+    source = [(wall + rng.normal(0, 6, wall.shape)).clip(0, 255).astype(np.uint8) for _ in range(COUNT)]
+    alone, stabilized = both(source)
+    late = [np.mean([apart(*pair) for pair in itertools.pairwise(film[5:])]) for film in (alone, stabilized)]
+    assert late[1] < 0.3 * late[0]
+
+
+def test_after_a_cut_paint_starts_anew() -> None:
+    source = pan()[:8] + [frame[::-1, ::-1] for frame in pan()[:8]]
+    alone, stabilized = both(source)
+    cut = [index for index in range(1, 16) if np.array_equal(alone[index], stabilized[index])]
+    assert cut == [8]
+
+
+def test_cuts_of_a_real_film_are_found_and_no_others(store) -> None:
+    """Letterboxed, so that half of the picture is the same black; the cuts are where PySceneDetect has them."""
+    small = [_small(frame) for frame in itertools.islice(frames(store / "video/scene_cuts.mp4"), 80)]
+    flow = Flow(FAST)
+    cuts = [index for index in range(1, len(small)) if _kept(flow, small[index], small[index - 1]) is None]
+    assert cuts == [30, 76]
+
+
+def test_a_fade_is_not_held_back() -> None:
+    """To black in a second: the paint is never more than a few levels behind."""
+    picture = clouds(HEIGHT, WIDTH)
+    source = [(picture * (1 - n / 25)).astype(np.uint8) for n in range(26)]
+    alone, stabilized = both(source, sigma=0)
+    assert max(apart(*pair) for pair in zip(alone, stabilized, strict=True)) < 6
+    assert apart(alone[-1], stabilized[-1]) < 3
+
+
+def test_what_is_uncovered_is_not_smeared() -> None:
+    """A square crosses a still background; neither it nor what it leaves behind has the other's paint."""
+    source = []
+    for number in range(COUNT):
+        scene = clouds(HEIGHT, WIDTH).copy()
+        scene[60:100, 20 + 8 * number : 60 + 8 * number] = 255 - clouds(40, 40, 5) // 8
+        source.append(scene)
+    _, stabilized = both(source, sigma=0)
+    wrong = np.abs(stabilized[-1].astype(int) - (255 - source[-1].astype(int))).max(2) > 40
+    assert wrong.mean() < 0.005
+
+
+def test_a_real_film_of_an_odd_size_flickers_less(store) -> None:
+    """Larger than the pictures in which motion is looked for, and no multiple of them."""
+    source = [frame[:471, :811].copy() for frame in itertools.islice(frames(store / "video/bunny_720p.mp4"), 40, 46)]
+    alone, stabilized = both(source)
+    before, after = measure(source, alone), measure(source, stabilized)
+    assert stabilized[0].shape == (471, 811, 3)
+    assert after.along_motion < 0.7 * before.along_motion
+
+
+def test_only_the_frame_before_is_remembered() -> None:
+    blend = Blend()
+    for frame in pan():
+        blend(frame, frame)
+    kept = [value.nbytes for value in vars(blend).values() if isinstance(value, np.ndarray)]
+    assert sum(kept) <= 5 * HEIGHT * WIDTH * 3
+
+
+def test_infer_stabilizes_a_film_and_nothing_else(tmp_path, monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    noisy = [(frame + rng.normal(0, 12, frame.shape)).clip(0, 255).astype(np.uint8) for frame in [pan()[0]] * 8]
+    source = film(tmp_path / "noisy.mp4", noisy, options={"crf": "4"})
+    monkeypatch.chdir(tmp_path)
+    common = ["style=gogh", "backend=openvino", "precision=f32"]
+    for more in ([], ["stabilize=flow"]):
+        paint(compose([f"source={source}", *common, f"output={len(more)}.mp4", "quality=95", *more]))
+    alone, stabilized = (pixels(tmp_path / f"{number}.mp4") for number in (0, 1))
+    changes = [np.mean([apart(*pair) for pair in itertools.pairwise(film[2:])]) for film in (alone, stabilized)]
+    assert changes[1] < 0.5 * changes[0]
+    cv2.imwrite("photo.png", noisy[0])
+    for setting in ("source=photo.png", "source=webcam", f"source={source}\0output=page"):
+        with pytest.raises(UserError, match="for films that are written to a file"):
+            paint(compose([*setting.split("\0"), "stabilize=flow"]))
+    with pytest.raises(UserError, match="stabilize=warp is unknown: flow, or null"):
+        paint(compose([f"source={source}", "stabilize=warp"]))
+
+
+def test_a_still_film_painted_by_a_real_style_is_one_picture(store) -> None:
+    """A photo shown for seconds: the network gives the same at every frame, though frames are in flight."""
+    from fst import images
+    from fst.stylize import Stylizer
+
+    photo = images.read(next((store / "content").glob("*.jpg")))[:200, :300]
+    stylizer = Stylizer.load("gogh", backend="openvino", precision="f32")
+    shown = list(stylizer.stream([photo] * 7))
+    assert all(np.array_equal(frame, shown[0]) for frame in shown)
