@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -65,3 +66,18 @@ def shown(path: Path) -> str:
     """A path as one types it from here."""
     path = path.resolve()
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def number(value: object) -> str:
+    """A value as people write it: 100000.0 is 1e5, 0.00123456 is 0.001235; whole numbers and words stay."""
+    text = str(value)
+    try:
+        found = float(text)
+    except ValueError:
+        return text
+    if text.lstrip("-").isdigit() or not math.isfinite(found):
+        return text
+    if found and not 1e-4 <= abs(found) < 1e4:
+        mantissa, _, exponent = f"{found:.3e}".partition("e")
+        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return f"{found:.4g}"

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fst.config import commandline, groups, replay
 from fst.config.checks import check
+from fst.config.commandline import quoted
 from fst.config.compose import PRIMARY, composed, mistakes, register
 from fst.errors import UserError, one_line_errors
+from fst.files import number, read_json, shown, write_json
 from fst.methods.method import build
-from fst.sweep import run as sweep_run
-from fst.sweep import search
+from fst.runfolder import CHECKPOINT, CONFIG
+from fst.sweep import arms, search, summary
+from fst.sweep import run as sweeps
+from fst.sweep.job import Sweep, readable
+
+COMMAND = "sweep.json"  # in a sweep's folder: the overrides that it was started with
 
 
 def launch(task: Callable[..., Any], arguments: list[str]) -> None:
     """Hand the command line to Hydra: one job, or many with `-m`. `task` receives each job's composed config.
 
     Every job's config is composed and checked before the first one starts or makes a folder. With `resume=` or
-    `rerun=` the earlier run's config takes the place of conf/train.yaml.
+    `rerun=` the earlier run's config takes the place of conf/train.yaml; `resume=SWEEP` goes on with a sweep.
 
     Raises:
         UserError: an unknown key or choice, an invalid value, or an earlier run that does not fit.
@@ -33,27 +40,67 @@ def launch(task: Callable[..., Any], arguments: list[str]) -> None:
 
     options, overrides = commandline.arranged(arguments)
     register()
+    if (sweep := _sweep_to_go_on(overrides)) is not None:
+        options.multirun, overrides = True, sweep
+    if options.multirun and replay.given(overrides, "resume"):
+        raise UserError("resume= goes on in one run's folder: leave out -m, or start anew with rerun=")
     earlier = None if options.shell_completion else replay.find(overrides)
-    primary = PRIMARY
-    if earlier is not None:
-        primary, overrides = earlier.primary, [*earlier.overrides, *overrides]
-    runs = not (options.cfg or options.info or options.shell_completion)
-    hydras = check_jobs(overrides, multirun=options.multirun, earlier=earlier) if runs else None
-
-    def alone(config: DictConfig) -> None:
-        with one_line_errors():  # Hydra would print a line of its own before an exception
-            task(config)
-
-    with mistakes(overrides), initialize_config_dir(version_base="1.3", config_dir=str(groups.CONF), job_name=PRIMARY):
+    primary = earlier.primary if earlier else PRIMARY
+    with mistakes(overrides), initialize_config_dir(str(groups.CONF), PRIMARY, version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
-        if not runs:
+        if options.multirun:
+            _many(task, overrides, earlier)
+            return
+        overrides = _of_one_run(overrides, earlier)
+        if options.cfg or options.info or options.shell_completion:
             _show(hydra, options, primary, overrides)
-        elif not options.multirun:
-            hydra.run(primary, alone, overrides)
-        else:
-            sweep = sweep_run.sweep_of(hydras, overrides)
-            overrides += [f"hydra.sweep.dir={commandline.quoted(str(sweep.folder))}", *search.go_on(hydras, overrides)]
-            sweep_run.run(task, lambda job: hydra.multirun(primary, job, overrides), sweep)
+            return
+        config, own = checked(overrides, earlier)
+        if own.sweeper.get("params"):
+            raise UserError("this is a sweep: add -m to run it")
+        if not any(override.startswith("hydra.run.dir=") for override in overrides):
+            overrides = [*overrides, f"hydra.run.dir={quoted(f'{own.run.dir}_{folder_name(config)}')}"]
+
+        def alone(config: DictConfig) -> None:
+            with one_line_errors():  # Hydra would print a line of its own before an exception
+                task(config)
+
+        hydra.run(primary, alone, overrides)
+
+
+def checked(overrides: list[str], earlier: replay.Replay | None = None) -> tuple[DictConfig, DictConfig]:
+    """The config of one run, checked, and Hydra's own part of it.
+
+    Raises:
+        UserError: the first mistake.
+    """
+    config = composed(overrides, primary=earlier.primary if earlier else PRIMARY, with_hydra=True)
+    hydra = config.hydra
+    with mistakes(overrides), open_dict(config):
+        del config["hydra"]
+        typed = check(config)
+    build(typed.method).check(typed)
+    if earlier is not None:
+        earlier.check_fit(config)
+    return config, hydra
+
+
+def folder_name(config: DictConfig) -> str:
+    """What a run's folder is called after its time or number: the style and its weight, as gogh_1e5."""
+    style = Path(config.style.image).stem if config.style.name == "custom" and config.style.image else config.style.name
+    return f"{style}_{number(config.loss.style_weight)}"
+
+
+def _of_one_run(overrides: list[str], earlier: replay.Replay | None) -> list[str]:
+    """The overrides of a single run: what an earlier run brings, or an arm."""
+    if earlier is not None:
+        return [*earlier.overrides, *overrides]
+    if not any(override.startswith("arm=") for override in overrides):
+        return overrides
+    found, rest = arms.chosen(overrides)
+    if len(found) != 1:
+        raise UserError("arm= names several arms: add -m to run each")
+    return [*found[0].arguments, *rest]
 
 
 def _show(hydra: Any, options: argparse.Namespace, primary: str, overrides: list[str]) -> None:
@@ -66,58 +113,119 @@ def _show(hydra: Any, options: argparse.Namespace, primary: str, overrides: list
         hydra.shell_completion(primary, overrides)
 
 
-def check_jobs(overrides: list[str], *, multirun: bool, earlier: replay.Replay | None = None) -> DictConfig:
-    """Compose and check what is going to run.
+def _many(task: Callable[..., Any], overrides: list[str], earlier: replay.Replay | None) -> None:
+    """A multirun: a search, or the jobs of a grid and of a study's arms."""
+    found, rest = arms.chosen(overrides)
+    base = [*found[0].arguments, *rest] if found else overrides
+    swept, fixed = sweeps.split(base)
+    _, hydra = checked([override.input_line for override in fixed.values()], earlier)
+    own = {f"{key}={value}": key for key, value in (hydra.sweeper.get("params") or {}).items()}
+    swept_keys = frozenset([*swept, *own.values(), *(["arm"] if found else [])])
+    sweep = Sweep(_folder(overrides, hydra, found), swept_keys, parallel=sweeps.at_once(hydra))
+    reference = any(sweeps.redefines(key) for key in (*swept_keys, *_keys_of_arms(found)))
+    if "basic_sweeper" not in hydra.sweeper._target_:
+        for one in _each_value(base):
+            _as_job(checked(one, earlier)[0])
+        direction = hydra.sweeper.direction
+        count = len(direction) if OmegaConf.is_list(direction) else 1
+        sweep = Sweep(sweep.folder, swept_keys, reference=True, parallel=sweep.parallel, objectives=count)
+        first = 1 + max((job["job"] for job in summary.read(sweep)), default=0)
+        more = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", *search.go_on(hydra, overrides)]
+        sweeps.run(task, sweeps.search(earlier.primary if earlier else PRIMARY, [*overrides, *more], first), sweep)
+        return
+    jobs = _grid(found, [*own, *rest] if found else [*own, *overrides], sweep, earlier)
+    folders = tuple(os.path.abspath(job.folder) for job in jobs)  # noqa: PTH100  as Hydra names them
+    sweep = Sweep(sweep.folder, swept_keys, reference, sweep.parallel, jobs=folders)
+    for_all = [override for override in overrides if override.startswith("hydra")]
+    for_all.append(f"hydra.sweep.dir={quoted(str(sweep.folder))}")
+    for job in jobs:
+        if job.done:
+            print(f"job {jobs.index(job) + 1} of {len(jobs)} is done: {shown(job.folder)}")
+    write_json(sweep.folder / COMMAND, {"overrides": overrides})
+    sweeps.run(task, sweeps.grid(jobs, for_all), sweep)
 
-    Returns:
-        Hydra's own part of the config.
+
+def _grid(
+    found: list[arms.Arm], overrides: list[str], sweep: Sweep, earlier: replay.Replay | None
+) -> list[sweeps.Planned]:
+    """Each job of a grid, its config checked, in its folder; one that has begun there goes on."""
+    swept = sweeps.split(overrides)[0]
+    jobs: list[sweeps.Planned] = []
+    for arm in found or [None]:
+        for combination in sweeps.combinations(overrides):
+            own = [*arm.arguments, *combination] if arm else combination
+            config, _ = checked(own, earlier)
+            _as_job(config)
+            changed = [override for override in combination if override.partition("=")[0] in swept]
+            if arm:
+                folder = arm.folder(sweep.folder.parent)
+                folder = folder.with_name("_".join([folder.name, *map(readable, changed)]))
+            else:
+                folder = sweep.folder / f"{len(jobs) + 1}_{folder_name(config)}"
+            jobs.append(_planned(own, folder, config, earlier))
+    return jobs
+
+
+def _planned(overrides: list[str], folder: Path, config: DictConfig, earlier: replay.Replay | None) -> sweeps.Planned:
+    """A job to run in a folder, where it may have begun or ended before.
 
     Raises:
-        UserError: the first mistake.
+        UserError: what was trained there is something else.
     """
-    hydras: DictConfig | None = None
-    for job in jobs(overrides) if multirun else [overrides]:
-        config = composed(job, primary=earlier.primary if earlier else PRIMARY, with_hydra=True)
-        hydras = hydras or config.hydra
-        with mistakes(job), open_dict(config):
-            del config["hydra"]
-            typed = check(config)
-        build(typed.method).check(typed)
-        if earlier is not None:
-            earlier.check_fit(config)
-        if multirun and (config.trainer.strategy != "auto" or not _one_device(config.trainer.devices)):
-            raise UserError("a multirun's jobs share one process, which ddp would multiply: run them one by one")
-        if multirun and config.resume is not None:
-            raise UserError("resume= goes on in one run's folder: leave out -m, or start anew with rerun=")
-        if hydras.sweeper.get("params") and not multirun:
-            raise UserError("this is a sweep: add -m to run it")
-    assert hydras is not None
-    return hydras
+    if (folder / CONFIG).is_file():
+        if (difference := replay.difference(folder, config)) is not None:
+            raise UserError(f"{folder} was trained with {difference}: move it away to train it anew")
+        if (folder / CHECKPOINT).is_file():
+            begun = replay.find([f"resume={quoted(str(folder))}"])
+            assert begun is not None
+            return sweeps.Planned(begun.primary, [f"resume={quoted(str(folder))}"], folder)
+    return sweeps.Planned(earlier.primary if earlier else PRIMARY, overrides, folder)
 
 
-def _one_device(devices: Any) -> bool:
-    return len(devices) == 1 if OmegaConf.is_list(devices) else str(devices) in ("auto", "1")
+def _as_job(config: DictConfig) -> None:
+    """Raise UserError if a config cannot be a job of a multirun."""
+    devices = config.trainer.devices
+    one = len(devices) == 1 if OmegaConf.is_list(devices) else str(devices) in ("auto", "1")
+    if config.trainer.strategy != "auto" or not one:
+        raise UserError("a multirun's jobs share one process, which ddp would multiply: run them one by one")
 
 
-def jobs(overrides: list[str]) -> list[list[str]]:
-    """Overrides of as many jobs as it takes to see each value of a multirun once.
+def _each_value(overrides: list[str]) -> list[list[str]]:
+    """Overrides of jobs that show each value of a search once; those that only a sampler knows are left out."""
+    swept, fixed = sweeps.split(overrides)
+    plain = [override.input_line for override in fixed.values()]
+    discrete = {key: override for key, override in swept.items() if override.is_discrete_sweep()}
+    words = [f"{key}={value}" for key, override in discrete.items() for value in override.sweep_string_iterator()]
+    return [[*plain, word] for word in words]
 
-    Values that only a sweeper knows (intervals, globs) are left out.
+
+def _keys_of_arms(found: list[arms.Arm]) -> set[str]:
+    return {override.partition("=")[0] for arm in found for override in arm.overrides}
+
+
+def _folder(overrides: list[str], hydra: DictConfig, found: list[arms.Arm]) -> Path:
+    """Where a multirun's summary and, but for arms of other studies, its jobs lie."""
+    if any(override.startswith("hydra.sweep.dir=") for override in overrides):
+        return Path(hydra.sweep.dir)
+    if found:
+        study = next(o.partition("=")[2] for o in overrides if o.startswith("experiment="))
+        return arms.RUNS / study
+    return search.folder(hydra) or Path(hydra.sweep.dir)
+
+
+def _sweep_to_go_on(overrides: list[str]) -> list[str] | None:
+    """The overrides of the sweep whose folder `resume=` names; None where it names none.
 
     Raises:
-        UserError: an override that Hydra cannot read.
+        UserError: more was given than where and how its jobs run.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    with mistakes(overrides):
-        parsed = OverridesParser.create().parse_overrides(overrides)
-    values = []
-    for override in parsed:
-        if not override.is_sweep_override():
-            values.append([override.input_line])
-        elif override.is_discrete_sweep():
-            with contextlib.suppress(HydraException):  # a glob
-                values.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
-    count = max((len(found) for found in values), default=1)
-    return [[found[min(index, len(found) - 1)] for found in values] for index in range(count)]
+    folder = Path(replay.given(overrides, "resume") or "").expanduser()
+    saved = read_json(folder / COMMAND).get("overrides")
+    if not saved:
+        return None
+    more = [override for override in overrides if not override.startswith(("resume=", "hydra"))]
+    if more:
+        raise UserError(f"resume={folder} goes on with a sweep as it was: leave out {more[0]}")
+    placed = [override for override in saved if not override.startswith("hydra.sweep.dir=")]
+    hydras = [override for override in overrides if override.startswith("hydra")]
+    return [*placed, *hydras, f"hydra.sweep.dir={quoted(str(folder))}"]

@@ -89,17 +89,6 @@ def state(run_dir: Path) -> str | None:
     return STOPPED if here and not _alive(facts.get("process")) else RUNNING
 
 
-def write_job(run_dir: Path, facts: dict[str, Any]) -> None:
-    """Keep what a sweep says of a job."""
-    write_json(run_dir / JOB, facts)
-
-
-def read_jobs(sweep_dir: Path, started: str) -> list[dict[str, Any]]:
-    """What the jobs of the sweep that started then left in its folder, by number."""
-    found = [read_json(file) for file in sweep_dir.glob(f"*/{JOB}")]
-    return sorted((job for job in found if job.get("sweep") == started), key=lambda job: job["job"])
-
-
 def _alive(process: object) -> bool:
     if not isinstance(process, int):
         return False

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import json
 import os
 import re
 import signal
@@ -12,17 +13,18 @@ from pathlib import Path
 
 import optuna
 import pytest
+import torch
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from test_tracking import inspect, of_type
 from training import run_here, tiny_arguments
 
 from fst.config import groups
 from fst.config.checks import check
-from fst.config.compose import compose
+from fst.config.compose import compose, composed
 from fst.errors import UserError
-from fst.launch import check_jobs, launch
-from fst.runfolder import read_metrics
+from fst.launch import launch
+from fst.runfolder import CHECKPOINT, CONFIG, METRICS, read_metrics
 from fst.sweep import job, search, summary
 
 PROGRAM = Path(__file__).with_name("sweep_program.py")
@@ -58,11 +60,11 @@ def test_real_jobs_are_one_group_and_each_is_as_if_alone(tmp_path: Path, tiny_vg
     assert [row["status"] for row in found] == ["failed", "done"]
     assert [row["method.learning_rate"] for row in found] == ["1e+30", "0.002"]
     assert "is not finite" in found[0]["reason"] and not found[1]["reason"]
-    assert [line[:14] for line in errors.splitlines()] == ["job 0 failed: "]
+    assert [line[:14] for line in errors.splitlines()] == ["job 1 failed: "]
     [folder] = (tmp_path / "runs").glob("*_sweep")
     assert f"1 of 2 jobs done; summary  runs/{folder.name}/summary.csv" in said
     described = [of_type(inspect(file), "run")[0] for file in sorted(folder.glob("*/wandb/*run-*/*.wandb"))]
-    assert [run["display_name"] for run in described] == ["learning_rate=1e+30", "learning_rate=0.002"]
+    assert [run["display_name"] for run in described] == ["learning_rate=1e30", "learning_rate=0.002"]
     assert {run["run_group"] for run in described} == {folder.name}
 
     alone = run_here(tmp_path / "alone", [*arguments, "method.learning_rate=2e-3"])
@@ -75,12 +77,69 @@ def test_every_way_to_fail_is_a_line_and_the_rest_goes_on(tmp_path: Path) -> Non
     status, said, errors = sweep(tmp_path, "seed=1,13,14,2", "logger.group=mine")
     assert status == 1
     user_mistake, bug = errors.splitlines()
-    assert user_mistake == "job 1 failed: seed 13 is unlucky: choose another"
-    assert re.fullmatch(r"job 2 failed: RuntimeError: a bug   \(runs/\S+/traceback\.txt\)", bug)
+    assert user_mistake == "job 2 failed: seed 13 is unlucky: choose another"
+    assert re.fullmatch(r"job 3 failed: RuntimeError: a bug   \(runs/\S+/traceback\.txt\)", bug)
     assert [row["status"] for row in rows(tmp_path)] == ["done", "failed", "failed", "done"]
     [trace] = tmp_path.rglob("traceback.txt")
-    assert trace.parent.name.startswith("2_") and "with details" in trace.read_text()
-    assert "job 3 of 4: seed=2" in said and "2 of 4 jobs done" in said
+    assert trace.parent.name.startswith("3_") and "with details" in trace.read_text()
+    assert "job 4 of 4: seed=2" in said and "2 of 4 jobs done" in said
+
+
+def test_a_killed_sweep_goes_on_and_does_nothing_twice(tmp_path: Path, tiny_vgg: Path) -> None:
+    changes = {"trainer__max_steps": 3000, "trainer__val_check_interval": 3000, "trainer__checkpoint_every_n_steps": 2}
+    arguments = [*tiny_arguments(tmp_path, tiny_vgg, **changes), "logger.preview_count=0", "hydra.sweep.dir=mine"]
+    begun = tmp_path / "mine/2_painting_2e5"
+    running = subprocess.Popen(
+        [sys.executable, str(TRAIN), "-m", *arguments, "trainer.max_steps=2,3000", "loss.style_weight=2e5"],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    _wait_for(lambda: (begun / CHECKPOINT).is_file(), running)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait(60)
+    first = (tmp_path / "mine/1_painting_2e5" / METRICS).read_bytes()
+    step = torch.load(begun / CHECKPOINT, weights_only=False)["global_step"]
+    config = OmegaConf.load(begun / CONFIG)
+    config.trainer.max_steps = step + 2  # or the test would take its time
+    OmegaConf.save(config, begun / CONFIG)
+    refused = subprocess.run(
+        [sys.executable, str(TRAIN), "resume=mine", "seed=3"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert refused.stderr == "error: resume=mine goes on with a sweep as it was: leave out seed=3\n"
+    command = json.loads((tmp_path / "mine/sweep.json").read_text())
+    command["overrides"] = [o.replace("2,3000", f"2,{step + 2}") for o in command["overrides"]]
+    (tmp_path / "mine/sweep.json").write_text(json.dumps(command))
+    ran = subprocess.run(
+        [sys.executable, str(TRAIN), "resume=mine"], cwd=tmp_path, capture_output=True, text=True, timeout=200
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "job 1 of 2 is done: mine/1_painting_2e5" in ran.stdout and "2 of 2 jobs done" in ran.stdout
+    assert (tmp_path / "mine/1_painting_2e5" / METRICS).read_bytes() == first
+    assert torch.load(begun / CHECKPOINT, weights_only=False)["global_step"] == step + 2
+
+
+def test_a_studys_arms_are_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, said, errors = sweep(tmp_path, "experiment=norm", "seed=1,2")
+    assert status == 0 and not errors and "4 of 4 jobs done" in said
+    places = ["style_weight/gogh-1e5_seed=1", "style_weight/gogh-1e5_seed=2", "norm/batch_seed=1", "norm/batch_seed=2"]
+    jobs = [json.loads((tmp_path / "runs/studies" / place / "job.json").read_text()) for place in places]
+    assert [job["overrides"] for job in jobs[2:]] == [["arm=batch", "seed=1"], ["arm=batch", "seed=2"]]
+    assert (tmp_path / "runs/studies/norm/summary.csv").is_file()
+    _, said, _ = sweep(tmp_path, "experiment=norm", "seed=1,2,3", "arm=batch")
+    assert said.count("is done: runs/studies/norm/batch_seed=") == 2 and "job 3 of 3: arm=batch seed=3" in said
+
+    monkeypatch.chdir(tmp_path)
+    seen: list[tuple[str, str]] = []
+    launch(lambda config: seen.append((config.arm, config.network.norm)), ["experiment=norm", "arm=batch"])
+    assert seen == [("batch", "batch")]
+    folder = tmp_path / "runs/studies/norm/batch_seed=9"
+    folder.mkdir()
+    (folder / "run.json").write_text('{"folder": "."}')
+    OmegaConf.save(compose(["experiment=norm", "arm=batch", "network.norm=instance", "seed=9"]), folder / "config.yaml")
+    with pytest.raises(UserError, match=r"trained with network\.norm=instance instead of batch: move it away"):
+        launch(lambda config: None, ["-m", "experiment=norm", "arm=batch", "seed=9,10"])
+    for arguments, words in {"arm=bach": "no arm 'bach', did you mean 'batch'", "arm=batch,instance": "add -m"}.items():
+        with pytest.raises(UserError, match=words):
+            launch(lambda config: None, ["experiment=norm", arguments])
 
 
 def test_ctrl_c_keeps_what_was_done(tmp_path: Path) -> None:
@@ -100,7 +159,7 @@ def test_ctrl_c_keeps_what_was_done(tmp_path: Path) -> None:
 
 def test_parallel_jobs_share_the_machine_and_write_apart(tmp_path: Path) -> None:
     status, said, errors = sweep(tmp_path, "hydra/launcher=joblib", "seed=1,13,3,4")
-    assert status == 1 and errors == "job 1 failed: seed 13 is unlucky: choose another\n"
+    assert status == 1 and errors == "job 2 failed: seed 13 is unlucky: choose another\n"
     found = rows(tmp_path)
     assert [row["status"] for row in found] == ["done", "failed", "done", "done"]
     assert 1 <= len({row["process"] for row in found if row["process"]}) <= 2
@@ -151,22 +210,6 @@ def test_a_clusters_jobs_by_submitits_local_executor(tmp_path: Path) -> None:
     assert "the job's own line" in logs
 
 
-def test_slurms_job_script(tmp_path: Path) -> None:
-    from submitit.slurm.slurm import _make_sbatch_string
-
-    launcher = compose_hydra("hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu").launcher
-    given = OmegaConf.to_container(launcher)
-    for key in ("_target_", "submitit_folder", "tasks_per_node", "timeout_min", "name", "max_num_timeout"):
-        given.pop(key)
-    given["mem"] = f"{given.pop('mem_gb')}GB"
-    given["job_name"], given["ntasks_per_node"], given["time"] = launcher.name, 1, launcher.timeout_min
-    array = {"map_count": 20, "array_parallelism": given.pop("array_parallelism")}
-    script = _make_sbatch_string("python job.py", tmp_path / "%j", **given, **array)
-    for line in ("job-name=fst", "time=720", "cpus-per-task=8", "gpus-per-node=1", "mem=32GB", "array=0-19%16"):
-        assert f"#SBATCH --{line}\n" in script, script
-    assert "#SBATCH --partition=gpu\n" in script and "python job.py" in script.splitlines()[-1]
-
-
 def test_optuna_finds_the_front_and_goes_on_from_its_study(tmp_path: Path) -> None:
     space = ["hydra/sweeper=optuna", "loss.style_weight=tag(log,interval(1e3,1e7))", "seed=choice(1,2,13)"]
     space += ["loss.content_layers=choice([relu2_2],[relu3_3])", "hydra.sweeper.study_name=mine"]
@@ -197,7 +240,7 @@ def test_the_example_search_is_one_short_line(tmp_path: Path) -> None:
     assert hydra.sweeper.study_name == "search_hokusai" and hydra.sweeper.storage == "sqlite:///runs/search.db"
     assert set(hydra.sweeper.params) > {"loss.style_weight", "loss.content_layers", "method.learning_rate"}
     with pytest.raises(UserError, match="add -m"):
-        check_jobs(["experiment=search"], multirun=False)
+        launch(lambda config: None, ["experiment=search"])
 
 
 @pytest.mark.parametrize(
@@ -230,15 +273,17 @@ def test_a_job_gets_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(16))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    four = job.Sweep(tmp_path / "abc_sweep", frozenset(), False, parallel=4)
-    config = compose([])
-    job._fit_in(config, 3, ["loss.style_weight=100000.0", "style=gogh"], four)
-    assert (config.data.workers, config.trainer.devices) == (2, [1])
-    assert (config.logger.group, config.logger.run_name) == ("abc_sweep", "style_weight=100000 style=gogh")
-    config = compose(["data.workers=5", "trainer.devices=[0]", "logger.group=g", "logger.run_name=n"])
-    job._fit_in(config, 3, ["seed=2"], four)
-    assert (config.data.workers, list(config.trainer.devices)) == (5, [0])
-    assert (config.logger.group, config.logger.run_name) == ("g", "n seed=2")
+    four = job.Sweep(tmp_path / "abc_sweep", frozenset(), parallel=4)
+
+    def shared(changed: list[str], *given: str) -> tuple:
+        config = compose(list(given))
+        job.name_run(config, changed, four)
+        job.share_machine(config, 3, four)
+        return config.data.workers, config.trainer.devices, config.logger.group, config.logger.run_name
+
+    assert shared(["loss.style_weight=100000.0", "style=gogh"]) == (2, [1], "abc_sweep", "style_weight=1e5 style=gogh")
+    own = ("data.workers=5", "trainer.devices=[0]", "logger.group=g", "logger.run_name=n")
+    assert shared(["seed=2"], *own) == (5, [0], "g", "n seed=2")
 
 
 def test_the_objective_does_not_depend_on_the_weights_that_are_searched() -> None:
@@ -298,15 +343,8 @@ def test_sweep_files_name_real_settings_and_metrics(file: Path) -> None:
             assert arrived == value, key
 
 
-def compose_hydra(*overrides: str):
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-
-    from fst.config.compose import register
-
-    register()
-    with initialize_config_dir(version_base="1.3", config_dir=str(groups.CONF)):
-        return hydra_compose(overrides=list(overrides), return_hydra_config=True).hydra
+def compose_hydra(*overrides: str) -> DictConfig:
+    return composed(list(overrides), with_hydra=True).hydra
 
 
 @contextlib.contextmanager

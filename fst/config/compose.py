@@ -36,6 +36,7 @@ def composed(overrides: list[str], *, primary: str = PRIMARY, with_hydra: bool =
     """
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     register()
@@ -44,7 +45,11 @@ def composed(overrides: list[str], *, primary: str = PRIMARY, with_hydra: bool =
             if override.is_sweep_override():
                 word = override.input_line
                 raise UserError(f"'{word}' has several values: add -m to run each, or write one list, as key=[a,b]")
-    with mistakes(overrides), initialize_config_dir(version_base="1.3", config_dir=str(groups.CONF), job_name=PRIMARY):
+    started = GlobalHydra.instance().is_initialized()  # by fst.launch
+    hydra = (
+        contextlib.nullcontext() if started else initialize_config_dir(str(groups.CONF), PRIMARY, version_base="1.3")
+    )
+    with mistakes(overrides), hydra:
         return hydra_compose(config_name=primary, overrides=overrides, return_hydra_config=with_hydra)
 
 

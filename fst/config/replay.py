@@ -18,14 +18,18 @@ from omegaconf import DictConfig, OmegaConf
 
 from fst.config import groups
 from fst.config.commandline import FILE_KEYS, LISTS_OF_FILES, quoted
-from fst.config.compose import PRIMARY, composed
-from fst.config.schema import RENAMED
+from fst.config.compose import PRIMARY, composed, keys
+from fst.config.schema import AUTO, RENAMED
 from fst.errors import UserError
 from fst.runfolder import CHECKPOINT, CONFIG, RUN
 
 RUNS = Path("runs")
 OF_THE_RUN_ITSELF = ("rerun", "resume")
 NAMES = ("logger.group", "logger.run_name")  # they tell a run from others, so a rerun does not have them
+# Settings that say how a run is watched or where its files lie, not what it learns.
+UNLEARNT = ("arm", "compile", "content", "logger", "rerun", "resume", "data.download", "data.root", "data.workers")
+UNLEARNT += ("data.val_images", "trainer.accelerator", "trainer.checkpoint_every_n_steps", "trainer.devices")
+UNLEARNT += ("trainer.log_every_n_steps", "trainer.num_nodes", "trainer.strategy", "trainer.val_check_interval")
 CHOICES = ("style", "method", "network", "data", "logger")  # groups whose choice the saved config holds as `name`
 WHOLE = ("style", "method", "network")  # a choice of these that is given now leaves nothing of the earlier one
 # What a checkpoint is made of: another value would not fit the network, the optimiser or the image in it.
@@ -61,25 +65,45 @@ class Replay:
                 )
 
 
-def find(given: list[str]) -> Replay | None:
-    """The earlier run that `resume=` or `rerun=` among the given overrides names, made ready for Hydra.
+def find(overrides: list[str]) -> Replay | None:
+    """The earlier run that `resume=` or `rerun=` among overrides names, made ready for Hydra.
 
     Args:
-        given: the overrides of the command line, as `commandline.arranged` makes them.
+        overrides: of the command line, as `commandline.arranged` makes them.
 
     Raises:
         UserError: no such run, one without a checkpoint, a damaged one, or a setting that no longer exists.
     """
-    wanted = {key: _given(given, key) for key in ("resume", "rerun")}
+    wanted = {key: given(overrides, key) for key in ("resume", "rerun")}
     if not any(wanted.values()):
         return None
     if all(wanted.values()):
         raise UserError("rerun= starts a run anew and resume= goes on with one: give one of them")
-    if _given(given, "experiment"):
+    if given(overrides, "experiment"):
         raise UserError("the earlier run has every setting, so experiment= has no part in it: leave it out")
     if wanted["resume"]:
-        return _replay(_with_checkpoint(wanted["resume"]), given, resume=True)
-    return _replay(Path(wanted["rerun"] or "").expanduser(), given, resume=False)
+        return _replay(_with_checkpoint(wanted["resume"]), overrides, resume=True)
+    return _replay(Path(wanted["rerun"] or "").expanduser(), overrides, resume=False)
+
+
+def difference(folder: Path, wanted: DictConfig) -> str | None:
+    """The first setting with which the run in a folder learnt something else than a config says, or None.
+
+    Settings that are newer than the run are no difference, nor is `auto`, for which a run saves what it became.
+
+    Raises:
+        UserError: a damaged folder.
+    """
+    saved = _pinned(*_read(folder), folder)
+    for key in keys(wanted):
+        now, then = OmegaConf.select(wanted, key), OmegaConf.select(saved, key, default=AUTO)
+        if OmegaConf.is_dict(now) or AUTO in (now, then) or any(f"{key}.".startswith(f"{u}.") for u in UNLEARNT):
+            continue
+        if key in FILE_KEYS and now and then:
+            now, then = (str(Path(name).expanduser().resolve()) for name in (now, then))
+        if now != then and not (key == "style.image" and now is None):  # a swatch stood in
+            return f"{key}={then} instead of {now}"
+    return None
 
 
 def differences(folder: str | Path, now: dict[str, Any]) -> list[str]:
@@ -124,8 +148,8 @@ def _settings_in_checkpoint(saved: DictConfig) -> Iterator[str]:
             yield key
 
 
-def _given(overrides: list[str], key: str) -> str | None:
-    """The value of a key among overrides, without the quotes that `commandline` puts."""
+def given(overrides: list[str], key: str) -> str | None:
+    """The value of a key among overrides, without the quotes that `commandline` puts; None of none."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     words = [override for override in overrides if override.partition("=")[0] == key]
@@ -152,12 +176,12 @@ def _with_checkpoint(wanted: str) -> Path:
     return path
 
 
-def _replay(folder: Path, given: list[str], *, resume: bool) -> Replay:
+def _replay(folder: Path, overrides: list[str], *, resume: bool) -> Replay:
     """Register the saved config as a primary config of Hydra's."""
     from hydra.core.config_store import ConfigStore
 
     saved, facts = _read(folder)
-    pinned = _pinned(saved, folder, facts)
+    pinned = _pinned(saved, facts, folder)
     if not resume:
         for name in NAMES:
             OmegaConf.update(pinned, name, None)
@@ -176,7 +200,7 @@ def _replay(folder: Path, given: list[str], *, resume: bool) -> Replay:
         raise UserError(
             f"{folder / CONFIG} does not fit this version of fst: {error} (run.json has the commit of then)"
         ) from None
-    put(_without_chosen_anew(pinned, given))
+    put(_without_chosen_anew(pinned, overrides))
     own_folder = [f"hydra.run.dir={quoted(str(folder.resolve()))}"] if resume else []
     return Replay(folder, pinned, resume, primary, own_folder)
 
@@ -199,7 +223,7 @@ def _read(folder: Path) -> tuple[DictConfig, dict[str, Any]]:
     return found[0], found[1]
 
 
-def _pinned(saved: DictConfig, folder: Path, facts: dict[str, Any]) -> DictConfig:
+def _pinned(saved: DictConfig, facts: dict[str, Any], folder: Path) -> DictConfig:
     """The saved settings by today's names, with what each `auto` became, and files as seen from here."""
     config = OmegaConf.create({key: value for key, value in saved.items() if key not in OF_THE_RUN_ITSELF})
     try:
@@ -243,10 +267,10 @@ def _as_saved(entry: Any, saved: DictConfig) -> Any:
     return {group: choice}
 
 
-def _without_chosen_anew(saved: DictConfig, given: list[str]) -> DictConfig:
+def _without_chosen_anew(saved: DictConfig, overrides: list[str]) -> DictConfig:
     """The saved settings, but for those that come with a choice that is given now."""
     kept = saved.copy()
-    for override in given:
+    for override in overrides:
         group, _, values = override.partition("=")
         if group not in groups.groups() or group not in kept:
             continue

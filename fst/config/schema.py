@@ -197,7 +197,8 @@ class TrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     content: str | None = None
-    resume: str | None = None  # last, a run folder, or its checkpoint
+    arm: str | None = None  # of a study: experiment=NAME
+    resume: str | None = None  # last, a run folder, its checkpoint, or a sweep's folder
     rerun: str | None = None  # the folder of a run to repeat
     compile: Any = AUTO  # auto, true or false
     seed: int = 0

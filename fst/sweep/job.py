@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import sys
 import time
@@ -16,78 +15,86 @@ from typing import Any
 from omegaconf import DictConfig
 
 from fst.errors import UserError
-from fst.files import shown
-from fst.runfolder import write_job
-from fst.sweep import summary
+from fst.files import number, read_json, shown, write_json
+from fst.runfolder import JOB
 from fst.system import cores
 
 REFERENCE_WEIGHT = 1e5  # of style, where a search wants one number
+DONE, FAILED, LOST, RUNNING, STOPPED = "done", "failed", "lost", "running", "stopped"
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What every job of a multirun knows of it. `parallel` jobs run at a time on this machine."""
+    """What every job of a multirun knows of it.
+
+    Args:
+        folder: of its summary.
+        swept: keys that tell its jobs apart.
+        reference: measure each network by the same definition of the losses.
+        parallel: jobs that run at a time on this machine.
+        objectives: values that a search wants of a job; 0: no search.
+        jobs: the run folders of all jobs, in their order; a search's are not known before.
+    """
 
     folder: Path
-    fixed: frozenset[str]  # keys with one value for all jobs
-    reference: bool  # measure each network by the same definition of the losses
+    swept: frozenset[str]
+    reference: bool = False
     parallel: int = 1
-    objectives: int = 0  # values that the sweeper wants of a job
-    total: int | None = None
-    started: str = ""
+    objectives: int = 0
+    jobs: tuple[str, ...] = ()
 
     @property
     def stop_file(self) -> Path:
         return self.folder / ".stop"
 
 
-def as_job(task: Callable[..., dict[str, float]], sweep: Sweep) -> Callable[[DictConfig], Any]:
-    """What Hydra calls for each job, in whatever process: the task, kept apart from the others and recorded."""
+@dataclass(frozen=True)
+class Job:
+    """What Hydra calls for each job: the task, kept apart from the other jobs and recorded."""
 
-    @functools.wraps(task)
-    def job(config: DictConfig) -> float | list[float] | None:
-        return _job(task, config, sweep)
+    task: Callable[..., dict[str, float]]
+    sweep: Sweep
 
-    return job
+    def __call__(self, config: DictConfig) -> float | list[float] | None:
+        from hydra.core.hydra_config import HydraConfig
 
-
-def _job(task: Callable[..., dict[str, float]], config: DictConfig, sweep: Sweep) -> float | list[float] | None:
-    from hydra.core.hydra_config import HydraConfig
-
-    hydra = HydraConfig.get()
-    folder, number = Path(hydra.runtime.output_dir), hydra.job.num
-    changed = [str(o) for o in hydra.overrides.task if o.partition("=")[0] not in sweep.fixed]
-    facts = {"sweep": sweep.started, "job": number, "overrides": changed, "folder": str(folder)}
-    if sweep.stop_file.exists():
-        return None
-    write_job(folder, {**facts, "status": "running"})
-    began = time.perf_counter()
-    _announce(number, changed, folder, sweep)
-    try:
-        with _own_output(folder, sweep):
-            _fit_in(config, number, changed, sweep)
-            metrics = task(config, reference=sweep.reference)
-        ended: dict[str, Any] = {"status": "done", "metrics": metrics}
-        return objective(metrics, sweep.objectives)
-    except (KeyboardInterrupt, SystemExit):
-        ended = {"status": "stopped"}
-        if sweep.parallel == 1 or sweep.objectives:
-            raise
-        sweep.stop_file.touch()  # Ctrl-C reaches all running jobs; a raised error would end those that still save
-        return None
-    except Exception as error:
-        ended = {"status": "failed", "reason": reason(error)}
-        more = ""
-        if not isinstance(error, UserError):  # a mistake of the code's
-            (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-            more = f"   ({shown(folder / 'traceback.txt')})"
-        print(f"job {number} failed: {ended['reason']}{more}", file=sys.stderr, flush=True)
-        return None
-    finally:
-        write_job(folder, {**facts, **ended, "seconds": round(time.perf_counter() - began, 1)})
-        if sweep.parallel > 1 and ended["status"] == "done":
-            print(f"job {number} done", flush=True)
-        _clean_up()
+        sweep, hydra = self.sweep, HydraConfig.get()
+        folder = Path(hydra.runtime.output_dir)
+        place = sweep.jobs.index(str(folder)) + 1 if sweep.jobs else hydra.job.num
+        changed = [str(o) for o in hydra.overrides.task if o.partition("=")[0] in sweep.swept]
+        changed = changed or read_json(folder / JOB).get("overrides", [])  # of a job that goes on
+        facts = {"job": place, "overrides": changed, "folder": str(folder)}
+        if sweep.stop_file.exists():
+            return None
+        write_json(folder / JOB, {**facts, "status": RUNNING})
+        began = time.perf_counter()
+        _announce(place, changed, folder, sweep)
+        try:
+            with _own_output(folder, sweep):
+                name_run(config, changed, sweep)
+                share_machine(config, place, sweep)
+                metrics = self.task(config, reference=sweep.reference)
+            ended: dict[str, Any] = {"status": DONE, "metrics": metrics}
+            return objective(metrics, sweep.objectives)
+        except (KeyboardInterrupt, SystemExit):
+            ended = {"status": STOPPED}
+            if sweep.parallel == 1 or sweep.objectives:
+                raise
+            sweep.stop_file.touch()  # Ctrl-C reaches all running jobs; a raised error would end those that still save
+            return None
+        except Exception as error:
+            ended = {"status": FAILED, "reason": reason(error)}
+            more = ""
+            if not isinstance(error, UserError):  # a mistake of the code's
+                (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+                more = f"   ({shown(folder / 'traceback.txt')})"
+            print(f"job {place} failed: {ended['reason']}{more}", file=sys.stderr, flush=True)
+            return None
+        finally:
+            write_json(folder / JOB, {**facts, **ended, "seconds": round(time.perf_counter() - began, 1)})
+            if sweep.parallel > 1 and ended["status"] == DONE:
+                print(f"job {place} done", flush=True)
+            _clean_up()
 
 
 def objective(metrics: dict[str, float], count: int) -> float | list[float] | None:
@@ -117,9 +124,9 @@ def objective(metrics: dict[str, float], count: int) -> float | list[float] | No
 
 
 def readable(override: str) -> str:
-    """An override for people: "loss.style_weight=100000.0" is "style_weight=100000"."""
+    """An override for people: "loss.style_weight=100000.0" is "style_weight=1e5"."""
     key, _, value = override.partition("=")
-    return f"{key.rpartition('.')[2]}={summary.number(value)}"
+    return f"{key.rpartition('.')[2]}={number(value)}"
 
 
 def reason(error: BaseException) -> str:
@@ -128,18 +135,18 @@ def reason(error: BaseException) -> str:
     return lines[0] if isinstance(error, UserError) else f"{type(error).__name__}: {lines[0]}".rstrip(": ")
 
 
-def _announce(number: int, changed: list[str], folder: Path, sweep: Sweep) -> None:
-    of = f" of {sweep.total}" if sweep.total else ""
-    log = f"   ({shown(folder / 'output.txt')})" if sweep.parallel > 1 else ""
-    print(f"job {number}{of}: {' '.join(map(readable, changed))}{log}", flush=True)
-
-
-def _fit_in(config: DictConfig, number: int, changed: list[str], sweep: Sweep) -> None:
-    """Name a job's run, and give it its share of the machine."""
+def name_run(config: DictConfig, changed: list[str], sweep: Sweep) -> None:
+    """Give a job's run a name that says what is particular to it, and all of a sweep one group."""
+    if config.resume is not None:  # it has both
+        return
     name = " ".join(map(readable, changed)) or None
     own = config.logger.run_name
     config.logger.run_name = f"{own} {name}" if own and name else own or name
     config.logger.group = config.logger.group or sweep.folder.name
+
+
+def share_machine(config: DictConfig, place: int, sweep: Sweep) -> None:
+    """Give a job its share of the cores, and one GPU."""
     if sweep.parallel > 1 and config.data.workers is None:
         config.data.workers = max(1, min(8, cores() // (2 * sweep.parallel)))
     if config.trainer.devices in ("auto", 1) and config.trainer.accelerator in ("auto", "gpu", "cuda"):
@@ -147,7 +154,13 @@ def _fit_in(config: DictConfig, number: int, changed: list[str], sweep: Sweep) -
 
         gpus = torch.cuda.device_count()
         if gpus > 1:  # one a job: on all of them Lightning would start the command line, the sweep, once a GPU
-            config.trainer.devices = [number % gpus if sweep.parallel > 1 else 0]
+            config.trainer.devices = [place % gpus if sweep.parallel > 1 else 0]
+
+
+def _announce(place: int, changed: list[str], folder: Path, sweep: Sweep) -> None:
+    of = f" of {len(sweep.jobs)}" if sweep.jobs else ""
+    log = f"   ({shown(folder / 'output.txt')})" if sweep.parallel > 1 else ""
+    print(f"job {place}{of}: {' '.join(map(readable, changed))}{log}", flush=True)
 
 
 @contextlib.contextmanager

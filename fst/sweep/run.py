@@ -1,54 +1,49 @@
-"""A multirun from command line to summary; each job (`fst.sweep.job`) leaves what became of it in its folder.
+"""A multirun from its jobs to its summary; each job (`fst.sweep.job`) leaves what became of it in its folder.
 
 A job that fails is reported in a line and the next one starts. Ctrl-C lets the running ones stop as a run does and
 starts no more. The summary at the end is made from the folders, so that it does not matter which process, or which
-machine of a cluster, a job ran on.
+machine of a cluster, a job ran on, nor in how many starts. A job that is done is passed over when its sweep goes on.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
+import itertools
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from fst.config import groups
-from fst.runfolder import read_jobs
+from fst.config.commandline import quoted
+from fst.files import read_json
+from fst.runfolder import JOB
 from fst.sweep import summary
-from fst.sweep.job import Sweep, as_job, reason
+from fst.sweep.job import DONE, Job, Sweep, reason
 from fst.system import cores
 
 SAME_DEFINITION = {f"loss.{key}" for key in ("style_weight", "content_weight", "tv_weight")}
 
 
-def sweep_of(hydra: DictConfig, overrides: list[str]) -> Sweep:
-    """The multirun that a command line's overrides and Hydra's part of their config describe."""
-    params = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
-    swept, fixed = split([*params, *overrides])
-    counts = [len(list(o.sweep_string_iterator())) if o.is_discrete_sweep() else 0 for o in swept.values()]
-    objectives = 0
-    if "optuna" in hydra.sweeper._target_:
-        direction = hydra.sweeper.direction
-        objectives = len(direction) if OmegaConf.is_list(direction) else 1
-    at_once = hydra.launcher.n_jobs if "joblib" in hydra.launcher._target_ else 1
-    return Sweep(
-        folder=Path(hydra.sweep.dir),
-        fixed=frozenset(fixed),
-        reference=objectives > 0 or any(redefines(key) for key in swept),
-        parallel=at_once if at_once > 0 else max(1, cores() + 1 + at_once),  # joblib: -1 is all cores, -2 all but one
-        objectives=objectives,
-        total=None if objectives else math.prod(counts),
-        started=datetime.now().astimezone().isoformat(),
-    )
+@dataclass(frozen=True)
+class Planned:
+    """A job that is to run: its overrides, the primary config that they change, its run folder."""
+
+    primary: str
+    overrides: list[str]
+    folder: Path
+
+    @property
+    def done(self) -> bool:
+        return read_json(self.folder / JOB).get("status") == DONE
 
 
 def split(overrides: list[str]) -> tuple[dict[str, Override], dict[str, Override]]:
@@ -58,18 +53,61 @@ def split(overrides: list[str]) -> tuple[dict[str, Override], dict[str, Override
     return swept, {key: override for key, override in parsed.items() if key not in swept}
 
 
+def combinations(overrides: list[str]) -> list[list[str]]:
+    """The overrides of each job of a grid, as Hydra's own sweeper combines them."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.global_hydra import GlobalHydra
+
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    return BasicSweeper.split_arguments(parser.parse_overrides(overrides), max_batch_size=None)[0]
+
+
 def redefines(key: str) -> bool:
     """Whether losses of runs that differ in this setting cannot be compared."""
     return key == "loss" or (key.startswith("loss.") and key not in SAME_DEFINITION)
 
 
-def run(task: Callable[..., dict[str, float]], start: Callable[[Callable], None], sweep: Sweep) -> None:
+def at_once(hydra: DictConfig) -> int:
+    """Jobs that a launcher runs at a time on this machine."""
+    count = hydra.launcher.n_jobs if "joblib" in hydra.launcher._target_ else 1
+    return count if count > 0 else max(1, cores() + 1 + count)  # joblib: -1 is all cores, -2 all but one
+
+
+def grid(jobs: list[Planned], hydra_overrides: list[str]) -> Callable[[Job], None]:
+    """What starts the jobs that are not done, by Hydra's launcher: one after another, in parallel or on a cluster."""
+
+    def start(job: Job) -> None:
+        numbered = [(n, planned) for n, planned in enumerate(jobs, 1) if not planned.done]
+        for primary, same in itertools.groupby(numbered, key=lambda pair: pair[1].primary):
+            group = list(same)
+            config, context = _master(primary, hydra_overrides)
+            _plugins().instantiate_launcher(hydra_context=context, task_function=job, config=config).launch(
+                [[*planned.overrides, *_in_folder(planned.folder)] for _, planned in group],
+                initial_job_idx=group[0][0],
+            )
+
+    return start
+
+
+def search(primary: str, overrides: list[str], first: int) -> Callable[[Job], None]:
+    """What starts a search, by Hydra's sweeper; its jobs are numbered from `first` on."""
+
+    def start(job: Job) -> None:
+        config, context = _master(primary, overrides)
+        sweeper = _plugins().instantiate_sweeper(config=config, hydra_context=context, task_function=job)
+        sweeper.sweeper.job_idx = first
+        sweeper.sweep(arguments=OmegaConf.to_container(config.hydra.overrides.task, resolve=False))
+
+    return start
+
+
+def run(task: Callable[..., dict[str, float]], start: Callable[[Job], None], sweep: Sweep) -> None:
     """Run a multirun to its end and print its summary.
 
     Args:
         task: a composed config to metrics; `reference=True` asks for those that compare across definitions.
-        start: hands Hydra the function that runs one job.
-        sweep: of `sweep_of`.
+        start: of `grid` or `search`.
+        sweep: what its jobs are to know.
 
     Raises:
         SystemExit: 130 when it was stopped, 1 when a job failed.
@@ -80,22 +118,45 @@ def run(task: Callable[..., dict[str, float]], start: Callable[[Callable], None]
     broken = stopped = False
     try:
         with _patient(sweep):
-            start(as_job(task, sweep))
+            start(Job(task, sweep))
     except (KeyboardInterrupt, SystemExit):
         stopped = True
     except Exception as error:  # a launcher's: a process that was killed, a cluster that refused
-        if not read_jobs(sweep.folder, sweep.started):
+        if not summary.read(sweep):
             raise
         broken = True
         print(f"error: the sweep ended early: {reason(error)}", file=sys.stderr)
     stopped |= sweep.stop_file.exists()
     sweep.stop_file.unlink(missing_ok=True)
-    jobs = summary.finished(sweep, stopped=stopped)
-    statuses = {job["status"] for job in jobs}
-    if stopped or "stopped" in statuses:
+    statuses = {job["status"] for job in summary.finished(sweep, stopped=stopped)}
+    if stopped:
         raise SystemExit(130)
-    if broken or statuses - {"done"}:
+    if broken or statuses - {DONE}:
         raise SystemExit(1)
+
+
+def _master(primary: str, overrides: list[str]) -> tuple[DictConfig, Any]:
+    """Hydra's own part of a multirun's config, and the context in which its plugins work."""
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import HydraContext, RunMode
+
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    config = hydra.compose_config(
+        config_name=primary, overrides=overrides, run_mode=RunMode.MULTIRUN, with_log_configuration=True
+    )
+    return config, HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
+
+
+def _plugins() -> Any:
+    from hydra.core.plugins import Plugins
+
+    return Plugins.instance()
+
+
+def _in_folder(folder: Path) -> list[str]:
+    return [f"hydra.sweep.dir={quoted(str(folder.parent))}", f"hydra.sweep.subdir={quoted(folder.name)}"]
 
 
 @contextlib.contextmanager

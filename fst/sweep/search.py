@@ -15,6 +15,11 @@ OPTUNA = (4, 9)
 NOT_COMPARED = ("logger", "rerun", "trainer.accelerator", "trainer.devices", "content", "hydra")
 
 
+def folder(hydra: DictConfig) -> Path | None:
+    """Where all trials of a study lie, of whichever start; None for another sweeper than Optuna's."""
+    return Path("runs", f"{hydra.sweeper.study_name}_search") if "optuna" in hydra.sweeper._target_ else None
+
+
 def go_on(hydra: DictConfig, overrides: list[str]) -> list[str]:
     """Make the study's place, and leave to this search the trials that earlier ones have not done.
 

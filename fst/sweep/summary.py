@@ -6,8 +6,8 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fst.files import replacing, shown
-from fst.runfolder import read_jobs, read_metrics, write_job
+from fst.files import number, read_json, replacing, shown, write_json
+from fst.runfolder import JOB, read_metrics
 
 if TYPE_CHECKING:
     from fst.sweep.job import Sweep
@@ -17,27 +17,27 @@ PLAIN_WIDTH = 160  # where standard output is no terminal
 LOSSES = ("content_loss", "style_loss")
 
 
+def read(sweep: Sweep) -> list[dict[str, Any]]:
+    """What the jobs of a sweep left in their folders, as job.json has it, by number."""
+    folders = [Path(folder) for folder in sweep.jobs] or [path for path in sweep.folder.glob("*") if path.is_dir()]
+    jobs = [{**job, "folder": str(folder)} for folder in folders if (job := read_json(folder / JOB))]
+    if sweep.jobs:  # a study's arm may have been trained as another one's
+        jobs = [{**job, "job": sweep.jobs.index(job["folder"]) + 1} for job in jobs]
+    return sorted(jobs, key=lambda job: job["job"])
+
+
 def finished(sweep: Sweep, *, stopped: bool) -> list[dict[str, Any]]:
     """Print and write the summary of a sweep that has ended; the jobs as job.json has them, and their metrics."""
-    jobs = read_jobs(sweep.folder, sweep.started)
+    jobs = read(sweep)
     for job in jobs:
         if job["status"] == "running":  # its process is gone, without a word
             job |= {"status": "stopped" if stopped else "lost"}
-            write_job(Path(job["folder"]), job)
+            write_json(Path(job["folder"]) / JOB, job)
         job.setdefault("metrics", read_metrics(Path(job["folder"])))
     if jobs:
         _write(sweep.folder / FILE, jobs)
         _show(sweep, jobs)
     return jobs
-
-
-def number(value: object) -> str:
-    """A value as people write it: 100000.0 is 100000, 0.00123456 is 0.001235; what is no number stays."""
-    try:
-        found = float(str(value))
-    except ValueError:
-        return str(value)
-    return str(int(found)) if abs(found) < 1e9 and found == int(found) else f"{found:.4g}"
 
 
 def front(jobs: list[dict[str, Any]]) -> set[int]:
@@ -83,7 +83,7 @@ def _show(sweep: Sweep, jobs: list[dict[str, Any]]) -> None:
     if best:
         print("* no other job is better in both losses")
     done = sum(job["status"] == "done" for job in jobs)
-    print(f"{done} of {sweep.total or len(jobs)} jobs done; summary  {shown(sweep.folder / FILE)}")
+    print(f"{done} of {len(sweep.jobs) or len(jobs)} jobs done; summary  {shown(sweep.folder / FILE)}")
 
 
 def _kinds(jobs: list[dict[str, Any]]) -> list[str]:
