@@ -117,8 +117,8 @@ def _many(task: Callable[..., Any], overrides: list[str], earlier: replay.Replay
     """A multirun: a search, or the jobs of a grid and of a study's arms."""
     found, rest = arms.chosen(overrides)
     base = [*found[0].arguments, *rest] if found else overrides
-    swept, fixed = sweeps.split(base)
-    _, hydra = checked([override.input_line for override in fixed.values()], earlier)
+    swept = sweeps.split(base)[0]
+    _, hydra = checked(sweeps.first(base), earlier)
     own = {f"{key}={value}": key for key, value in (hydra.sweeper.get("params") or {}).items()}
     swept_keys = frozenset([*swept, *own.values(), *(["arm"] if found else [])])
     sweep = Sweep(_folder(overrides, hydra, found), swept_keys, parallel=sweeps.at_once(hydra))

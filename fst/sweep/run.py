@@ -48,7 +48,7 @@ class Planned:
 
 def split(overrides: list[str]) -> tuple[dict[str, Override], dict[str, Override]]:
     """Overrides by key: those with several values, and those with one for all jobs."""
-    parsed = {override.get_key_element(): override for override in OverridesParser.create().parse_overrides(overrides)}
+    parsed = {override.get_key_element(): override for override in _parser().parse_overrides(overrides)}
     swept = {key: override for key, override in parsed.items() if override.is_sweep_override()}
     return swept, {key: override for key, override in parsed.items() if key not in swept}
 
@@ -56,10 +56,24 @@ def split(overrides: list[str]) -> tuple[dict[str, Override], dict[str, Override
 def combinations(overrides: list[str]) -> list[list[str]]:
     """The overrides of each job of a grid, as Hydra's own sweeper combines them."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    return BasicSweeper.split_arguments(_parser().parse_overrides(overrides), max_batch_size=None)[0]
+
+
+def first(overrides: list[str]) -> list[str]:
+    """One job's overrides: the first value of each key; keys whose values a sampler draws are left out."""
+    swept, fixed = split(overrides)
+    discrete = {key: override for key, override in swept.items() if override.is_discrete_sweep()}
+    plain = [override.input_line for override in fixed.values()]
+    return [*plain, *(f"{key}={next(iter(found.sweep_string_iterator()))}" for key, found in discrete.items())]
+
+
+def _parser() -> OverridesParser:
+    """Hydra's, which finds the choices of a glob in the composed config's place."""
     from hydra.core.global_hydra import GlobalHydra
 
-    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    return BasicSweeper.split_arguments(parser.parse_overrides(overrides), max_batch_size=None)[0]
+    started = GlobalHydra.instance().is_initialized()
+    return OverridesParser.create(config_loader=GlobalHydra.instance().config_loader() if started else None)
 
 
 def redefines(key: str) -> bool:
