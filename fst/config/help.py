@@ -52,6 +52,6 @@ def training() -> str:
   style.image=FILE        a painting of one's own, with style=custom
   style.size=512          its long edge in pixels: larger strokes when larger
   loss.style_weight=1e5   1e4 keeps more of the photo, 1e6 shows more of the paint
-  trainer.max_steps=40000 trainer.precision=auto compile=auto seed=0
+  trainer.max_steps=6000 trainer.precision=auto compile=auto seed=0
   content=PHOTO           painted when the run ends""",
     )
