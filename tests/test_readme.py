@@ -19,7 +19,7 @@ from fst.config import groups
 from fst.config import infer as infer_config
 from fst.config.compose import compose, known_keys
 from fst.errors import UserError
-from fst.launch import launch
+from fst.launch import COMMAND, launch
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -69,6 +69,8 @@ def here(tmp_path, monkeypatch) -> Path:
     (run / "run.json").write_text('{"command": []}')
     OmegaConf.save(compose(["trainer.max_steps=6000"]), run / "config.yaml")
     (tmp_path / "RUN_FOLDER").symlink_to(run)
+    (tmp_path / "SWEEP_FOLDER").mkdir()
+    (tmp_path / "SWEEP_FOLDER" / COMMAND).write_text('{"overrides": ["seed=1,2"]}')
     for start in ("hydra._internal.hydra.Hydra.run", "fst.sweep.run.run"):  # of one checked run, of many
         monkeypatch.setattr(start, lambda *arguments, **settings: None)
     return tmp_path
