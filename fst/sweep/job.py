@@ -1,4 +1,4 @@
-"""One job of a multirun, in whatever process it runs: kept apart from the others, and what became of it kept."""
+"""One job of a multirun: it runs apart from the others, in whatever process, and records how it ended."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Job:
-    """What Hydra calls for each job: the task, kept apart from the other jobs and recorded."""
+    """What Hydra calls for each job: the task, run apart from the other jobs, and recorded."""
 
     task: Callable[..., dict[str, float]]
     sweep: Sweep
