@@ -79,7 +79,6 @@ def leave(folder: Path, seed: int) -> None:
 
 
 def test_a_study_from_runs_to_table(small_store: Path, tmp_path: Path, capsys) -> None:
-    pytest.importorskip("fst.sweep.arms")
     runs, out = tmp_path / "runs", tmp_path / "out"
     for seed in (1, 2):
         leave(runs / "norm" / f"batch_seed={seed}", seed)

@@ -169,7 +169,10 @@ def main(words: Sequence[str] | None = None) -> None:
     pictures = {}
     for name, paint in painters(given.styles).items():
         with torch.inference_mode():
-            pictures[name] = (paint(flat), images.to_pixels(paint(images.to_tensor(photo))))
+            painted = paint(images.to_tensor(photo))
+            if name.endswith("untrained"):  # random weights paint in pale colours
+                painted = (painted - painted.amin()) / (painted.amax() - painted.amin())
+            pictures[name] = (paint(flat), images.to_pixels(painted))
     rows = {name: measured(of_flat, painted, photo) for name, (of_flat, painted) in pictures.items()}
     print(table(rows))
     print(f"\nthe photo itself: grid of 2 {grid(photo):.3g}, of 4 {grid(photo, 4):.3g}")

@@ -37,10 +37,10 @@ from fst.evaluate.equivalence import Match
 from fst.evaluate.judge import SIDE, Judge, read_photos
 from fst.files import read_json, write_json
 from fst.stylize import Stylizer
+from fst.sweep.arms import RUNS, arms
 from fst.system import keep_memory
 from fst.tracking import run_metadata
 
-RUNS = Path("runs", "studies")
 FRAME = (480, 640)
 ROUNDS, FRAMES = 7, 9  # networks are timed by turns, so that a busy machine slows all of them alike
 
@@ -150,8 +150,6 @@ def finished(study: Study, runs: Path) -> dict[str, list[Path]]:
     Raises:
         UserError: none is.
     """
-    from fst.sweep.arms import arms
-
     found = {}
     for name, arm in arms(study.name).items():
         folder = arm.folder(runs)
