@@ -50,7 +50,7 @@ class Report:
         """Files among the photos that are none."""
         if files:
             names = ", ".join(file.name for file in files[:3]) + (", ..." if len(files) > 3 else "")
-            line = f"left out: {len(files)} that are no photos ({names})"
+            line = f"left out: {len(files)} files that are no photos ({names})"
             self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def advance(self) -> None:

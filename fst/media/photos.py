@@ -88,7 +88,7 @@ def _matches(pattern: Path) -> list[Path]:
 
 
 def _is_photo(file: Path) -> bool:
-    return images.is_image(file.name) or images.frame_count(file) > 0
+    return images.is_image(file.name) or (file.is_file() and images.frame_count(file) > 0)  # a pipe is not read
 
 
 def target_of(photo: Photo, source: str, output: str | None, style: str, *, several: bool = False) -> Path:
