@@ -21,8 +21,8 @@ from fst.media.video.flow import FAST, Flow, apart, grid, warped
 if TYPE_CHECKING:
     from fst.stylize import Stylizer
 
-SHARE = 0.8  # of the paint before, where nothing changed: a change of the paint has come by two thirds in five frames
-CHANGED = 4.0  # levels of the source's change along its motion that leave 1/e of the share
+SHARE = 0.9  # of the paint before, where nothing changed: a change of the paint has come by two thirds in ten frames
+CHANGED = 3.0  # levels of the source's change along its motion that leave 1/e of the share
 NEIGHBOURS = 7  # pixels square over which a change is averaged
 CUT_CHANGED, CUT_FOUND = 0.25, 0.1  # a cut: more than this of a frame changed, and less than this of that was found
 LONG_EDGE = 640  # pixels, at most, of the pictures in which motion is looked for
