@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import tempfile
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -103,3 +104,21 @@ def readable_size(size: int) -> str:
             return f"{size:.0f} {unit}"
         size = size / 1000
     return f"{size:.1f} GB"
+
+
+def writable(name: str) -> Path:
+    """A folder of the store; where the store may not be written, one of this user's in the temporary folder."""
+    for folder in (home(), Path(tempfile.gettempdir()) / f"fst-{_user()}"):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # A folder that somebody else made under our name could hold models that are not ours.
+            if os.access(folder, os.W_OK) and (folder == home() or folder.stat().st_uid == _user()):
+                (folder / name).mkdir(exist_ok=True)
+                return folder / name
+        except OSError:
+            continue
+    return Path(tempfile.mkdtemp(prefix="fst-"))
+
+
+def _user() -> int:
+    return os.getuid() if hasattr(os, "getuid") else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import sys
 import tempfile
@@ -24,7 +23,7 @@ def made_once(style: Style, backend: str, version: str, make: Callable[[Path], N
     digest = hashlib.sha256(version.encode())
     for path in (style.path, *sorted((CODE.parent / "networks").glob("*.py")), *sorted(CODE.glob("*.py"))):
         digest.update(path.read_bytes())
-    shelf = writable("compiled")
+    shelf = store.writable("compiled")
     folder = shelf / f"{backend}-{digest.hexdigest()[:20]}"
     if folder.is_dir():
         return folder
@@ -40,21 +39,3 @@ def made_once(style: Style, backend: str, version: str, make: Callable[[Path], N
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
-
-
-def writable(name: str) -> Path:
-    """A folder of the store; where the store may not be written, one of this user's in the temporary folder."""
-    for folder in (store.home(), Path(tempfile.gettempdir()) / f"fst-{_user()}"):
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # A folder that somebody else made under our name could hold models that are not ours.
-            if os.access(folder, os.W_OK) and (folder == store.home() or folder.stat().st_uid == _user()):
-                (folder / name).mkdir(exist_ok=True)
-                return folder / name
-        except OSError:
-            continue
-    return Path(tempfile.mkdtemp(prefix="fst-"))
-
-
-def _user() -> int:
-    return os.getuid() if hasattr(os, "getuid") else 0

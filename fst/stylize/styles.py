@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fst import stylefile
+from fst import store, stylefile
 from fst.errors import UserError, near
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
 
@@ -146,9 +146,7 @@ def _download(artifact: str) -> Path:
         import wandb
     except ImportError:
         raise UserError("style=wandb:… needs the package wandb: pip install wandb") from None
-    from fst.stylize.cache import writable
-
-    folder = writable("wandb") / _file_name(artifact)
+    folder = store.writable("wandb") / _file_name(artifact)
     try:
         # Without a key this raises at once; without a network after its timeout.
         return Path(wandb.Api(timeout=20).artifact(artifact).download(root=str(folder)))
