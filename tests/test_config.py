@@ -137,7 +137,7 @@ def test_a_mistake_is_one_line_with_the_cure(argument, said) -> None:
         ("loss.weights=none.pth", "weights file none.pth does not exist"),
         ("data.batch_size=0", "data.batch_size is 0, but it must be at least 1"),
         ("data.size=15", "data.size is 15 pixels, but relu4_3 needs at least 16"),
-        ("style.size=8", "style.size is 8 pixels, but relu4_3 needs at least 16"),
+        ("style.size=8", "style.size is 8, but it must lie between 16"),
         ("data.scale=[1]", "data.scale is a range"),
         ("data.scale=[1.5,1]", "data.scale is a range"),
         ("data.scale=[1,inf]", "data.scale is a range"),
