@@ -46,7 +46,7 @@ class Flickering:
         rng = np.random.default_rng(1)
         waiting = []
         for frame in frames:
-            coarse = rng.normal(0, self.sigma, (frame.shape[0] // 4, frame.shape[1] // 4, 3))
+            coarse = rng.normal(0, self.sigma, (*(-(-edge // 4) for edge in frame.shape[:2]), 3))
             tremble = cv2.resize(coarse, frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)
             self.painted.append((255.0 - frame + tremble).clip(0, 255).astype(np.uint8))
             waiting.append(self.painted[-1])
@@ -140,6 +140,14 @@ def test_a_real_film_of_an_odd_size_flickers_less(store) -> None:
     before, after = measure(source, alone), measure(source, stabilized)
     assert stabilized[0].shape == (471, 811, 3)
     assert after.along_motion < 0.7 * before.along_motion
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (12, 200), (33, 31), (3000, 10), (1, 2000)], ids=str)
+def test_tiny_and_narrow_films(size) -> None:
+    """OpenCV's search crashes on pictures lower than 16 pixels."""
+    source = [clouds(*size)] * 3
+    _, stabilized = both(source, sigma=0)
+    assert all(np.array_equal(frame, 255 - source[0]) for frame in stabilized)
 
 
 def test_only_the_frame_before_is_remembered() -> None:

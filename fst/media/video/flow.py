@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 FAST, EXACT = cv2.DISOPTICAL_FLOW_PRESET_FAST, cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+SMALLEST = 32  # pixels, of an edge of what is searched
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class Flow:
 
     def between(self, now: np.ndarray, before: np.ndarray) -> Motion:
         """The motion from a frame to an earlier one, both uint8 (H, W, 3) RGB."""
-        grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (now, before)]
-        back, forth = self._search.calc(*grey, None), self._search.calc(*reversed(grey), None)
-        height, width = grey[0].shape
+        height, width = now.shape[:2]
+        grey = [_grey(frame) for frame in (now, before)]
+        back, forth = (self._search.calc(*pair, None)[:height, :width] for pair in (grey, grey[::-1]))
         places = back + grid(height, width)
         x, y = cv2.split(places)
         inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
@@ -48,6 +49,13 @@ class Flow:
         returned = warped(forth, places)
         came_back = _squared(back + returned) < 0.01 * (_squared(back) + _squared(returned)) + 0.5
         return Motion(places, inside & came_back, np.sqrt(_squared(back)))
+
+
+def _grey(frame: np.ndarray) -> np.ndarray:
+    """Grey levels, (H, W), grown at the bottom and right to what the search can take: it crashes at less."""
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    bottom, right = (max(0, SMALLEST - edge) for edge in grey.shape)
+    return cv2.copyMakeBorder(grey, 0, bottom, 0, right, cv2.BORDER_REPLICATE) if bottom or right else grey
 
 
 def warped(values: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -79,7 +79,8 @@ class Blend:
 
 def _small(frame: np.ndarray) -> np.ndarray:
     scale = LONG_EDGE / max(frame.shape)
-    return cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else frame
+    size = [max(1, round(edge * scale)) for edge in frame.shape[1::-1]]
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA) if scale < 1 else frame
 
 
 def _kept(flow: Flow, now: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
