@@ -21,7 +21,7 @@ from fst import images, stylefile
 from fst.config.schema import LossConfig
 from fst.errors import UserError, one_line_errors
 from fst.evaluate.figures import plot, square
-from fst.evaluate.judge import SIDE, Judge, read_painting, read_photos
+from fst.evaluate.judge import SIDE, Judge, as_used, read_painting, read_photos
 from fst.files import write_json
 from fst.stylize import styles
 from fst.system import keep_memory
@@ -93,7 +93,7 @@ def equivalence(
     network = network.to(device)
     found = Equivalence(str(file))
     for name in photos:
-        found.matches.append(Match(name, judge.total(network, name), judge.lbfgs(name, iterations)))
+        found.matches.append(Match(name, judge.total(as_used(network), name), judge.lbfgs(name, iterations)))
         report(found.matches[-1])
     return found
 

@@ -9,21 +9,21 @@ and in the margin in which infer.py paints.
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fst import images, stylefile
 from fst.errors import one_line_errors
-from fst.networks import NETWORKS, build
+from fst.networks import NETWORKS, build, framed
 from fst.stylize import styles
+from fst.stylize.framing import MARGIN
 
 SIDE, CROP, RING, BLOCK = 256, 48, 8, 16
-MARGIN = 16  # what infer.py mirrors around a photo and cuts off again
 AROUND = 8  # frequencies on each side of a grid's
 LEVEL = 0.6  # of the flat image
 GAIN = 8  # by which the flat image's deviations are enlarged to be seen
@@ -109,9 +109,7 @@ def painters(named: Sequence[str]) -> dict[str, Callable[[Tensor], Tensor]]:
     for style in named or stylefile.bundled():
         network, info = stylefile.load(styles.find(str(style)).path)
         found[f"{info.network}, {Path(style).stem}, alone"] = network
-        found[f"{info.network}, {Path(style).stem}, in a margin"] = lambda image, network=network: network(
-            F.pad(image, (MARGIN,) * 4, mode="reflect")
-        )[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+        found[f"{info.network}, {Path(style).stem}, in a margin"] = functools.partial(framed, network, margin=MARGIN)
     return found
 
 

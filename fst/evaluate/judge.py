@@ -31,7 +31,9 @@ from fst.evaluate.grid import grid
 from fst.losses.terms import TERMS
 from fst.methods import parts
 from fst.methods.gatys import optimise
+from fst.networks import framed
 from fst.stylize import styles
+from fst.stylize.framing import MARGIN
 
 SIDE = 256
 HISTORY = 100  # the optimiser of Johnson et al. 2016 (Torch's lbfgs) remembers so many steps
@@ -121,6 +123,11 @@ class Judge:
         return F.mse_loss(features(painted, [layer])[layer], features(photo, [layer])[layer]).item()
 
 
+def as_used(network: nn.Module) -> Paint:
+    """A network as infer.py paints with it: in a margin of mirrored pixels, which is cut off."""
+    return lambda photo: framed(network, photo, MARGIN)
+
+
 def weighted(loss: LossConfig, **settings: object) -> LossConfig:
     """A loss of these settings whose terms weigh nothing but for content and style, 1 each unless set."""
     none = {f"{name}_weight": 0.0 for name in TERMS}
@@ -144,7 +151,7 @@ def reference_losses(config: TrainConfig, run_dir: Path) -> dict[str, float]:
         {f"{number}": photo[None] for number, (_, photo) in enumerate(photos)},
         device=device,
     )
-    losses = judge.losses(stylefile.load(run_dir / runfolder.STYLE)[0].to(device))
+    losses = judge.losses(as_used(stylefile.load(run_dir / runfolder.STYLE)[0].to(device)))
     return {f"reference/{name}": losses[name] for name in ("content_loss", "style_loss")}
 
 
@@ -191,7 +198,7 @@ def painter(source: str, photos: Sequence[str]) -> tuple[Paint, str | None]:
     folder = Path(source).expanduser()
     if not folder.is_dir() or (folder / runfolder.STYLE).is_file():
         network, info = stylefile.load(styles.find(source).path)
-        return network, info.name
+        return as_used(network), info.name
     files = images.files(folder)
     found = [next((file for file in files if file.stem.startswith(name)), None) for name in photos]
     if None in found:

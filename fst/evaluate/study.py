@@ -34,7 +34,7 @@ from fst.data.paintings import painting
 from fst.errors import UserError, near, one_line_errors
 from fst.evaluate import figures, report
 from fst.evaluate.equivalence import Match
-from fst.evaluate.judge import SIDE, Judge, read_photos
+from fst.evaluate.judge import SIDE, Judge, as_used, read_photos
 from fst.files import read_json, write_json
 from fst.stylize import Stylizer
 from fst.sweep.arms import RUNS, arms
@@ -202,7 +202,7 @@ def measure(study: Study, run: Path, held_out: dict[str, np.ndarray], judges: di
         also = [column.removeprefix("content_") for column in study.columns if column.startswith("content_relu")]
         crops = {name: images.to_tensor(figures.square(photo, SIDE)) for name, photo in held_out.items()}
         judges[info.name] = Judge(config.loss, painting(config.style), crops, also=also)
-    return {"style": info.name, **judges[info.name].losses(network), **cost(network), **training(study, run)}
+    return {"style": info.name, **judges[info.name].losses(as_used(network)), **cost(network), **training(study, run)}
 
 
 def combined(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -285,7 +285,8 @@ def equivalences(
     for name, own in folders.items():
         network, info = stylefile.load(own[0] / runfolder.STYLE)
         found = [
-            Match(photo, judges[info.name].total(network, photo), losses) for photo, losses in curves[info.name].items()
+            Match(photo, judges[info.name].total(as_used(network), photo), losses)
+            for photo, losses in curves[info.name].items()
         ]
         worth = [entry.iterations + 1 if match.iteration is None else match.iteration for match in found]
         arms[name]["equivalence"] = statistics.median(worth)

@@ -177,11 +177,13 @@ class Feedforward(Method):
         import torch
 
         from fst import images
+        from fst.networks import framed
+        from fst.stylize.framing import MARGIN
 
         content = Path(self.config.content)
         with torch.inference_mode():
             photo = images.to_tensor(images.read(content)).to(self.module.device)
-            painted = self.module.trained_network().eval()(photo)
+            painted = framed(self.module.trained_network().eval(), photo, MARGIN)
         return images.write(run_dir / f"{content.stem}-{self.config.style.name}.jpg", images.to_pixels(painted))
 
 

@@ -15,8 +15,9 @@ from fst.errors import UserError
 from fst.losses.criterion import Criterion, Losses
 from fst.losses.style_target import StyleTarget
 from fst.methods.muon import MuonAdam
-from fst.networks import Network
+from fst.networks import Network, framed
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
+from fst.stylize.framing import MARGIN
 from fst.tracking import Preview, log_table
 
 if TYPE_CHECKING:
@@ -67,7 +68,11 @@ class FeedForwardStyleTransfer(pl.LightningModule):
 
     def losses(self, photos: Tensor) -> Losses:
         """The losses of a batch of photos, painted by the network as it is."""
-        return self._compared(self.network(photos), photos, self.network.forward)
+        return self._compared(self._as_used(photos), photos, self.network.forward)
+
+    def _as_used(self, photos: Tensor) -> Tensor:
+        """Painted as infer.py paints: in a margin, which is cut off."""
+        return framed(self.network, photos, MARGIN)
 
     def compile_network(self) -> None:
         """Compile the network: the first step takes half a minute longer, later ones less.
@@ -161,7 +166,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         training = self.network.training
         self.network.eval()
         painted = [
-            Preview(name, photo, self.network(photo[None].to(self.device))[0].float().cpu())
+            Preview(name, photo, self._as_used(photo[None].to(self.device))[0].float().cpu())
             for name, photo in self.preview_photos
         ]
         self.network.train(training)

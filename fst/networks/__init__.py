@@ -9,12 +9,12 @@ import inspect
 import pkgutil
 
 from fst.errors import UserError, near
-from fst.networks.network import NETWORKS, Network
+from fst.networks.network import NETWORKS, Network, framed
 
 for _file in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_file.name}")
 
-__all__ = ["NETWORKS", "Network", "build"]
+__all__ = ["NETWORKS", "Network", "build", "framed"]
 
 
 def build(name: str, **settings: object) -> Network:

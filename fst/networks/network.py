@@ -16,6 +16,7 @@ its docstring is its help. It checks its own values and raises UserError for tho
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch.nn.functional as F
@@ -72,6 +73,23 @@ class Network(nn.Module):
         # Reflection needs more pixels than it adds; an image of a few pixels has only its edge to repeat.
         mode = "reflect" if bottom < height and right < width else "replicate"
         return self.stylize(F.pad(image, (0, right, 0, bottom), mode=mode))[..., :height, :width]
+
+
+def framed(paint: Callable[[Tensor], Tensor], image: Tensor, margin: int) -> Tensor:
+    """What `paint` makes of an image with `margin` mirrored pixels around it, cut off again.
+
+    A network is paler at the edge that it sees; infer.py paints so, and whoever tells how good it is does, too. A side
+    of fewer pixels than the margin is mirrored as far as it goes.
+
+    Args:
+        paint: a network.
+        image: (N, 3, H, W) in [0, 1].
+        margin: pixels.
+    """
+    height, width = image.shape[-2:]
+    down, across = min(margin, height - 1), min(margin, width - 1)
+    painted = paint(F.pad(image, (across, across, down, down), mode="reflect"))
+    return painted[..., down : down + height, across : across + width]
 
 
 Registered = TypeVar("Registered", bound=type[Network])
