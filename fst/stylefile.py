@@ -175,5 +175,5 @@ def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:
 
 
 def bundled() -> dict[str, Path]:
-    """The style files that come with fst, by name, as "gogh" or "gogh-johnson"."""
+    """The style files that come with fst, by name, as "gogh"."""
     return {path.stem: path for path in sorted(BUNDLED.glob("*.safetensors"))}
