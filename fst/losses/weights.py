@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,8 +110,17 @@ def _partial_files(architecture: str) -> dict[Path, str]:
     """The store's safetensors files of an architecture (Oxford weights), with the deepest layer each reaches."""
     folder = store.home() / "weights"
     files = sorted(folder.glob(f"{architecture}_*.safetensors"))
-    reached = {file: _reach(_read(file), architecture) for file in files}
+    reached = {file: _reach(_names(file), architecture) for file in files}
     return {file: layer for file, layer in reached.items() if layer is not None}
+
+
+def _names(path: Path) -> list[str]:
+    """The names of a safetensors file's tensors; the tensors stay where they are."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return list(file.keys())
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(f"weights file {path} is damaged or no weights file: {error}") from None
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -130,7 +139,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise UserError(f"weights file {path} is damaged or no weights file: {reason}") from None
 
 
-def _reach(tensors: dict[str, Tensor], architecture: str) -> str | None:
+def _reach(tensors: Collection[str], architecture: str) -> str | None:
     """The deepest layer up to which no convolution is missing."""
     deepest = None
     for layer in layer_names(architecture):
