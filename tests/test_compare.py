@@ -120,7 +120,7 @@ def test_the_baselines_validation_is_of_its_picture(found, parent, tiny_vgg):
     run = found["10_gatys"]
     settings = [f"loss.weights={tiny_vgg}", "loss=vgg16_relu3", "style=custom", "style.size=64"]
     config = check(compose([*settings, f"style.image={parent.parent / 'painting.png'}"]))
-    criterion = parts.criterion(config.loss).without_network()
+    criterion = parts.criterion(config.loss)
     style = parts.style_target(criterion, [painting(config.style)])
     picture, photo = (
         images.to_tensor(images.read(path)) for path in (run.previews["bridge"][STEPS], run.photos["bridge"])

@@ -17,7 +17,8 @@ from tests.photos import make_photos
 
 
 def folder(root, **settings) -> DataConfig:
-    return DataConfig(**({"name": "folder", "root": str(root), "size": 16, "workers": 0, "val_images": 3} | settings))
+    usual = {"name": "folder", "root": str(root), "size": 16, "batch_size": 4, "workers": 0, "val_images": 3}
+    return DataConfig(**(usual | settings))
 
 
 class Recorder(pl.LightningModule):
@@ -160,16 +161,16 @@ def test_missing_photos_end_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("FST_HOME", str(tmp_path / "home"))
     (tmp_path / "empty").mkdir()
     for config, said in [
-        (DataConfig(name="coco"), r"train2017.*data\.download=true fetches http://images.*19\.3 GB.*data=procedural"),
-        (DataConfig(name="imagenet_sample"), r"data\.download=true fetches https://files\.fast\.ai.*2\.1 GB"),
-        (DataConfig(name="folder"), "data.root=DIR"),
-        (DataConfig(name="folder", root=str(tmp_path / "none")), "is not a folder"),
-        (DataConfig(name="folder", root=str(tmp_path / "empty")), "holds no images"),
-        (DataConfig(name="coco", root=str(tmp_path / "empty")), "wants a folder train2017.*data=folder"),
-        (DataConfig(name="coca"), "did you mean 'coco'"),
+        ({"name": "coco"}, r"train2017.*data\.download=true fetches http://images.*19\.3 GB.*data=procedural"),
+        ({"name": "imagenet_sample"}, r"data\.download=true fetches https://files\.fast\.ai.*2\.1 GB"),
+        ({"name": "folder"}, "data.root=DIR"),
+        ({"name": "folder", "root": str(tmp_path / "none")}, "there is no folder"),
+        ({"name": "folder", "root": str(tmp_path / "empty")}, "holds no images"),
+        ({"name": "coco", "root": str(tmp_path / "empty")}, "wants a folder train2017.*data=folder"),
+        ({"name": "coca"}, "did you mean 'coco'"),
     ]:
         with pytest.raises(UserError, match=said) as caught:
-            build(config, seed=0)
+            build(DataConfig(**config), seed=0)
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "home").exists(), "nothing is downloaded unless asked"
 
@@ -177,7 +178,7 @@ def test_missing_photos_end_in_one_line(tmp_path, monkeypatch):
 def test_a_download_that_is_asked_for_is_tried_when_data_is_prepared(tmp_path, monkeypatch):
     monkeypatch.setenv("FST_HOME", str(tmp_path))
     monkeypatch.setattr("fst.data.archives.Archive.obtain", lambda self: make_photos(self.place, 5))
-    data = build(DataConfig(name="imagenet_sample", download=True, size=16, workers=0), seed=0)
+    data = build(DataConfig(name="imagenet_sample", download=True, size=16, batch_size=4, workers=0), seed=0)
     assert not (tmp_path / "imagenet-sample").exists()
     data.prepare_data()
     assert next(iter(data.train_dataloader())).shape == (4, 3, 16, 16)
@@ -185,7 +186,7 @@ def test_a_download_that_is_asked_for_is_tried_when_data_is_prepared(tmp_path, m
 
 def test_real_photos(store):
     for name in ("coco", "imagenet_sample"):
-        data = build(DataConfig(name=name, size=64, workers=0), seed=0)
+        data = build(DataConfig(name=name, size=64, batch_size=4, workers=0), seed=0)
         batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
         assert batch.shape == (4, 3, 64, 64) and 0.2 < batch.mean() < 0.8 and batch.std() > 0.1
         assert len(data.preview_photos(16)) == 16 and data.skipped == 0

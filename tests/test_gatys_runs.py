@@ -136,7 +136,7 @@ def test_a_texture_needs_no_photo(pictures, tiny_vgg, tmp_path):
     with Image.open(run / "texture-art.png") as picture:
         assert picture.size == (48, 38)  # the painting's aspect
     found = rows(run)
-    assert found[-1]["train/content_loss"] == 0
+    assert "train/content_loss" not in found[-1]
     assert found[-1]["train/style_loss"] < 0.5 * found[0]["train/style_loss"]
 
 
@@ -146,7 +146,7 @@ def test_the_photo_is_reconstructed_from_noise(pictures, tiny_vgg, tmp_path):
     made = np.array(Image.open(run / "previews/step-000040/photo.png")).astype(float)
     photo = np.array(Image.open(run / "previews/photos/photo.png")).astype(float)
     assert np.abs(made - photo).mean() < 20
-    assert rows(run)[-1]["train/style_loss"] == 0
+    assert "train/style_loss" not in rows(run)[-1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

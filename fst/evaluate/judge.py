@@ -78,7 +78,7 @@ class Judge:
     ) -> None:
         self.loss = loss
         self.also = also
-        self.criterion = parts.criterion(loss).without_network().to(device)
+        self.criterion = parts.criterion(loss).to(device)
         self.photos = {name: photo.to(device) for name, photo in photos.items()}
         self.style = self.criterion.style_target([images.to_tensor(painting).to(device)])
         self.targets = {name: self.criterion.content_target(photo) for name, photo in self.photos.items()}

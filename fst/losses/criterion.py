@@ -83,11 +83,6 @@ class Criterion(nn.Module):
             raise UserError("every loss weight is 0: nothing would be learnt")
         self.content_layers = list(dict.fromkeys(layer for term in self.terms.values() for layer in term.photo_layers))
 
-    def without_network(self) -> Criterion:
-        """The same without the terms that need a network: what a single picture can be compared by."""
-        kept = {name: (self.weights[name], term) for name, term in self.terms.items() if not term.needs_network}
-        return Criterion(self.features, kept)
-
     @property
     def style(self) -> Style | None:
         """The style term, if it has a weight."""
@@ -135,7 +130,7 @@ class Criterion(nn.Module):
             content: the photos' features; terms that compare with a photo are 0 without.
             style: of 1 painting for all, or N, one a picture; with regions, of R.
             photos: what the pictures were painted from, for terms that look at it.
-            paint: the network, for terms that paint something else.
+            paint: the network, for terms that paint something else; they are left out without, as for a single picture.
             regions: masks (R, 1, H, W) in [0, 1] of a single picture.
         """
         with torch.autocast(painted.device.type, enabled=False):
@@ -145,6 +140,8 @@ class Criterion(nn.Module):
     def _summed(self, step: Step) -> Losses:
         values, parts = {}, {}
         for name, term in self.terms.items():
+            if term.needs_network and step.paint is None:
+                continue
             value = term(step)
             if isinstance(value, dict):
                 parts[name] = value

@@ -139,7 +139,7 @@ class Gatys(Method):
         config.compile = False
         self.inputs = problem(self, parts.read_painting(config.style), config)
         config.method.size = max(self.inputs.size)
-        criterion = parts.criterion(config.loss).without_network()
+        criterion = parts.criterion(config.loss)
         parts.decide_style_weight(config, criterion, parts.style_target(criterion, self.inputs.paintings[:1]))
         self.name = Path(config.content).stem if config.content else "texture"
         self.result = run_dir / f"{self.name}-{parts.short_name(config)}.png"

@@ -65,7 +65,7 @@ def strips(height: int, width: int, layers: Iterable[str], pixels: int, architec
 
 def in_strips(criterion: Criterion) -> bool:
     """Whether every term of a criterion can be evaluated in strips; one that fst does not know may look anywhere."""
-    return set(criterion.weights) <= {"content", "style", "tv"}
+    return {name for name, term in criterion.terms.items() if not term.needs_network} <= {"content", "style", "tv"}
 
 
 def evaluate_in_strips(
@@ -110,7 +110,8 @@ def evaluate_in_strips(
         gradient += criterion.weights["tv"] * torch.autograd.grad(tv, leaf)[0]
     style_loss = sum(by_layer.values(), leaf.new_zeros(()))
     values = {"content": content_loss, "style": style_loss, "tv": tv.detach()}
-    losses = Losses({name: values[name] for name in criterion.weights}, criterion.weights, {"style": by_layer})
+    weighed = {name: value for name, value in values.items() if name in criterion.weights}
+    losses = Losses(weighed, criterion.weights, {"style": by_layer} if by_layer else {})
     return losses, gradient
 
 
