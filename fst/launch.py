@@ -14,6 +14,7 @@ from fst.config import commandline, groups, replay
 from fst.config.checks import check
 from fst.config.commandline import quoted
 from fst.config.compose import PRIMARY, composed, mistakes, register
+from fst.config.schema import short_name
 from fst.errors import UserError, one_line_errors
 from fst.files import number, read_json, shown, write_json
 from fst.methods.method import build
@@ -87,8 +88,7 @@ def checked(overrides: list[str], earlier: replay.Replay | None = None) -> tuple
 
 def folder_name(config: DictConfig) -> str:
     """What a run's folder is called after its time or number: the style and its weight, as gogh_1e5."""
-    style = Path(config.style.image).stem if config.style.name == "custom" and config.style.image else config.style.name
-    return f"{style}_{number(config.loss.style_weight)}"
+    return f"{short_name(config.style)}_{number(config.loss.style_weight)}"
 
 
 def _of_one_run(overrides: list[str], earlier: replay.Replay | None) -> list[str]:

@@ -1,6 +1,7 @@
-"""What a setting's value may be, each refused in one sentence: used by the dataclasses of `fst.config.schema`."""
+"""What settings may be, each refused in one sentence, and how those that come from a class are called."""
 
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -44,3 +45,8 @@ def is_count(value: object) -> bool:
 
 def _finite_or(value: float, bound: str) -> str:
     return "finite" if value == math.inf else bound
+
+
+def snake_case(name: str) -> str:
+    """A class's name as a setting's: JohnsonPaper is johnson_paper."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

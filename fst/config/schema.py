@@ -52,6 +52,11 @@ class StyleConfig:
         between("style.size", self.size, 16, LARGEST_PAINTING)
 
 
+def short_name(style: StyleConfig) -> str:
+    """A style's name for files and folders: of a picture of one's own, its file's."""
+    return Path(style.image).stem if style.name == "custom" and style.image else style.name
+
+
 def _of_terms() -> type:
     """The settings of every loss term: NAME_weight, and its constructor's ARGUMENT as NAME_ARGUMENT."""
     fields: list[tuple] = []

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ast
 import functools
-import re
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Any
+
+from fst.values import snake_case
 
 FST = Path(__file__).resolve().parents[1]
 TYPES = {"int": int, "float": float, "bool": bool, "str": str, "Any": Any, "None": None, "Sequence": list, "list": list}
@@ -67,7 +68,7 @@ def _signature(node: ast.ClassDef, module: str) -> Signature:
         value = getattr(statement, "value", None)
         if isinstance(target, ast.Name) and isinstance(value, ast.Constant):
             attributes[target.id] = value.value
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", node.name).lower()
+    name = snake_case(node.name)
     return Signature(name, (ast.get_docstring(node) or "").partition("\n")[0], arguments, attributes, module)
 
 

@@ -19,7 +19,6 @@ Its name is the class's in snake case. Its weight is the setting `loss.contrast_
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -29,6 +28,7 @@ from torch import Tensor, nn
 from fst.losses.gram import scaled
 from fst.losses.style_target import StyleTarget
 from fst.losses.vgg import VGGFeatures
+from fst.values import snake_case
 
 TERMS: dict[str, type[Term]] = {}
 
@@ -91,5 +91,5 @@ Registered = TypeVar("Registered", bound=type[Term])
 
 def register(term: Registered) -> Registered:
     """Put a term into `TERMS` under its class's name in snake case."""
-    TERMS[re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", term.__name__).lower()] = term
+    TERMS[snake_case(term.__name__)] = term
     return term

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import shlex
 from pathlib import Path
@@ -145,7 +146,7 @@ class Feedforward(Method):
         """The ranges that painting in 8 bits needs, on the held-out photos."""
         from fst.stylize import ranges
 
-        network = self.module.trained_network().eval().cpu()
+        network = copy.deepcopy(self.module.trained_network()).eval().cpu()  # the module stays on its device
         photos = [photo[None] for _, photo in self.data.preview_photos(self.config.data.val_images)]
         self.module.info = dataclasses.replace(self.module.info, int8=ranges.measure(network, photos))
 
@@ -206,7 +207,7 @@ def init_from(network: Network, style: str, name: str) -> None:
     from fst import stylefile
 
     path = stylefile.bundled().get(style, Path(style).expanduser())
-    weights, info = stylefile.load(path / "style.safetensors" if path.is_dir() else path)
+    weights, info = stylefile.load(path / STYLE if path.is_dir() else path)
     shapes = [{key: value.shape for key, value in of.state_dict().items()} for of in (weights, network)]
     if info.network != name or shapes[0] != shapes[1]:
         described = ", ".join(f"network.{key}={value}" for key, value in info.settings.items())

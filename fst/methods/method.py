@@ -16,12 +16,12 @@ A method's file imports torch and Lightning inside its functions, so that its se
 from __future__ import annotations
 
 import importlib
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fst.config.signatures import registered
 from fst.errors import UserError, near
+from fst.values import snake_case
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -93,7 +93,7 @@ Registered = TypeVar("Registered", bound=type[Method])
 
 def register(method: Registered) -> Registered:
     """Put a method into `METHODS` under its class's name in snake case."""
-    METHODS[re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", method.__name__).lower()] = method
+    METHODS[snake_case(method.__name__)] = method
     return method
 
 

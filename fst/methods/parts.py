@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -103,9 +102,3 @@ def accelerator(requested: str) -> str:
             raise UserError("trainer=gpu, but torch finds no GPU; use trainer=auto or trainer=cpu")
         return "cuda"
     return requested
-
-
-def short_name(config: TrainConfig) -> str:
-    """A style's name for files: of a picture of one's own, its file's."""
-    custom = config.style.name == "custom" and config.style.image
-    return Path(config.style.image).stem if custom else config.style.name

@@ -15,7 +15,6 @@ its docstring is its help. It checks its own values and raises UserError for tho
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fst.networks.blocks import centred, uncentred
+from fst.values import snake_case
 
 NETWORKS: dict[str, type[Network]] = {}
 
@@ -97,5 +97,5 @@ Registered = TypeVar("Registered", bound=type[Network])
 
 def register(network: Registered) -> Registered:
     """Put a network class into `NETWORKS` under its name in snake case: JohnsonPaper is johnson_paper."""
-    NETWORKS[re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", network.__name__).lower()] = network
+    NETWORKS[snake_case(network.__name__)] = network
     return network

@@ -128,6 +128,7 @@ class Gatys(Method):
 
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
         from fst import images
+        from fst.config.schema import short_name
         from fst.methods import parts
         from fst.methods.gatys.problem import problem
         from fst.methods.gatys.style_transfer import GatysStyleTransfer, Iterations
@@ -142,7 +143,7 @@ class Gatys(Method):
         criterion = parts.criterion(config.loss)
         parts.decide_style_weight(config, criterion, parts.style_target(criterion, self.inputs.paintings[:1]))
         self.name = Path(config.content).stem if config.content else "texture"
-        self.result = run_dir / f"{self.name}-{parts.short_name(config)}.png"
+        self.result = run_dir / f"{self.name}-{short_name(config.style)}.png"
         self.metadata = images.read_with_metadata(config.content)[1] if config.content else None
         self.data = Iterations()
         self.films = self._films(run_dir)
