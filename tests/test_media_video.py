@@ -17,6 +17,7 @@ import pytest
 from clips import BARS, Identity, bars, click, film, packets, pixels, scene, times
 
 from fst.errors import UserError
+from fst.media.video.decode import VideoReader
 from fst.media.video.encode import VideoWriter
 from fst.media.video.paint_video import paint_video
 
@@ -194,6 +195,18 @@ def test_sound_the_container_cannot_hold_is_encoded_anew_in_sync(name, codec, so
     result = paint(source, output)
     assert len(pixels(result)) == len(FRAMES)
     assert click(result) - float(times(result)[0]) == pytest.approx(0.5, abs=0.006)
+
+
+def test_the_end_of_the_sound_is_not_taken_for_a_frame(monkeypatch):
+    decoded, decode = [], VideoReader._decoded
+
+    def noted(reader: VideoReader, packet: av.Packet) -> list[av.VideoFrame]:
+        decoded.append(packet.stream.type)
+        return decode(reader, packet)
+
+    monkeypatch.setattr(VideoReader, "_decoded", noted)
+    list(VideoReader(str(film(Path("a.mp4"), FRAMES, tones=1))))
+    assert set(decoded) == {"video"}
 
 
 def test_real_vorbis_becomes_aac(store):

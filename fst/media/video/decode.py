@@ -95,8 +95,9 @@ class VideoReader:
         """
         waiting: Frame | None = None  # for the next one, which ends it: files tell durations in order of decoding
         for packet in self._packets():
-            if packet.stream_index != self._stream.index:
-                yield packet
+            if packet.stream.index != self._stream.index:  # of a last, empty packet, stream_index is not set
+                if packet.size:
+                    yield packet
                 continue
             for decoded in self._decoded(packet):
                 frame = self._upright(decoded)
