@@ -1,0 +1,119 @@
+"""Several styles in one network (Dumoulin, Shlens and Kudlur 2017, "A learned representation for artistic style").
+
+All convolutions are shared; a style is the scale and the shift of each channel after each normalisation, its style
+vector. A style vector comes from the network's table of styles, from a mixture of them, or from a predictor that reads
+a painting (Ghiasi et al. 2017). With one, the network *folds* into the plain network that it was made from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fst.errors import UserError, near
+from fst.networks.network import Network
+from fst.networks.predictor import Predictor
+
+
+class ConditionalNorm(nn.Module):
+    """Instance normalisation with a scale and a shift for each picture, (N, C), which `styled` sets."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.scale: Tensor | None = None
+        self.shift: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale, shift = self.scale.to(x.dtype), self.shift.to(x.dtype)
+        if len(scale) == 1:
+            return F.instance_norm(x, weight=scale[0], bias=shift[0])
+        return torch.addcmul(shift[:, :, None, None], F.instance_norm(x), scale[:, :, None, None])
+
+
+class Conditional(Network):
+    """A network of many styles, made from a plain one with instance normalisation.
+
+    Attributes:
+        names: of its styles, in the order of the table.
+        table: (styles, V): a style vector each: the scales and the shifts of the first normalisation, then of the next.
+        predictor: reads a style vector from a painting's Gram matrices; None: it knows the styles of its table alone.
+    """
+
+    plain_class: type[Network]
+
+    def __init__(self, styles: Sequence[str], predictor: int, **settings: object) -> None:
+        super().__init__()
+        if len(set(styles)) < len(styles):
+            raise UserError(f"network.styles names a style twice: {', '.join(styles)}")
+        self.names, self.settings = list(styles), settings
+        trunk = self.plain_class(**settings)
+        self.multiple, self.smallest, self.full_resolution = trunk.multiple, trunk.smallest, trunk.full_resolution
+        widths = []
+        for parent in list(trunk.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, nn.InstanceNorm2d):
+                    setattr(parent, name, ConditionalNorm(child.num_features))
+                    widths.append(child.num_features)
+        self.layers = trunk.layers
+        neutral = torch.cat([torch.cat([torch.ones(width), torch.zeros(width)]) for width in widths])
+        self.table = nn.Parameter(neutral.repeat(len(self.names), 1))
+        self.predictor = Predictor(neutral, predictor) if predictor else None
+
+    def forward(self, image: Tensor, vectors: Tensor) -> Tensor:
+        """Stylize (N, 3, H, W) in [0, 1] of any size by style vectors (N, V), or (1, V) for all."""
+        with self.styled(vectors):
+            return super().forward(image)
+
+    @contextlib.contextmanager
+    def styled(self, vectors: Tensor) -> Iterator[None]:
+        """Have every normalisation use style vectors (N, V)."""
+        norms = [module for module in self.layers.modules() if isinstance(module, ConditionalNorm)]
+        parts = vectors.split([norm.channels for norm in norms for _ in range(2)], dim=1)
+        for norm, scale, shift in zip(norms, parts[::2], parts[1::2], strict=True):
+            norm.scale, norm.shift = scale, shift
+        try:
+            yield
+        finally:
+            for norm in norms:
+                norm.scale = norm.shift = None
+
+    def vector(self, shares: Mapping[str, float]) -> Tensor:
+        """The style vector (1, V) of a mixture of its styles; shares are normalised.
+
+        Raises:
+            UserError: a style that it does not have, or shares below 0 or without a sum.
+        """
+        for name in shares:
+            if name not in self.names:
+                raise UserError(f"unknown style '{name}'{near(name, self.names)}")
+        total = sum(shares.values())
+        if total <= 0 or min(shares.values()) < 0:
+            raise UserError(f"shares of styles must be 0 or more, and not all 0: {dict(shares)}")
+        rows = [self.names.index(name) for name in shares]
+        weights = torch.tensor([share / total for share in shares.values()])
+        return (weights[:, None] * self.table[rows]).sum(0, keepdim=True)
+
+    def for_style(self, shares: Mapping[str, float]) -> Network:
+        """The plain network of a style or of a mixture of them, as {"gogh": 0.7, "hokusai": 0.3}.
+
+        Raises:
+            UserError: as `vector`.
+        """
+        return self.folded(self.vector(shares))
+
+    @torch.no_grad()
+    def folded(self, vector: Tensor) -> Network:
+        """The plain network of a style vector (1, V), in evaluation mode."""
+        plain = self.plain_class(**self.settings)
+        norms = [module for module in plain.modules() if isinstance(module, nn.InstanceNorm2d)]
+        parts = vector[0].split([norm.num_features for norm in norms for _ in range(2)])
+        for norm, scale, shift in zip(norms, parts[::2], parts[1::2], strict=True):
+            norm.weight.copy_(scale)
+            norm.bias.copy_(shift)
+        plain.load_state_dict(self.layers.state_dict(prefix="layers."), strict=False)
+        return plain.eval().requires_grad_(False)
