@@ -1,0 +1,90 @@
+"""Networks of many styles: against the plain networks that they fold into."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from fst.errors import UserError
+from fst.networks import build
+from fst.networks.conditional import Conditional
+from fst.networks.predictor import CHANNELS
+
+STYLES = ["gogh", "hokusai", "turner"]
+SMALL = {"johnson_many": {"width": 4, "depth": 2}, "realtime_many": {"widths": [4, 8], "depths": [0, 2]}}
+
+
+def many(name: str, predictor: int = 0) -> Conditional:
+    """A network of three styles that differ."""
+    torch.manual_seed(0)
+    network = build(name, styles=STYLES, predictor=predictor, **SMALL[name]).eval()
+    with torch.no_grad():
+        network.table.add_(0.3 * torch.randn_like(network.table))
+    return network
+
+
+@pytest.fixture(params=sorted(SMALL))
+def network(request: pytest.FixtureRequest) -> Conditional:
+    return many(request.param)
+
+
+def photos(count: int) -> Tensor:
+    return torch.rand(count, 3, 37, 50, generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def test_folded_it_paints_as_it_does_for_each_of_a_batch(network: Conditional) -> None:
+    together = network(photos(3), network.table)
+    for index, name in enumerate(STYLES):
+        alone = network.for_style({name: 2.0})(photos(3)[index : index + 1])
+        assert torch.allclose(alone, together[index : index + 1], atol=1e-5)
+    assert (together[0] - network(photos(1), network.table[1:2])).abs().max() > 1e-2, "styles differ"
+
+
+@torch.no_grad()
+def test_a_mixture_is_the_weighted_mean_of_the_vectors(network: Conditional) -> None:
+    mean = 0.75 * network.table[0] + 0.25 * network.table[2]
+    painted = network.for_style({"gogh": 3, "turner": 1})(photos(2))
+    assert torch.allclose(painted, network(photos(2), mean[None]), atol=1e-5)
+
+
+def test_folded_it_is_plain(network: Conditional) -> None:
+    plain = network.for_style({"gogh": 1})
+    assert type(plain) is network.plain_class and not any(p.requires_grad for p in plain.parameters())
+    assert network.multiple == plain.multiple and network.full_resolution == plain.full_resolution
+
+
+def test_a_gradient_reaches_every_parameter_the_predictors_too() -> None:
+    network = many("realtime_many", predictor=24).train()
+    grams = {}
+    for layer, channels in CHANNELS.items():
+        features = torch.rand(2, channels, 30, generator=torch.Generator().manual_seed(channels))
+        grams[layer] = features @ features.transpose(1, 2) / (30 * channels)
+    vectors = network.predictor(grams)
+    assert vectors.shape == (2, network.table.shape[1])
+    assert (vectors[0] - vectors[1]).abs().max() > 1e-4
+    painted = network(photos(5), torch.cat([vectors, network.table]))
+    (painted - torch.rand(5, 3, 37, 50, generator=torch.Generator().manual_seed(2))).square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        if parameter.dim() > 1 or name.startswith("predictor"):
+            assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ({"goghh": 1}, "unknown style 'goghh', did you mean 'gogh'"),
+        ({"gogh": 0}, "not all 0"),
+        ({}, "not all 0"),
+        ({"gogh": 2, "turner": -1}, "0 or more"),
+    ],
+)
+def test_shares_that_are_none(network: Conditional, shares: dict[str, float], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        network.for_style(shares)
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_a_style_named_twice(name: str) -> None:
+    with pytest.raises(UserError, match="names a style twice"):
+        build(name, styles=["gogh", "turner", "gogh"])
