@@ -1,0 +1,46 @@
+"""The paintings of the box and of the network of many styles, with the weights that suit each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fst import store
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A file of the store's `styles/` or `paintings/`, its style weight and the weight of the stability term."""
+
+    file: str
+    style_weight: float = 1e5
+    stability: float = 500.0
+
+    @property
+    def path(self) -> Path:
+        """Where it is in the store."""
+        folders = [store.home() / folder for folder in ("styles", "paintings")]
+        return next((folder / self.file for folder in folders if (folder / self.file).exists()), folders[0] / self.file)
+
+
+BOX = {
+    "gogh": Painting("starry_night_google.jpg"),
+    "hokusai": Painting("wave.jpg"),
+    "kandinsky": Painting("composition_vii.jpg", 4e4),
+    "picabia": Painting("udnie.jpg", 1.2e5, 300),
+    "turner": Painting("shipwreck.jpg", 1.2e5, 400),
+    "klimt": Painting("Gustav_Klimt__fan.jpg"),
+    "boccioni": Painting("Umberto_Boccioni__boccioni.jpg"),
+    "piranesi": Painting("Giovanni_Battista_Piranesi__i_023.jpg"),
+}
+MORE = {
+    "seurat": Painting("Georges_Seurat__Oil_Sketch_for_A_Sunday_on_La_Grande_Jatte_1884.jpg", 1.5e5),
+    "souza": Painting("Amadeo_de_Souza_Cardoso__i_fp084.jpg", 8e4),
+    "macke": Painting("August_Macke__1155_46_august_macke_blumenkasten_mi_jpg.jpg"),
+    "froissart": Painting("Froissart_illuminations__i_plate27.jpg", 6e4),
+    "rug": Painting("Oriental_rug_plate_texture__i081.jpg", 6e4),
+    "schiele": Painting("Egon_Schiele__city_edge.jpg"),
+    "mondrian": Painting("Piet_Mondrian__composition.jpg", 8e4),
+    "monet": Painting("Claude_Monet__monet_charing_cross_bridge.jpg", 3e5),
+}
+MANY = BOX | MORE
