@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from fst.config import groups
+from fst.config.several import together
 from fst.errors import UserError, near
 
 # Values of these keys are taken as the shell passes them: no user has to know Hydra's override grammar.
 FILE_KEYS = {"content", "data.root", "loss.weights", "method.content_mask", "method.init", "method.init_from"}
 FILE_KEYS |= {"rerun", "resume", "style.image"}
-LISTS_OF_FILES = {"logger.preview_images", "method.style_masks", "method.styles"}
+LISTS_OF_FILES = {"logger.preview_images", "method.style_masks", "method.styles", "style.names"}
 TEXT_KEYS = {"logger.group", "logger.notes", "logger.run_name", "style.artist", "style.licence", "style.title"}
 CHOSEN = ("data", "logger", "method", "network")  # `name` in these is set by the choice, never by hand
 NOT_OURS = ("config_dir", "config_name", "config_path", "experimental_rerun", "hydra_help", "run")  # options of Hydra's
@@ -49,7 +50,24 @@ def arranged(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     if given.resolve and not given.cfg:
         raise UserError("--resolve goes with --cfg: write --cfg job --resolve")
     overrides = given.overrides
-    return given, overrides if given.shell_completion else [ready(o, multirun=given.multirun) for o in overrides]
+    if given.shell_completion:
+        return given, overrides
+    return given, [ready(word, multirun=given.multirun) for override in overrides for word in several(override)]
+
+
+def several(argument: str) -> list[str]:
+    """An argument as it is, or `style=[a,b]` as Hydra takes it: style=custom with their names.
+
+    Raises:
+        UserError: an empty list, or several of them.
+    """
+    key, _, value = argument.partition("=")
+    if key != "style" or not value.startswith("["):
+        return [argument]
+    names = [name.strip().strip("'\"") for name in value.removeprefix("[").removesuffix("]").split(",")]
+    if not all(names) or not value.endswith("]") or "],[" in value:
+        raise UserError(f"'{argument}': several styles of one network are one list, as style=[gogh,hokusai]")
+    return ["style=custom", f"style.name={quoted(together(names))}", f"style.names=[{','.join(names)}]"]
 
 
 def ready(argument: str, *, multirun: bool = False) -> str:

@@ -44,10 +44,13 @@ class StyleConfig:
     sha256: str | None = None
     bytes: int | None = None
     licence: str | None = None
+    names: list[str] = field(default_factory=list)  # several in one network, as style=[gogh,FILE]: see config.several
 
     def __post_init__(self) -> None:
-        if self.name != MISSING and self.image is None and self.file is None:
+        if self.name != MISSING and self.image is None and self.file is None and not self.names:
             raise UserError(f"style={self.name} needs a picture: style.image=FILE")
+        if self.names and self.image is not None:
+            raise UserError("style.image is one painting: several are a list of names or files, style=[gogh,FILE]")
         is_file("style.image", self.image)
         between("style.size", self.size, 16, LARGEST_PAINTING)
 

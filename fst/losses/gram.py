@@ -41,16 +41,21 @@ def region_grams(features: Tensor, regions: Tensor) -> Tensor:
     return torch.stack(grams)
 
 
-def style_distance(grams: Tensor, targets: Tensor, regions: Tensor | None = None) -> Tensor:
+def style_distance(
+    grams: Tensor, targets: Tensor, regions: Tensor | None = None, weights: Tensor | None = None
+) -> Tensor:
     """The style term of one layer: the mean over the images, or the regions' sum by their shares of the image.
 
     Args:
         grams: (N, C, C) of the images, or (R, C, C) of one image's regions.
         targets: (N, C, C), one an image or region, or (1, C, C) for all.
         regions: masks (R, 1, H, W).
+        weights: (N,) or (1,), of the images; None: 1 each.
     """
-    if regions is None:
+    if regions is None and weights is None:
         return F.mse_loss(grams, targets.expand_as(grams))
+    if regions is None:
+        return ((grams - targets).square().mean((1, 2)) * weights).mean()
     return ((grams - targets).square().mean((1, 2)) * regions.mean((1, 2, 3))).sum()
 
 

@@ -17,9 +17,14 @@ class StyleTarget:
 
     `criterion.style_target(paintings)` makes one. Several styles in one batch are `target[indices]`; a mixture of
     paintings (Gatys et al. 2016) is `target.mix(shares)`.
+
+    Attributes:
+        grams: by (scale, layer).
+        weights: (S,), what each painting's style loss is multiplied with, where they are not all alike.
     """
 
     grams: dict[Key, Tensor]
+    weights: Tensor | None = None
 
     def __len__(self) -> int:
         """S: how many paintings, or regions."""
@@ -29,11 +34,13 @@ class StyleTarget:
         """The paintings of that index: an int keeps the batch dimension, a tensor of N indices gives N of them."""
         if isinstance(index, int):
             index = slice(index, index + 1 or None)
-        return StyleTarget({key: gram[index] for key, gram in self.grams.items()})
+        weights = None if self.weights is None else self.weights[index]
+        return StyleTarget({key: gram[index] for key, gram in self.grams.items()}, weights)
 
     def to(self, device: torch.device | str) -> StyleTarget:
         """The same on a device."""
-        return StyleTarget({key: gram.to(device) for key, gram in self.grams.items()})
+        weights = None if self.weights is None else self.weights.to(device)
+        return StyleTarget({key: gram.to(device) for key, gram in self.grams.items()}, weights)
 
     def mix(self, shares: Sequence[float] | None = None) -> StyleTarget:
         """The weighted mean of the paintings' Gram matrices, (1, C, C); shares are normalised, None is equal ones."""

@@ -8,8 +8,10 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fst.config import several
+from fst.config.schema import StyleConfig, choices
 from fst.errors import UserError
-from fst.files import shown
+from fst.files import number, shown
 from fst.methods.method import Method, register
 from fst.runfolder import PREVIEWS, STYLE
 from fst.values import above_zero, at_least, one_of
@@ -73,6 +75,7 @@ class Feedforward(Method):
         from fst.methods.parts import build_terms
         from fst.networks import build
 
+        _check_styles(config)
         with torch.device("meta"):  # without memory: what constructors refuse is said before anything starts
             build(config.network.name, **network_settings(config))
             build_terms(config.loss)
@@ -88,10 +91,10 @@ class Feedforward(Method):
         self.config, self.result = config, run_dir / STYLE
         accelerator = parts.accelerator(config.trainer.accelerator)
         config.trainer.precision = fast.choose_precision(config.trainer.precision, accelerator)
-        self.painting = parts.read_painting(config.style)
+        self.paintings = {name: parts.read_painting(one) for name, one in several.styles(config.style).items()}
         criterion = parts.criterion(config.loss)
-        style = parts.style_target(criterion, [self.painting])
-        parts.decide_style_weight(config, criterion, style)
+        style = parts.style_target(criterion, self.paintings.values())
+        style = parts.decide_style_weight(config, criterion, style)
         if config.trainer.precision == "bf16-mixed":
             criterion.features.in_precision(torch.bfloat16)  # after the targets, which stay exact
         self.data = photo_data.build(config.data, seed=config.seed)
@@ -123,37 +126,40 @@ class Feedforward(Method):
     def _module(self, network: Network, criterion: Any, style: Any) -> Any:
         from fst import images
         from fst.methods.feedforward_module import FeedForwardStyleTransfer
+        from fst.methods.many_module import ManyStyles
 
         config = self.config
-        module = FeedForwardStyleTransfer(
-            network, criterion, style, self, steps=config.trainer.max_steps, info=style_info(config)
-        )
+        kind = ManyStyles if is_many(config) else FeedForwardStyleTransfer
+        module = kind(network, criterion, style, self, steps=config.trainer.max_steps, info=style_info(config))
         named = [(Path(name).stem, images.to_tensor(images.read(name))[0]) for name in config.logger.preview_images]
         module.preview_photos = named or self.data.preview_photos(config.logger.preview_count)
         return module
 
     def run_name(self) -> str:
         config = self.config
-        weights = f"style={config.loss.style_weight:g} content={config.loss.content_weight:g}"
+        weights = f"style={number(config.loss.style_weight)} content={number(config.loss.content_weight)}"
         return f"{config.style.name} {config.network.name} {config.loss.architecture} {weights}"
 
     def log_inputs(self, logger: Logger | None) -> None:
         from fst.tracking import log_painting
 
-        log_painting(logger, self.result.parent, self.painting, self.config.style.title)
+        for place, (name, one) in enumerate(several.styles(self.config.style).items(), start=1):
+            log_painting(logger, self.result.parent, self.paintings[name], one.title, place)
 
     def finish(self) -> None:
         """The ranges that painting in 8 bits needs, on the held-out photos."""
         from fst.stylize import ranges
 
-        network = copy.deepcopy(self.module.trained_network()).eval().cpu()  # the module stays on its device
+        # Copies: the module stays on its device.
+        networks = [copy.deepcopy(network).eval().cpu() for network in self.module.trained_networks().values()]
         photos = [photo[None] for _, photo in self.data.preview_photos(self.config.data.val_images)]
-        self.module.info = dataclasses.replace(self.module.info, int8=ranges.measure(network, photos))
+        measured = [ranges.measure(network, photos) for network in networks]
+        self.module.info = dataclasses.replace(self.module.info, int8=ranges.widest(measured))
 
     def write_result(self) -> None:
         from fst import stylefile
 
-        stylefile.save(self.result, self.module.trained_network(), self.module.style_info())
+        stylefile.save(self.result, self.module.network, self.module.style_info())
 
     def log_result(self, logger: Logger) -> None:
         from fst.tracking import log_style_file
@@ -182,15 +188,31 @@ class Feedforward(Method):
         from fst.stylize.framing import MARGIN
 
         content = Path(self.config.content)
-        with torch.inference_mode():
-            photo = images.to_tensor(images.read(content)).to(self.module.device)
-            painted = framed(self.module.trained_network().eval(), photo, MARGIN)
-        return images.write(run_dir / f"{content.stem}-{self.config.style.name}.jpg", images.to_pixels(painted))
+        photo = images.to_tensor(images.read(content)).to(self.module.device)
+        for name, network in self.module.trained_networks().items():
+            with torch.inference_mode():
+                painted = framed(network.eval().to(photo.device), photo, MARGIN)
+            picture = images.write(run_dir / f"{content.stem}-{name}.jpg", images.to_pixels(painted))
+        return picture
 
 
 def network_settings(config: TrainConfig) -> dict[str, Any]:
-    """The network's keyword arguments."""
-    return {key: value for key, value in vars(config.network).items() if key != "name"}
+    """The network's keyword arguments, of a network of many styles with the names of the run's."""
+    own = {"styles": list(several.styles(config.style))} if is_many(config) else {}
+    return {key: value for key, value in vars(config.network).items() if key != "name"} | own
+
+
+def is_many(config: TrainConfig) -> bool:
+    """Whether the network is one of many styles."""
+    return hasattr(config.network, "styles")
+
+
+def _check_styles(config: TrainConfig) -> None:
+    if config.style.names and not is_many(config):
+        many = [name for name, found in choices("network").items() if "styles" in found.arguments]
+        raise UserError(f"network={config.network.name} learns one style; several need network={' or '.join(many)}")
+    if is_many(config) and config.network.styles:
+        raise UserError("network.styles is what style=[gogh,hokusai] sets: leave it out")
 
 
 def init_from(network: Network, style: str, name: str) -> None:
@@ -219,14 +241,17 @@ def init_from(network: Network, style: str, name: str) -> None:
 
 def style_info(config: TrainConfig) -> StyleInfo:
     """What a style file of this run says, but for steps and losses."""
-    from fst.data.paintings import SWATCHES
     from fst.stylefile import StyleInfo
 
-    about = {key: getattr(config.style, key) for key in ("title", "artist", "year", "licence", "size")}
-    image, name = config.style.image, config.style.name
-    if image is not None and name != "custom" and Path(image).parent != SWATCHES:
-        # Another picture than the one that the style's name stands for.
-        about, name = {"title": Path(image).name, "size": config.style.size}, Path(image).stem
+    name = config.style.name
+    if is_many(config):
+        paintings = {own: _about(one) for own, one in several.styles(config.style).items()}
+        about = {"title": f"{len(paintings)} styles", "paintings": paintings}
+    else:
+        about = _about(config.style)
+        if "artist" not in about and name != "custom":
+            # Another picture than the one that the style's name stands for.
+            name = Path(config.style.image).stem
     training = {key: dict(vars(getattr(config, key))) for key in ("loss", "data", "method")} | {"seed": config.seed}
     return StyleInfo(
         name=name,
@@ -235,3 +260,12 @@ def style_info(config: TrainConfig) -> StyleInfo:
         style=about,
         training=training,
     )
+
+
+def _about(style: StyleConfig) -> dict[str, Any]:
+    """What a style file says of a painting; of a file of one's own, its name."""
+    from fst.data.paintings import SWATCHES
+
+    if style.image is not None and Path(style.image).parent != SWATCHES and style.name != "custom":
+        return {"title": Path(style.image).name, "size": style.size}
+    return {key: getattr(style, key) for key in ("title", "artist", "year", "licence", "size")}

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -26,6 +30,19 @@ if TYPE_CHECKING:
 USUAL_CAUSES = (
     "the usual causes: method.learning_rate or loss.style_weight too high, 16-mixed precision, damaged weights"
 )
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What pictures are to look like, and what paints them so.
+
+    Attributes:
+        style: of one painting for all pictures, or one a picture.
+        paint: photos (N, 3, H, W) in [0, 1] to pictures.
+    """
+
+    style: StyleTarget
+    paint: Callable[[Tensor], Tensor]
 
 
 class FeedForwardStyleTransfer(pl.LightningModule):
@@ -60,19 +77,16 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         self.preview_photos: list[tuple[str, Tensor]] = []
         self.strict_loading = False  # the loss network is not in a checkpoint: it never changes
         self._paint = network.forward
-        self._photo_losses: list[dict[str, float]] = []
-        self._untouched_style: dict[int, float] = {}
+        self._photo_losses: list[tuple[str, dict[str, float]]] = []
+        self._untouched_style: dict[tuple[int, str], float] = {}
 
-    def forward(self, photos: Tensor) -> Tensor:
-        return self.network(photos)
+    def drawn(self, count: int) -> Aim:
+        """What the next training step, on so many photos, aims at."""
+        return Aim(self.style, self._paint)
 
-    def losses(self, photos: Tensor) -> Losses:
-        """The losses of a batch of photos, painted by the network as it is."""
-        return self._compared(self._as_used(photos), photos, self.network.forward)
-
-    def _as_used(self, photos: Tensor) -> Tensor:
-        """Painted as infer.py paints: in a margin, which is cut off."""
-        return framed(self.network, photos, MARGIN)
+    def aims(self) -> dict[str, Aim]:
+        """Each style by its name, painted by the network as it is: what is validated and previewed."""
+        return {self.info.name: Aim(self.style, self.network.forward)}
 
     def compile_network(self) -> None:
         """Compile the network: the first step takes half a minute longer, later ones less.
@@ -82,9 +96,9 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         """
         self._paint = torch.compile(self.network.forward)
 
-    def _compared(self, painted: Tensor, photos: Tensor, paint: Any) -> Losses:
+    def _compared(self, painted: Tensor, photos: Tensor, aim: Aim) -> Losses:
         content = self.criterion.content_target(photos)
-        return self.criterion(painted, content, self.style, photos=photos, paint=paint)
+        return self.criterion(painted, content, aim.style, photos=photos, paint=aim.paint)
 
     def on_fit_start(self) -> None:
         self.style = self.style.to(self.device)
@@ -96,7 +110,8 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         margin = self.settings.margin
         height, width = photos.shape[-2:]
         inner = (..., slice(margin, height - margin), slice(margin, width - margin))
-        losses = self._compared(self._paint(with_noise(photos, self.settings.noise))[inner], photos[inner], self._paint)
+        aim = self.drawn(len(photos))
+        losses = self._compared(aim.paint(with_noise(photos, self.settings.noise))[inner], photos[inner], aim)
         if not torch.isfinite(losses.total):
             raise UserError(f"at step {self.global_step} the {losses.first_not_finite()} is not finite; {USUAL_CAUSES}")
         logged = losses.named() | losses.named_parts()
@@ -104,22 +119,29 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         return losses.total
 
     def validation_step(self, photos: Tensor, index: int) -> None:
-        for photo in photos:
-            values = {name: value.item() for name, value in self.losses(photo[None]).named().items()}
+        aims = self.aims()
+        for photo, (style, aim) in itertools.product(photos.split(1), aims.items()):
+            losses = self._compared(framed(aim.paint, photo, MARGIN), photo, aim)
+            values = {name: value.item() for name, value in losses.named().items()}
             if "style_loss" in values:
-                values["style_ratio"] = values["style_loss"] / self._style_of_untouched(photo[None])
-            self._photo_losses.append(values)
+                untouched = self._style_of_untouched(photo, len(self._photo_losses) // len(aims), style, aim)
+                values["style_ratio"] = values["style_loss"] / untouched
+            self._photo_losses.append((style, values))
 
     def on_validation_epoch_end(self) -> None:
         rows, self._photo_losses = self._photo_losses, []
         if not rows:
             return
-        columns = list(rows[0])
-        means = {f"val/{name}": sum(row[name] for row in rows) / len(rows) for name in columns}
+        columns = list(rows[0][1])
+        means = {f"val/{name}": statistics.fmean(row[name] for _, row in rows) for name in columns}
+        styles = dict.fromkeys(style for style, _ in rows)
+        if len(styles) > 1:  # by style as well: val/style_loss@gogh
+            for style, name in itertools.product(styles, columns):
+                means[f"val/{name}@{style}"] = statistics.fmean(row[name] for of, row in rows if of == style)
         self.log_dict(means, sync_dist=True)
         if self.trainer.is_global_zero and not self.trainer.sanity_checking:
-            table = [[index, *row.values()] for index, row in enumerate(rows)]
-            log_table(self.logger, "val/photos", ["photo", *columns], table, step=self.global_step)
+            table = [[index // len(styles), style, *row.values()] for index, (style, row) in enumerate(rows)]
+            log_table(self.logger, "val/photos", ["photo", "style", *columns], table, step=self.global_step)
 
     def configure_optimizers(self) -> Any:
         settings, parameters = self.settings, self.network.parameters()
@@ -146,36 +168,35 @@ class FeedForwardStyleTransfer(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         torch.set_rng_state(checkpoint["random_state"])
 
-    def trained_network(self) -> Network:
-        """The network as it is to be used."""
-        return self.network
+    def trained_networks(self) -> dict[str, Network]:
+        """The networks to paint with, by style."""
+        return {self.info.name: self.network}
 
     def style_info(self) -> StyleInfo:
         """What a style file written now says: the run's description and its losses so far."""
         measured = {
             name: float(value)
             for name, value in self.trainer.callback_metrics.items()
-            if name.startswith("val/") and not name.endswith("_weighted")
+            if name.startswith("val/") and not name.endswith("_weighted") and "@" not in name
         }
         training = {**self.info.training, "steps": self.global_step, **({"losses": measured} if measured else {})}
         return dataclasses.replace(self.info, training=training)
 
     @torch.no_grad()
     def previews(self) -> list[Preview]:
-        """The preview photos painted by the network as it is."""
+        """The preview photos painted by the network as it is, each in every style."""
         training = self.network.training
         self.network.eval()
-        painted = [
-            Preview(name, photo, self._as_used(photo[None].to(self.device))[0].float().cpu())
-            for name, photo in self.preview_photos
-        ]
+        aims, painted = self.aims(), []
+        for (name, photo), (style, aim) in itertools.product(self.preview_photos, aims.items()):
+            result = framed(aim.paint, photo[None].to(self.device), MARGIN)[0].float().cpu()
+            painted.append(Preview(name if len(aims) == 1 else f"{name}-{style}", photo, result))
         self.network.train(training)
         return painted
 
-    def _style_of_untouched(self, photo: Tensor) -> float:
-        """The style loss of the photo itself: what a network that changes nothing would have."""
-        index = len(self._photo_losses)
-        if index not in self._untouched_style:
-            untouched = self.criterion(photo, {}, self.style, photos=photo, paint=lambda image: image)
-            self._untouched_style[index] = untouched.values["style"].item()
-        return max(self._untouched_style[index], 1e-12)
+    def _style_of_untouched(self, photo: Tensor, number: int, style: str, aim: Aim) -> float:
+        """The style loss of a held-out photo itself: what a network that changes nothing would have."""
+        if (number, style) not in self._untouched_style:
+            untouched = self.criterion(photo, {}, aim.style, photos=photo, paint=lambda image: image)
+            self._untouched_style[number, style] = untouched.values["style"].item()
+        return max(self._untouched_style[number, style], 1e-12)

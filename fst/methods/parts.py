@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ from fst.losses.term import Term
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import load_weights
 
-STARRY_NIGHT = 580.0  # 1e5 times its target's energy, at 512 pixels, to relu3_3, at scales 1 and 1/2
+UNIT = 1e5  # the style weight for The Starry Night
+STARRY_NIGHT = 323.0  # that times its target's energy, at 512 pixels, to relu3_3
 NOT_OF_TERMS = ("architecture", "weights", "pooling")  # settings of the loss network, not of the loss terms
 
 
@@ -59,24 +61,36 @@ def build_terms(loss: LossConfig) -> dict[str, tuple[float, Term]]:
     Raises:
         UserError: a value that a term refuses.
     """
-    settings = {field.name: getattr(loss, field.name) for field in fields(loss) if field.name not in NOT_OF_TERMS}
+    settings = {
+        field.name: getattr(loss, field.name) for field in dataclasses.fields(loss) if field.name not in NOT_OF_TERMS
+    }
     if settings["style_weight"] == AUTO:
         settings["style_weight"] = 1.0
     return build.build_terms(**settings)
 
 
-def style_target(criterion: Criterion, paintings: list[np.ndarray]) -> StyleTarget:
+def style_target(criterion: Criterion, paintings: Iterable[np.ndarray]) -> StyleTarget:
     """The target of paintings, each uint8 (H, W, 3)."""
     return criterion.style_target([images.to_tensor(pixels) for pixels in paintings])
 
 
-def decide_style_weight(config: TrainConfig, criterion: Criterion, style: StyleTarget) -> None:
-    """Put the number that `loss.style_weight=auto` becomes for this painting into config and criterion."""
+def decide_style_weight(config: TrainConfig, criterion: Criterion, style: StyleTarget) -> StyleTarget:
+    """What `loss.style_weight=auto` becomes: of one painting, a number, put into config and criterion.
+
+    Of several, the criterion's is 1e5 and the target returned has the rest of each painting's own; the config, which
+    has room for one number, stays at auto.
+    """
     if config.loss.style_weight != AUTO:
-        return
-    weight = automatic_style_weight(style.energy(criterion.style.layer_weights))
-    config.loss.style_weight = criterion.weights["style"] = weight
-    rank_zero_only(print)(f"loss.style_weight=auto is {weight:g} for this painting")
+        return style
+    layers = criterion.style.layer_weights
+    weights = [automatic_style_weight(style[index].energy(layers)) for index in range(len(style))]
+    told = ", ".join(f"{weight:g}" for weight in weights)
+    rank_zero_only(print)(f"loss.style_weight=auto is {told} for {'this painting' if len(style) == 1 else 'these'}")
+    if len(weights) == 1:
+        config.loss.style_weight = criterion.weights["style"] = weights[0]
+        return style
+    criterion.weights["style"] = UNIT
+    return dataclasses.replace(style, weights=torch.tensor(weights) / UNIT)
 
 
 def automatic_style_weight(energy: float) -> float:

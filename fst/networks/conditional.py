@@ -95,7 +95,7 @@ class Conditional(Network):
         if total <= 0 or min(shares.values()) < 0:
             raise UserError(f"shares of styles must be 0 or more, and not all 0: {dict(shares)}")
         rows = [self.names.index(name) for name in shares]
-        weights = torch.tensor([share / total for share in shares.values()])
+        weights = torch.tensor([share / total for share in shares.values()], device=self.table.device)
         return (weights[:, None] * self.table[rows]).sum(0, keepdim=True)
 
     def for_style(self, shares: Mapping[str, float]) -> Network:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,15 @@ def measure(network: Network, photos: Iterable[Tensor]) -> dict[str, Any]:
     ]
     error = max(torch.stack(errors).mean().item(), 1e-10)
     return {"psnr": round(-10 * math.log10(error), 2), "inputs": inputs}
+
+
+def widest(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of what was measured of several styles of one network, the ranges that hold for each, and the worst of "psnr"."""
+    inputs = {
+        name: [min(one["inputs"][name][0] for one in measured), max(one["inputs"][name][1] for one in measured)]
+        for name in measured[0]["inputs"]
+    }
+    return {"psnr": min(one["psnr"] for one in measured), "inputs": inputs}
 
 
 def _range(extremes: Tensor) -> list[float]:

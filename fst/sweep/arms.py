@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from fst.config import groups
-from fst.config.commandline import ready
+from fst.config.commandline import ready, several
 from fst.errors import UserError, near
 
 RUNS = Path("runs", "studies")
@@ -52,7 +52,7 @@ def arms(study: str) -> dict[str, Arm]:
         return {}
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
-        common = [ready(override) for override in content.get("overrides") or []]
+        common = _ready(content.get("overrides"))
         return {str(name): _arm(study, str(name), entry or {}, common) for name, entry in content["arms"].items()}
     except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:  # YAML's own are ValueErrors
         raise UserError(f"{path} has no arms: {{NAME: {{overrides: [...]}}}} ({type(error).__name__})") from None
@@ -86,5 +86,8 @@ def _arm(study: str, name: str, entry: dict, common: list[str]) -> Arm:
         if key not in known:
             raise UserError(f"{study}: arm {name} is to be {same}, which {other} does not have{near(key, list(known))}")
         return Arm(name, known[key].study, known[key].key, known[key].overrides)
-    own = [ready(override) for override in entry.get("overrides") or []]
-    return Arm(name, study, name, (*common, *own))
+    return Arm(name, study, name, (*common, *_ready(entry.get("overrides"))))
+
+
+def _ready(overrides: list[str] | None) -> list[str]:
+    return [ready(word) for override in overrides or [] for word in several(override)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +39,8 @@ class Previews(Callback):
     """Ask the module for `previews()` -> list[Preview] at `is_due` steps and at the last one.
 
     Written under run_dir/previews: `photos/NAME.png` once, `step-000100/NAME.png` (the result alone) and
-    `step-000100.png` (a sheet of photo | result). Logged as `preview/NAME` (photo | result) at the global step.
+    `step-000100.png` (a sheet of photo | result, or of photo | results where previews of one photo follow each
+    other). Logged as `preview/NAME` (photo | result) at the global step.
     """
 
     def __init__(self, run_dir: str | Path) -> None:
@@ -60,23 +62,26 @@ class Previews(Callback):
     def _make(self, trainer: Trainer, module: LightningModule) -> None:
         self._at = trainer.global_step
         with torch.no_grad():
-            pairs = _named([(p.name, pixels(p.photo), pixels(p.result)) for p in module.previews()])
+            previews = module.previews()
+            pairs = _named([(p.name, pixels(p.photo), pixels(p.result)) for p in previews])
+            rows = [list(of_one) for _, of_one in itertools.groupby(previews, key=lambda p: id(p.photo))]
         for name, photo, result in pairs:
             original = self.folder / "photos" / f"{name}.png"
             if not original.exists():
                 images.write(original, photo)
             images.write(self.folder / f"step-{self._at:06d}" / f"{name}.png", result)
         if pairs:
-            images.write(self.folder / f"step-{self._at:06d}.png", sheet([pair[1:] for pair in pairs]))
+            pictures = [[pixels(row[0].photo), *(pixels(p.result) for p in row)] for row in rows]
+            images.write(self.folder / f"step-{self._at:06d}.png", sheet(pictures))
         pictures = {f"preview/{name}": side_by_side([photo, result]) for name, photo, result in pairs}
         for logger in trainer.loggers:
             log_images(logger, pictures, self._at)
 
 
-def sheet(pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """photo | result pairs, uint8 (H, W, 3), under each other; from four on in two columns. Large ones are reduced."""
-    blocks = [side_by_side([_fitted(photo), _fitted(result)]) for photo, result in pairs]
-    columns = 1 if len(blocks) < 4 else 2
+def sheet(pictures: list[list[np.ndarray]]) -> np.ndarray:
+    """Rows of photo | results, uint8 (H, W, 3); pairs from four on in two columns. Large ones are reduced."""
+    blocks = [side_by_side([_fitted(picture) for picture in row]) for row in pictures]
+    columns = 1 if len(blocks) < 4 or len(pictures[0]) > 2 else 2
     rows = [side_by_side(blocks[start : start + columns]) for start in range(0, len(blocks), columns)]
     return side_by_side([row.transpose(1, 0, 2) for row in rows]).transpose(1, 0, 2).copy()
 

@@ -14,6 +14,8 @@ from fst.losses.term import Step, Term, register
 class Style(Term):
     """Mean over the C×C entries of (G - G of the painting)², G = F Fᵀ / (C·H·W), summed over layers and scales.
 
+    Where the style target has weights, each picture's distance is multiplied with its painting's.
+
     Args:
         layers: ReLUs by name.
         layer_weights: one a layer; None for 1 each.
@@ -44,7 +46,7 @@ class Style(Term):
             for layer, weight in self.layer_weights.items():
                 found, regions = features[layer], step.regions
                 gram = gram_matrix(found) if regions is None else region_grams(found, regions)
-                distance = style_distance(gram, step.style.grams[scale, layer], regions)
+                distance = style_distance(gram, step.style.grams[scale, layer], regions, step.style.weights)
                 distances[part_name(layer, scale)] = weight * distance
         return distances
 

@@ -106,6 +106,8 @@ class Gatys(Method):
         if config.content is None:
             self._check_without_photo(config)
         trainer = config.trainer
+        if config.style.names:
+            raise UserError("method=gatys mixes paintings by method.styles=[FILE,...]: style= is one")
         if str(config.compile).lower() == "true":
             raise UserError("compile=true is of no use to method=gatys: each size of the image would be compiled anew")
         if trainer.precision == "16-mixed":

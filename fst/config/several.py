@@ -1,0 +1,50 @@
+"""Several paintings in a run: `style=[gogh,hokusai,FILE]`, for a network of many styles.
+
+Hydra cannot put several choices of one group into a config. The command line makes of the list `style=custom` with its
+names in `style.names`; each of them is composed here, a choice of conf/style or an image file.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from fst.config import groups
+from fst.config.schema import StyleConfig, short_name
+from fst.errors import UserError, near
+
+SHOWN = 3  # names in a run's own name; of more, their number
+
+
+def styles(style: StyleConfig) -> dict[str, StyleConfig]:
+    """The paintings of a style config by short name: itself, or each of `style.names` at the size of all.
+
+    Raises:
+        UserError: a name that is neither a style nor a file, or one style twice.
+    """
+    if not style.names:
+        return {_fit(short_name(style)): style}
+    found: dict[str, StyleConfig] = {}
+    known = groups.files("style")
+    for name in style.names:
+        if name not in known and not Path(name).expanduser().is_file():
+            raise UserError(f"style=[...]: '{name}' is neither a style nor an image file{near(name, list(known))}")
+        chosen = OmegaConf.load(known[name]) if name in known else {"name": "custom", "image": name}
+        one = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(StyleConfig), chosen, {"size": style.size}))
+        if _fit(short_name(one)) in found:
+            raise UserError(f"style=[...] names {_fit(short_name(one))} twice")
+        found[_fit(short_name(one))] = one
+    return found
+
+
+def together(names: list[str]) -> str:
+    """What a run of several styles is called: gogh+hokusai+turner, or gogh+hokusai+turner+9."""
+    short = [_fit(Path(name).stem) for name in names]
+    return "+".join([*short[:SHOWN], *([str(len(short) - SHOWN)] if len(short) > SHOWN else [])])
+
+
+def _fit(name: str) -> str:
+    """A name without the signs that `style=gogh:0.7,hokusai:0.3` gives a meaning to."""
+    return re.sub(r"[^\w-]+", "_", name)

@@ -1,0 +1,116 @@
+"""Several styles in one run, end to end: what is drawn, told and left behind."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from training import run_here, tiny_arguments
+
+from fst import stylefile
+from fst.config import replay
+from fst.config.checks import check
+from fst.config.compose import compose, composed
+from fst.config.several import styles
+from fst.errors import UserError
+from fst.losses.style_target import StyleTarget
+from fst.losses.term import Step
+from fst.losses.terms.style import Style
+from fst.methods.method import build
+from fst.networks import build as build_network
+from fst.runfolder import read_metrics
+
+
+def arguments(folder: Path, weights: Path, **changes: object) -> list[str]:
+    """A tiny run of two paintings of one's own."""
+    found = tiny_arguments(folder, weights, network="realtime_many", **changes)
+    levels = np.random.default_rng(7).integers(0, 2, (20, 24, 3)) * 200
+    Image.fromarray(levels.astype(np.uint8)).resize((80, 64), Image.Resampling.NEAREST).save(folder / "other one.png")
+    kept = [word for word in found if not word.startswith(("style=", "style.image="))]
+    return [f"style=[{folder / 'painting.png'},{folder / 'other one.png'}]", *kept]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, tiny_vgg: Path) -> Path:
+    folder = tmp_path_factory.mktemp("many")
+    changes = {"loss__style_weight": "auto", "data__batch_size": 1, "trainer__log_every_n_steps": 1}
+    words = arguments(folder, tiny_vgg, **changes)
+    return run_here(folder / "run", [*words, f"content={folder / 'painting.png'}"])
+
+
+def test_the_style_file_has_every_style_with_its_figures(run: Path) -> None:
+    network, info = stylefile.load(run / "style.safetensors")
+    assert info.name == "painting+other_one" and info.settings["styles"] == ["painting", "other_one"]
+    assert set(info.style["paintings"]) == {"painting", "other_one"}
+    photo = torch.rand(1, 3, 21, 34)
+    painted = [network.for_style({name: 1})(photo) for name in info.settings["styles"]]
+    assert painted[0].shape == photo.shape and (painted[0] - painted[1]).abs().max() > 1e-3
+    figures, metrics = info.training["by_style"], read_metrics(run)
+    for name in info.settings["styles"]:
+        assert figures[name]["total"] == pytest.approx(metrics[f"val/loss@{name}"], rel=1e-5)
+    totals = [figure["total"] for figure in figures.values()]
+    assert metrics["val/loss"] == pytest.approx(sum(totals) / 2, rel=1e-5)
+    assert info.int8["inputs"] and info.int8["psnr"] > 10
+
+
+def test_styles_take_turns_in_training(run: Path) -> None:
+    """Every row of the table has left the start that they share."""
+    table = stylefile.load(run / "style.safetensors")[0].table
+    neutral = build_network("realtime_many", styles=["one"], widths=[4, 8], depths=[0, 1]).table[0]
+    assert all((row - neutral).abs().max() > 1e-3 for row in table)
+
+
+def test_each_style_is_previewed_and_painted(run: Path) -> None:
+    names = {file.name.rpartition("-")[2] for file in (run / "previews" / "step-000006").iterdir()}
+    assert names == {"painting.png", "other_one.png"}
+    painted = sorted(file.name for file in run.glob("painting-*.jpg"))
+    assert painted == ["painting-other_one.jpg", "painting-painting.jpg"]
+    sheet = np.asarray(Image.open(run / "previews" / "step-000006.png"))
+    assert sheet.shape[1] == 3 * 32 + 2 * 8, "photo | one style | the other"
+    assert (run / "painting.png").is_file() and (run / "painting-2.png").is_file()
+
+
+def test_an_earlier_run_of_several_is_repeated_with_all_of_them(run: Path) -> None:
+    again = check(composed([], primary=replay.find([f"rerun='{run}'"]).primary))
+    assert list(styles(again.style)) == ["painting", "other_one"] and again.loss.style_weight == "auto"
+
+
+def test_a_picture_has_its_own_paintings_weight() -> None:
+    style, features = Style(["relu1_2"]), torch.rand(3, 5, 6, 7)
+    targets, weights = torch.rand(3, 5, 5), torch.tensor([1.0, 0.5, 4.0])
+    pixels = features.double().flatten(2)
+    distances = (pixels @ pixels.mT / (5 * 6 * 7) - targets).square().mean((1, 2))
+    step = Step(features, {}, StyleTarget({(1.0, "relu1_2"): targets}, weights), None, {})
+    step._computed[1.0] = {"relu1_2": features}
+    assert style(step)["relu1_2"].item() == pytest.approx((weights * distances).mean().item(), rel=1e-4)
+    assert step.style[torch.tensor([2, 2, 0])].weights.tolist() == [4.0, 4.0, 1.0]
+
+
+MISTAKES = {
+    "style=[gogh,hokusaii] network=realtime_many": "'hokusaii' is neither a style nor an image file, did you mean 'hok",
+    "style=[gogh,turner,gogh] network=realtime_many": "names gogh twice",
+    "style=[gogh,turner]": "network=realtime learns one style; several need network=johnson_many or realtime_many",
+    "style=[gogh,turner] method=gatys content=train.py": "method=gatys",
+    "style=[gogh,turner] style.image=train.py network=realtime_many": "style.image is one painting",
+    "style=[] network=realtime_many": "one list, as style=",
+    "style=[gogh],[turner] network=realtime_many": "one list, as style=",
+    "style=gogh network=realtime_many network.styles=[a]": "leave it out",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_mistakes_are_said_in_a_line(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[1])
+    with pytest.raises(UserError) as error:
+        typed = check(compose(words.split()))
+        build(typed.method).check(typed)
+    assert MISTAKES[words] in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_run_of_many_styles_has_a_short_name() -> None:
+    config = compose(["style=[gogh,hokusai,turner,klimt,munch]", "style.size=256", "network=johnson_many"])
+    assert config.style.name == "gogh+hokusai+turner+2"
+    found = styles(check(config).style)
+    assert list(found) == ["gogh", "hokusai", "turner", "klimt", "munch"]
+    assert found["klimt"].artist == "Gustav Klimt" and found["klimt"].size == 256
