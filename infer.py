@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 USAGE = """
 python infer.py source=SOURCE style=STYLE [key=value ...]
-python infer.py styles                                  the bundled styles
+python infer.py styles                                  the styles that come with fst
 python infer.py export=onnx style=STYLE output=FILE.onnx
 
 source=      a photo, a folder or pattern of photos, a video or GIF, webcam or webcam:N, a stream's address
              (rtsp:// http://), or - for an image on standard input; names are taken as the shell passes them
-style=       gogh: a bundled style, or FILE.safetensors, FILE.ckpt, a run's folder, wandb:ENTITY/PROJECT/NAME:ALIAS;
-             a,b paints each
+style=       gogh: a bundled style, or FILE.safetensors, FILE.ckpt, a run's folder, wandb:ENTITY/PROJECT/NAME:ALIAS,
+             painting.jpg: any painting;  a,b or a folder of paintings: each;  a:0.7,b:0.3: a mixture;
+             'a>b': a film goes from one to the other (in quotes, or the shell writes to a file b)
+painting_size=   long edge in pixels at which a painting is read (512): larger makes smaller strokes
 network=     which of a bundled style's networks: realtime or johnson
 output=      a file or folder, window, or - for standard output; else NAME-STYLE in the current folder
 overwrite=   true replaces files that exist

@@ -25,6 +25,7 @@ KEY = "fst"  # the one entry of the safetensors header's metadata: a JSON object
 CHECKPOINT_INFO = "fst_style"  # where a Lightning checkpoint of fst keeps its StyleInfo
 NETWORK_PREFIX = "network."  # of the transform network's weights in a checkpoint's state_dict
 BUNDLED = Path(__file__).parent / "styles"
+MANY = "many.safetensors"  # there: a file of many styles
 
 
 @dataclass(frozen=True)
@@ -175,5 +176,11 @@ def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:
 
 
 def bundled() -> dict[str, Path]:
-    """The style files that come with fst, by name, as "gogh"."""
-    return {path.stem: path for path in sorted(BUNDLED.glob("*.safetensors"))}
+    """The style files of a single style that come with fst, by name, as "gogh"."""
+    return {path.stem: path for path in sorted(BUNDLED.glob("*.safetensors")) if path.name != MANY}
+
+
+def bundled_many() -> Path | None:
+    """The file of many styles that comes with fst."""
+    path = BUNDLED / MANY
+    return path if path.is_file() else None

@@ -24,7 +24,7 @@ class Identity:
     def __init__(self, fail_at: int | None = None, error: BaseException | None = None) -> None:
         self.fail_at, self.error = fail_at, error
 
-    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def stream(self, frames: Iterable[np.ndarray], count: int | None = None) -> Iterator[np.ndarray]:
         waiting: list[np.ndarray] = []
         for index, frame in enumerate(frames):
             if index == self.fail_at:

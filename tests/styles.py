@@ -27,3 +27,21 @@ def make_style(path: Path, network: str = "johnson", **info: object) -> Path:
     about = {"title": "A Test", "artist": "N. N.", "year": 1889}
     described = stylefile.StyleInfo(path.stem, network, settings, style=about, **info)
     return stylefile.save(path, built, described)
+
+
+def make_many(path: Path, names: tuple[str, ...] = ("gogh", "hokusai", "seurat"), predictor: int = 8) -> Path:
+    """A file of many styles of a random narrow network, whose styles and paintings differ much."""
+    torch.manual_seed(1)
+    settings = SETTINGS["realtime"] | {"styles": list(names), "predictor": predictor}
+    built = build("realtime_many", **settings)
+    with torch.no_grad():
+        built.table.add_(torch.randn_like(built.table) * 0.5)
+        if predictor:
+            built.predictor.last.weight.mul_(20)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    paintings = {name: {"title": f"A {name}", "artist": "N. N.", "year": 1889} for name in names}
+    losses = {name: {"content": 3.0, "style": 2e-5, "total": 5.25 + row} for row, name in enumerate(names)}
+    described = stylefile.StyleInfo(
+        path.stem, "realtime_many", settings, {"title": "Many", "paintings": paintings}, {"by_style": losses}
+    )
+    return stylefile.save(path, built, described)

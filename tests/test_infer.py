@@ -366,7 +366,7 @@ def test_help_and_the_table_of_styles(capsys, monkeypatch):
     assert "source=" in capsys.readouterr().out
     infer.main(["styles"])
     rows = capsys.readouterr().out.splitlines()
-    assert rows[0].split() == ["style", "network", "kB", "painting", "artist", "year"]
+    assert rows[0].split() == ["style", "network", "content", "objective", "painting", "artist", "year"]
     assert [row.split()[:2] for row in rows[1:]] == [["gogh", "realtime"], ["hokusai", "realtime"]]
     assert "1889" in rows[1] and "A Test" in rows[1]
 

@@ -164,7 +164,7 @@ def test_an_unpainted_stylizer_sees_the_right_colours():
     seen = []
 
     class Spy(Identity):
-        def stream(self, frames):
+        def stream(self, frames, count=None):
             for frame in frames:
                 seen.append(frame)
                 yield frame
@@ -345,7 +345,7 @@ from clips import Identity
 from fst.errors import one_line_errors
 from fst.media.video.paint_video import paint_video
 class Slow(Identity):
-    def stream(self, frames):
+    def stream(self, frames, count=None):
         for index, frame in enumerate(frames):
             if index == 30:
                 print("now", flush=True)

@@ -168,7 +168,7 @@ def test_decoding_painting_and_encoding_overlap():
             yield value
 
     class Meets(Identity):
-        def stream(self, frames):
+        def stream(self, frames, count=None):
             yield from meeting(frames, 1)
 
     class Sink(AnimationWriter):
@@ -178,7 +178,7 @@ def test_decoding_painting_and_encoding_overlap():
 
     items = (Frame(FRAMES[0], index, 1) for index in range(6))
     with Sink(Path("a.gif")) as sink:
-        for frame in painting._painted(painting._ahead(meeting(items, 2), drop=False), Meets()):
+        for frame in painting._painted(painting._ahead(meeting(items, 2), drop=False), Meets(), 6):
             sink.write(frame.pixels, frame.pts, frame.duration)
     assert sink.frames == 6
 

@@ -42,7 +42,7 @@ class Flickering:
         self.sigma = sigma
         self.painted: list[np.ndarray] = []
 
-    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def stream(self, frames: Iterable[np.ndarray], count: int | None = None) -> Iterator[np.ndarray]:
         rng = np.random.default_rng(1)
         waiting = []
         for frame in frames:

@@ -123,7 +123,7 @@ def test_size_is_the_networks_long_edge_and_the_result_has_the_sources(style, si
     seen = []
     stylizer = Stylizer.load(style, backend="torch", size=size)
     run = stylizer._backend.stylize
-    stylizer._backend.stylize = lambda frame: seen.append(frame.shape) or run(frame)
+    stylizer._backend.stylize = lambda frame, vector: seen.append(frame.shape) or run(frame, vector)
     assert stylizer(picture(60, 120)).shape == (60, 120, 3)
     assert seen == [(size // 2 + 2 * framing.MARGIN, size + 2 * framing.MARGIN, 3)]
 

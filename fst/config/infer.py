@@ -45,11 +45,12 @@ class InferConfig:
     """The whole of a run of infer.py. How a style is painted is said as in `fst.stylize.Stylizer.load`."""
 
     source: str | None = None  # photo, folder, glob, video, webcam, webcam:N, address, or - for standard input
-    style: str = "gogh"  # bundled name, file, checkpoint, run folder or wandb:…; several with commas
+    style: str = "gogh"  # name, file, run folder, painting, …; a,b: each; a:0.7,b:0.3: mixed; a>b: one into the other
     output: str | None = None  # file, folder, window, page, or - for standard output; None: SOURCE-STYLE, here
     backend: str = "auto"  # auto, torch or openvino
     precision: str = "auto"  # of openvino: auto, f32, bf16, or int8
     network: str | None = None  # which of a bundled style's networks: realtime, johnson
+    painting_size: int = 512  # long edge in pixels at which a painting's style is read: more makes smaller strokes
     size: int | None = None  # long edge in pixels at which the network works; None: the source's
     strength: float = 1.0  # 0: the source, 1: the painting
     colors: str = "style"  # style, or content: the source's colours

@@ -20,6 +20,7 @@ from torch import Tensor
 from fst import images, stylefile
 from fst.errors import one_line_errors
 from fst.networks import NETWORKS, build, framed
+from fst.networks.conditional import Conditional
 from fst.stylize import styles
 from fst.stylize.framing import MARGIN
 
@@ -104,10 +105,12 @@ def painters(named: Sequence[str]) -> dict[str, Callable[[Tensor], Tensor]]:
     """
     found: dict[str, Callable[[Tensor], Tensor]] = {}
     for name in sorted(NETWORKS, reverse=True):
-        torch.manual_seed(0)
-        found[f"{name}, untrained"] = build(name).eval()
+        if not issubclass(NETWORKS[name], Conditional):  # which fold into one of the others
+            torch.manual_seed(0)
+            found[f"{name}, untrained"] = build(name).eval()
     for style in named or stylefile.bundled():
-        network, info = stylefile.load(styles.find(str(style)).path)
+        trained = styles.find(str(style))
+        network, info = trained.network(), trained.info
         found[f"{info.network}, {Path(style).stem}, alone"] = network
         found[f"{info.network}, {Path(style).stem}, in a margin"] = functools.partial(framed, network, margin=MARGIN)
     return found

@@ -197,8 +197,8 @@ def painter(source: str, photos: Sequence[str]) -> tuple[Paint, str | None]:
     """
     folder = Path(source).expanduser()
     if not folder.is_dir() or (folder / runfolder.STYLE).is_file():
-        network, info = stylefile.load(styles.find(source).path)
-        return as_used(network), info.name
+        style = styles.find(source)
+        return as_used(style.network()), style.info.name
     files = images.files(folder)
     found = [next((file for file in files if file.stem.startswith(name)), None) for name in photos]
     if None in found:

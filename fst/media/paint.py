@@ -53,6 +53,8 @@ def paint(config: InferConfig) -> None:
     if kind == "photos" and config.output in (WINDOW, PAGE):
         raise UserError(f"output={config.output} shows videos and the webcam: give a file or a folder for a photo")
     watched = config.output in (WINDOW, PAGE) or ("://" in config.source and config.output is None)
+    if ">" in config.style and (kind != "video" or watched):
+        raise UserError(f"style={config.style} moves over a film that is written: name a film, or one of the styles")
     if config.stabilize is not None:
         _check_stabilize(config.stabilize, kind == "video" and not watched)
     if kind == "live" or watched:
@@ -72,6 +74,7 @@ def paint(config: InferConfig) -> None:
         strength=config.strength,
         colors=config.colors,
         tile=config.tile,
+        painting_size=config.painting_size,
     )
     if kind == "photos":
         how = {"quality": config.quality, "overwrite": config.overwrite}

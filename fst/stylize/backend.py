@@ -41,8 +41,8 @@ class Backend(Protocol):
     name: str
     traits: Traits
 
-    def stylize(self, frame: np.ndarray) -> np.ndarray:
-        """One frame, as soon as possible."""
+    def stylize(self, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
+        """One frame, as soon as possible; by a style vector (V,), where the style is one of a file of many."""
 
-    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Many frames, in order, as many a second as possible."""
+    def stream(self, frames: Iterable[tuple[np.ndarray, np.ndarray | None]]) -> Iterator[np.ndarray]:
+        """Many frames and their style vectors, in order, as many a second as possible."""

@@ -1,4 +1,4 @@
-"""Where backends keep what they have compiled, so that a style opened before starts without torch."""
+"""Where is kept what takes seconds to make, most of them to import torch: what backends compiled, paintings read."""
 
 from __future__ import annotations
 
@@ -6,29 +6,33 @@ import hashlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fst import store
-from fst.stylize.styles import Style
 
-CODE = Path(__file__).parent
+FST = Path(__file__).parents[1]
+CODE = ("losses", "networks", "stylize")
 
 
-def made_once(style: Style, backend: str, version: str, make: Callable[[Path], None]) -> Path:
-    """The folder of what a backend makes of a style: found, or made by `make(folder)` and put in place whole.
+def made_once(what: str, kind: str, sources: Iterable[Path | bytes], make: Callable[[Path], None]) -> Path:
+    """The folder of something made: found, or made by `make(folder)` and put in place whole.
 
-    Its name changes with the style's weights, the code that makes it, and the library's `version`.
+    Args:
+        what: is done, as "reading painting wave.jpg"; told where a person waits for it.
+        kind: a word that its folder's name begins with.
+        sources: of what it is made: files and bytes. It is made anew where these, or the code that makes it, change.
+        make: writes into a folder.
     """
-    digest = hashlib.sha256(version.encode())
-    for path in (style.path, *sorted((CODE.parent / "networks").glob("*.py")), *sorted(CODE.glob("*.py"))):
-        digest.update(path.read_bytes())
+    digest = hashlib.sha256()
+    for source in (*sources, *(file for room in CODE for file in sorted((FST / room).glob("*.py")))):
+        digest.update(source if isinstance(source, bytes) else source.read_bytes())
     shelf = store.writable("compiled")
-    folder = shelf / f"{backend}-{digest.hexdigest()[:20]}"
+    folder = shelf / f"{kind}-{digest.hexdigest()[:20]}"
     if folder.is_dir():
         return folder
-    if sys.stderr.isatty():  # it takes some seconds, most of them to import torch
-        print(f"preparing style '{style.name}' for {backend}, once", file=sys.stderr)
+    if sys.stderr.isatty():
+        print(f"{what}, once", file=sys.stderr)
     unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=shelf))
     try:
         make(unfinished)

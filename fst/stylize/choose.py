@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 from pathlib import Path
 
 from fst.errors import UserError, near, require
 from fst.stylize.backend import Backend
-from fst.stylize.styles import Style
+from fst.stylize.many import Many
+from fst.stylize.styles import Style, of_many
 
 BACKENDS = ("torch", "openvino")
 PRECISIONS = ("auto", "f32", "bf16", "int8")
@@ -34,14 +36,25 @@ def load(name: str, style: Style, *, live: bool = False, precision: str = "auto"
         raise UserError(f"unknown backend '{name}'{near(name, ['auto', *BACKENDS])}")
     if name == "openvino":
         require("openvino", "backend=openvino", otherwise="backend=torch")
+    elif precision not in ("auto", "f32"):
+        raise UserError(f"precision={precision} is OpenVINO's: backend={name} paints in f32; leave one of them away")
+    return _load(name, style, live, precision) if style.many is None else _shared(name, style.many, live, precision)
+
+
+def _load(name: str, style: Style, live: bool, precision: str) -> Backend:
+    if name == "openvino":
         from fst.stylize.openvino_backend import OpenVinoBackend
 
         return OpenVinoBackend(style, live=live, precision=precision)
-    if precision not in ("auto", "f32"):
-        raise UserError(f"precision={precision} is OpenVINO's: backend={name} paints in f32; leave one of them away")
     from fst.stylize.torch_backend import TorchBackend
 
     return TorchBackend(style)
+
+
+@functools.lru_cache(maxsize=1)
+def _shared(name: str, many: Many, live: bool, precision: str) -> Backend:
+    """One backend for all styles of a file of many: it takes their style vectors with the frames."""
+    return _load(name, of_many(many, many.path.stem, many.table[:1]), live, precision)
 
 
 def _fastest() -> str:

@@ -46,6 +46,8 @@ def export(
     for package in ("onnx", "onnxruntime"):
         require(package, "export=onnx")
     found = styles.find(style, network)
+    if found.vectors is not None and len(found.vectors) > 1:
+        raise UserError(f"style={style} moves, which a network does not: export one of its styles")
     target = Path(output).expanduser() if output is not None else Path(f"{found.name}.onnx")
     if target.suffix != ".onnx":
         raise UserError(f"output={target} should end in .onnx")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from pathlib import Path
 
@@ -9,17 +10,22 @@ import torch
 from torch import Tensor, nn
 
 from fst.networks import Network
+from fst.networks.conditional import Conditional
 
 
 class Frames(nn.Module):
-    """uint8 (N, H, W, 3) frames of a fitting size to painted ones: scaling, rounding and clipping inside the graph."""
+    """uint8 (N, H, W, 3) frames of a fitting size to painted ones: scaling, rounding and clipping inside the graph.
+
+    A network of many styles takes a style vector (1, V) beside them.
+    """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, frames: Tensor) -> Tensor:
-        painted = self.network.stylize(frames.permute(0, 3, 1, 2).float() / 255)
+    def forward(self, frames: Tensor, *vector: Tensor) -> Tensor:
+        with self.network.styled(*vector) if vector else contextlib.nullcontext():
+            painted = self.network.stylize(frames.permute(0, 3, 1, 2).float() / 255)
         return (painted.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
@@ -54,19 +60,23 @@ def _reflected(index: Tensor, length: Tensor) -> Tensor:
 
 
 def write_frames(network: Network, path: Path) -> None:
-    """Write `Frames` to an ONNX file: "frames" to "painted", any fitting height and width; for OpenVINO."""
-    _write(Frames(network), torch.zeros(1, 64, 64, 3, dtype=torch.uint8), path, ("frames", "painted"), (1, 2))
+    """Write `Frames` to an ONNX file for OpenVINO: "frames" (and "vector") to "painted", any fitting size."""
+    vector = (network.table[:1].detach(),) if isinstance(network, Conditional) else ()
+    example = (torch.zeros(1, 64, 64, 3, dtype=torch.uint8), *vector)
+    _write(Frames(network), example, path, ("frames", *("vector" for _ in vector), "painted"), (1, 2))
 
 
 def write_image(network: Network, path: Path, margin: int) -> None:
     """Write `AnyImage` to an ONNX file: "image" to "painted", any height and width."""
-    _write(AnyImage(network, margin), torch.rand(1, 3, 101, 130), path, ("image", "painted"), (2, 3))
+    _write(AnyImage(network, margin), (torch.rand(1, 3, 101, 130),), path, ("image", "painted"), (2, 3))
 
 
-def _write(module: nn.Module, example: Tensor, path: Path, names: tuple[str, str], axes: tuple[int, int]) -> None:
-    dynamic = {name: dict(zip(axes, ("height", "width"), strict=True)) for name in names}
+def _write(
+    module: nn.Module, example: tuple[Tensor, ...], path: Path, names: tuple[str, ...], axes: tuple[int, int]
+) -> None:
+    dynamic = {name: dict(zip(axes, ("height", "width"), strict=True)) for name in (names[0], names[-1])}
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         # The tracing exporter: the same graph as the newer one's in a thirtieth of the time, in a single file.
-        kinds = {"input_names": names[:1], "output_names": names[1:], "dynamic_axes": dynamic}
-        torch.onnx.export(module, (example,), str(path), dynamo=False, **kinds)
+        kinds = {"input_names": names[:-1], "output_names": names[-1:], "dynamic_axes": dynamic}
+        torch.onnx.export(module, example, str(path), dynamo=False, **kinds)

@@ -65,7 +65,8 @@ class OpenVinoBackend:
             raise UserError("precision=bf16: this processor has no bf16 instructions; leave precision= away")
         processor = core().get_property("CPU", "FULL_DEVICE_NAME")
         version = f"{ov.__version__} {processor} {core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')}"
-        folder = made_once(style, "openvino", version, lambda folder: _make(style, folder))
+        what, sources = f"preparing style '{style.name}' for openvino", (version.encode(), style.path)
+        folder = made_once(what, "openvino", sources, lambda folder: _make(style, folder))
         facts = json.loads((folder / FACTS).read_text())
         self.traits = Traits(**facts["traits"])
         self.precision = facts["precision"] if precision == "auto" else precision
@@ -83,22 +84,22 @@ class OpenVinoBackend:
         self.compiled: OrderedDict[tuple, ov.CompiledModel] = OrderedDict()
         self.lock = threading.Lock()  # an infer request paints one frame at a time
 
-    def stylize(self, frame: np.ndarray) -> np.ndarray:
+    def stylize(self, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
         padded = self._padded(frame)
         with self.lock:
             # Compiling takes longer than painting a small photo: only a shape that comes twice is worth it.
             fixed = self.live or padded.shape == self.last_shape
             self.last_shape = padded.shape
             request = self._compile(padded.shape if fixed else None, "LATENCY").create_infer_request()
-            request.infer([padded[None]], share_inputs=True)
+            request.infer(_inputs(padded, vector), share_inputs=True)
             return _result(request, frame)
 
-    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def stream(self, frames: Iterable[tuple[np.ndarray, np.ndarray | None]]) -> Iterator[np.ndarray]:
         """Two frames at once, each on half of the cores: fewer hand-overs between cores than two in turn on all."""
         idle: list[ov.InferRequest] = []
-        busy: deque[tuple[ov.InferRequest, np.ndarray, ov.Tensor]] = deque()
+        busy: deque[tuple[ov.InferRequest, np.ndarray, list[ov.Tensor]]] = deque()
         shape = None
-        for frame in frames:
+        for frame, vector in frames:
             padded = self._padded(frame)
             if padded.shape != shape:
                 while busy:
@@ -108,10 +109,10 @@ class OpenVinoBackend:
                 idle = [compiled.create_infer_request() for _ in range(IN_FLIGHT)]
             if not idle:
                 yield _wait(busy, idle)
-            request, tensor = idle.pop(), ov.Tensor(padded[None], shared_memory=True)
-            request.set_input_tensor(tensor)
+            request, tensors = idle.pop(), [ov.Tensor(array, shared_memory=True) for array in _inputs(padded, vector)]
+            request.set_input_tensors(dict(enumerate(tensors)))
             request.start_async()
-            busy.append((request, frame, tensor))  # the tensor is only borrowed: it must outlive the request
+            busy.append((request, frame, tensors))  # the tensors are only borrowed: they must outlive the request
         while busy:
             yield _wait(busy, idle)
 
@@ -137,8 +138,12 @@ class OpenVinoBackend:
 def _compiled(graph: Path, shape: tuple[int, ...] | None, settings: dict[str, str]) -> ov.CompiledModel:
     model = core().read_model(graph)
     height, width = shape[:2] if shape else (-1, -1)
-    model.reshape([1, height, width, 3])
+    model.reshape({model.input(0): [1, height, width, 3]})
     return core().compile_model(model, "CPU", settings)
+
+
+def _inputs(frame: np.ndarray, vector: np.ndarray | None) -> list[np.ndarray]:
+    return [frame[None]] if vector is None else [frame[None], np.ascontiguousarray(vector)[None]]
 
 
 def _wait(busy: deque, idle: list[ov.InferRequest]) -> np.ndarray:
@@ -159,8 +164,10 @@ def _make(style: Style, folder: Path) -> None:
     from fst.stylize.rewrite import faster
 
     network = style.network()
+    traits = asdict(Traits.of(network))
+    network = network if style.many is None else style.many.network()
     _write(faster(network), folder / GRAPH)
-    facts = {"traits": asdict(Traits.of(network)), "precision": _fastest_precision(folder / GRAPH), "beside": None}
+    facts = {"traits": traits, "precision": _fastest_precision(folder / GRAPH), "beside": None}
     inputs = int8.usable(style.info.int8)
     if inputs is not None:
         _write(int8.in_8_bits(network, inputs), folder / EIGHT_BITS)
@@ -209,16 +216,18 @@ def _fastest_precision(graph: Path) -> str:
     """bf16 or f32, by the clock: some processors have bf16 instructions that are slower than their f32 ones."""
     if not has_bf16():
         return "f32"
-    frame = np.zeros((1, TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8)
+    frame = np.zeros((TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8)
     trials = {}
     for precision in ("bf16", "f32"):
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
-        trials[precision] = _compiled(graph, frame.shape[1:], settings).create_infer_request()
-        trials[precision].infer([frame])
+        compiled = _compiled(graph, frame.shape, settings)
+        trials[precision] = compiled.create_infer_request()
+        inputs = [frame[None], *(np.ones(list(vector.shape), np.float32) for vector in compiled.inputs[1:])]
+        trials[precision].infer(inputs)
     seconds = dict.fromkeys(trials, float("inf"))
     for _ in range(TRIAL_ROUNDS):
         for precision, request in trials.items():
             started = time.perf_counter()
-            request.infer([frame])
+            request.infer(inputs)
             seconds[precision] = min(seconds[precision], time.perf_counter() - started)
     return min(seconds, key=seconds.get)

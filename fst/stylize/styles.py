@@ -1,19 +1,29 @@
-"""What `style=` means: a bundled name, a style file, a checkpoint, a run folder or a W&B artifact, as one `Style`."""
+"""What `style=` means, as one `Style`: a bundled name, a style file, a checkpoint, a run folder or a W&B artifact; of
+files of many styles also a painting, a mixture, and what a film moves through.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fst import store, stylefile
+import numpy as np
+
+from fst import images, runfolder, store, stylefile
 from fst.errors import UserError, near
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
+from fst.stylize.many import PAINTING_SIZE, Many, bundled, is_many, opened
 
 if TYPE_CHECKING:
     from torch import nn
+
+MANY = "many"  # style=many: each style of the bundled file of many
+SHARE = re.compile(r"(.+):\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)", re.IGNORECASE)  # NAME:0.7
+OF_FILE = re.compile(r"(.+\.safetensors):(.+)")
 
 
 @dataclass(frozen=True)
@@ -25,56 +35,179 @@ class Style:
         path: the file its weights are in; backends key their caches by its contents.
         info: what it says of itself.
         network: builds the torch network, in fp32 and evaluation mode; the only part that needs torch.
+        many: the file of many styles that it is from; None: it has a network of its own.
+        vectors: float32 (S, V), of that file: one style vector, or the stops of a style that moves over a film.
     """
 
     name: str
     path: Path
     info: StyleInfo
     network: Callable[[], nn.Module]
+    many: Many | None = None
+    vectors: np.ndarray | None = None
 
 
-def find(style: str | Path, network: str | None = None) -> Style:
-    """The style of that name, file, run folder or artifact.
+def find(style: str | Path, network: str | None = None, painting_size: int = PAINTING_SIZE) -> Style:
+    """The style of that name, file, run folder, artifact or painting, or a mixture.
 
     Args:
-        style: a bundled name ("gogh"), FILE.safetensors, FILE.ckpt, a run folder, or wandb:ENTITY/PROJECT/NAME:ALIAS.
+        style: a bundled name ("gogh"), FILE.safetensors, FILE.ckpt, a run folder, wandb:ENTITY/PROJECT/NAME:ALIAS; of
+            the file of many styles a name ("seurat"), a painting's file, a mixture ("gogh:0.7,wave.jpg:0.3"), or
+            styles that a film moves through ("gogh>hokusai"). FILE.safetensors:NAME is of another file of many.
         network: which of a bundled style's networks, where it comes with several ("realtime", "johnson").
+        painting_size: pixels of a painting's long edge when its style is read: more makes smaller strokes.
 
     Raises:
-        UserError: nothing of that name, or it holds no style.
+        UserError: nothing of that name, it holds no style, or a mixture that makes no sense.
     """
     text = str(style)
-    if text.startswith("wandb:"):
-        return _from_folder(_download(text.removeprefix("wandb:")))
     shelf = stylefile.bundled()
-    if text in shelf:
-        return _bundled(text, network, shelf)
     path = Path(text).expanduser()
-    if path.is_dir():
+    if text.startswith("wandb:"):
+        found = _from_folder(_download(text.removeprefix("wandb:")))
+    elif text in shelf and not _is_of_many(text, network):
+        found = _bundled(text, network, shelf)
+    elif path.is_dir():
         found = _from_folder(path)
     elif path.suffix == ".ckpt" and path.is_file():
         found = _from_checkpoint(path)
-    elif path.is_file() or path.suffix == ".safetensors":
+    elif path.suffix == ".safetensors" or (path.is_file() and not _is_painting(path)):
         found = _from_file(path, None)
-    elif path.suffix == ".ckpt" or len(path.parts) > 1:
-        raise UserError(f"style {text} does not exist; name a bundled style, a style file or a run folder")
-    elif not shelf:
-        raise UserError(f"unknown style '{text}': this copy of fst has no bundled styles; name a style file")
     else:
-        raise UserError(f"unknown style '{text}'{near(text, list(shelf))}")
-    if network is not None and network != found.info.network:
+        found = _moving(text, painting_size)
+    if network is not None and network != found.info.network and text not in shelf:
         raise UserError(f"{text} holds network '{found.info.network}', not '{network}': leave network= away")
     return found
 
 
 def split(styles: str) -> list[str]:
-    """The styles of `style=a,b`: separated by commas, unless a file has just that name."""
-    if styles in stylefile.bundled() or Path(styles).expanduser().exists():
-        return [styles]
+    """The styles of `style=a,b`: separated by commas, unless a file has just that name, or they are one mixture.
+
+    A file of many styles, and a folder of paintings, stand for each that they hold.
+
+    Raises:
+        UserError: an empty name.
+    """
+    if ">" in styles or styles in stylefile.bundled() or Path(styles).expanduser().exists():
+        return _each(styles)
     names = [name.strip() for name in styles.split(",")]
     if not all(names):
         raise UserError(f"style={styles} names an empty style; as in style=gogh,hokusai")
-    return names
+    if any(SHARE.fullmatch(name) for name in names):
+        return [styles]
+    return [one for name in names for one in _each(name)]
+
+
+def offered(styles: list[str]) -> list[str]:
+    """The styles that a live session offers for those asked for: after a single one, the file's others.
+
+    Of names that the bundled file of many has, its own are taken, which mix and fade.
+    """
+    many = bundled()
+    if many is None:
+        return styles
+    if len(styles) == 1 and styles[0] in many.names:
+        styles = [*styles, *(name for name in many.names if name != styles[0])]
+    return [f"{many.path}:{name}" if name in many.names else name for name in styles]
+
+
+def short(style: str) -> str:
+    """What people call a style: the name of a file's style, a file's or painting's own, else what was asked for."""
+    file = OF_FILE.fullmatch(style)
+    if file:
+        return short(file[2])
+    return Path(style).stem if style.endswith(".safetensors") or images.is_image(Path(style).name) else style
+
+
+def of_many(many: Many, name: str, vectors: np.ndarray) -> Style:
+    """A style of a file of many: style vectors (S, V) and what they are called."""
+    info = dataclasses.replace(many.info, name=name, style=many.info.style.get("paintings", {}).get(name, {}))
+
+    def network() -> nn.Module:
+        import torch
+
+        return many.network().folded(torch.from_numpy(vectors[:1]))
+
+    return Style(_file_name(name), many.path, info, network, many, vectors)
+
+
+def _each(name: str) -> list[str]:
+    path = Path(name).expanduser()
+    if path.is_dir() and not _style_files(path) and not (path / runfolder.CONFIG).exists():
+        return [str(file) for file in images.files(path)]
+    if name == MANY and bundled() is not None:
+        path = bundled().path
+    elif path.is_dir() and _style_files(path):
+        path = _style_files(path)[-1]
+    elif path.suffix != ".safetensors" or not path.is_file():
+        return [name]
+    info = stylefile.read_info(path)
+    return [f"{path}:{style}" for style in info.settings["styles"]] if is_many(info) else [name]
+
+
+def _is_of_many(name: str, network: str | None) -> bool:
+    """Whether a bundled name is asked for in the network of the file of many."""
+    many = bundled()
+    return many is not None and many.info.network == network and name in many.names
+
+
+def _is_painting(path: Path) -> bool:
+    return images.frame_count(path) > 0 or images.is_image(path.name)
+
+
+def _moving(text: str, size: int) -> Style:
+    """The style that `a>b` moves through; most often a single one."""
+    stops = [_mixture(stop, size) for stop in text.split(">")]
+    many = stops[0].many
+    if any(stop.many is not many for stop in stops):
+        raise UserError(f"style={text} names styles of different files of many styles, which do not mix")
+    vectors = np.concatenate([stop.vectors for stop in stops])
+    return stops[0] if len(stops) == 1 else of_many(many, "-to-".join(stop.name for stop in stops), vectors)
+
+
+def _mixture(text: str, size: int) -> Style:
+    """The style of a mixture, `a:0.7,b:0.3`; most often a single one."""
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) == 1 and not SHARE.fullmatch(text):
+        return _one(text.strip(), size)
+    found = [SHARE.fullmatch(part) for part in parts]
+    if not all(found):
+        raise UserError(f"style={text} needs a share for each style of a mixture, as in style=gogh:0.7,hokusai:0.3")
+    names, shares = [part[1] for part in found], np.array([float(part[2]) for part in found])
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"style={text} names {name} twice: give it one share")
+    if not (0 < shares.sum() < 1e9 and shares.min() >= 0):
+        raise UserError(f"style={text}: shares are 0 or more, and not all 0, as in style=gogh:0.7,hokusai:0.3")
+    styles = [_one(name, size) for name, share in zip(names, shares, strict=True) if share > 0]
+    if any(style.many is not styles[0].many for style in styles):
+        raise UserError(f"style={text} names styles of different files of many styles, which do not mix")
+    if len(styles) == 1:
+        return styles[0]
+    weights = (shares[shares > 0] / shares.sum()).astype(np.float32)
+    name = "-".join(f"{style.name}{100 * weight:.0f}" for style, weight in zip(styles, weights, strict=True))
+    return of_many(styles[0].many, name, weights[None] @ np.concatenate([style.vectors for style in styles]))
+
+
+def _one(text: str, size: int) -> Style:
+    """A style of a file of many: FILE.safetensors:NAME, or the bundled file's, by its name or a painting."""
+    file = OF_FILE.fullmatch(text)
+    many, name = (opened(Path(file[1]).expanduser()), file[2]) if file else (bundled(), text)
+    if many is not None and name in many.names:
+        return of_many(many, name, many.vector(name)[None])
+    painting = Path(name).expanduser()
+    if many is not None and _is_painting(painting):
+        return of_many(many, painting.stem, many.read(painting, size)[None])
+    shelf = stylefile.bundled()
+    if many is None and _is_painting(painting):
+        raise UserError(f"style={text} is a painting, and this copy of fst has no file of many styles to read it")
+    if painting.suffix == ".ckpt" or len(painting.parts) > 1:
+        raise UserError(f"style {text} does not exist; name a bundled style, a style file, a painting or a run folder")
+    if many is None and not shelf:
+        raise UserError(f"unknown style '{text}': this copy of fst has no bundled styles; name a style file")
+    if text in shelf:
+        raise UserError(f"style '{text}' has a network of its own, which does not mix")
+    raise UserError(f"unknown style '{name}'{near(name, [*({} if file else shelf), *(many.names if many else [])])}")
 
 
 def _bundled(name: str, network: str | None, shelf: dict[str, Path]) -> Style:
@@ -91,16 +224,23 @@ def _bundled(name: str, network: str | None, shelf: dict[str, Path]) -> Style:
 
 def _from_file(path: Path, name: str | None) -> Style:
     info = stylefile.read_info(path)
+    if is_many(info):
+        raise UserError(f"{path} holds many styles: name one, as style={path}:{info.settings['styles'][0]}")
     # Every run calls its file style.safetensors: there the painting's name says more than the file's.
     title = name or (info.name if path.stem == "style" else path.stem)
     return Style(_file_name(title), path, info, lambda: stylefile.load(path)[0])
 
 
 def _from_folder(folder: Path) -> Style:
-    files = sorted(folder.rglob("*.safetensors"), key=lambda path: path.stat().st_mtime)
+    files = _style_files(folder)
     if not files:
         raise UserError(f"folder {folder} holds no style file (style.safetensors): has its run finished?")
     return _from_file(files[-1], None)
+
+
+def _style_files(folder: Path) -> list[Path]:
+    """Those in a folder, the newest last."""
+    return sorted(folder.rglob("*.safetensors"), key=lambda path: path.stat().st_mtime)
 
 
 def _from_checkpoint(path: Path) -> Style:

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fst.errors import UserError
 from fst.stylefile import StyleInfo
 from fst.stylize import choose, framing, styles, tiles
 from fst.stylize.backend import Backend
+from fst.stylize.many import PAINTING_SIZE, along
 from fst.stylize.styles import Style
 
 
@@ -29,6 +31,8 @@ class Stylizer:
         size: long edge in pixels at which the network works; None: the frame's own.
         strength: 0 (the source) to 1 (the painting); may be set between frames.
         colors: "style", or "content" for the source's own colours.
+        many: the file of many styles that the style is from; None: it has a network of its own.
+        vector: its style vector (V,) there; a film's first, where it moves from style to style.
     """
 
     def __init__(
@@ -56,13 +60,15 @@ class Stylizer:
             )
         self._margin = margin
         self._style = style
+        self.many = style.many
+        self.vector = None if style.vectors is None else style.vectors[0]
         self._backend = backend
         self._tiled: tiles.TiledStylizer | None = None
 
     @classmethod
     def load(
         cls,
-        style: str | Path,
+        style: str | Path | Style,
         *,
         backend: str = "auto",
         network: str | None = None,
@@ -72,12 +78,13 @@ class Stylizer:
         tile: int | str | None = "auto",
         live: bool = False,
         precision: str = "auto",
+        painting_size: int = PAINTING_SIZE,
     ) -> Stylizer:
         """A style by name or file, on a backend.
 
         Args:
-            style: a bundled name ("gogh"), FILE.safetensors, a checkpoint FILE.ckpt, a run folder, or
-                wandb:ENTITY/PROJECT/NAME:ALIAS.
+            style: as `fst.stylize.styles.find` takes it, or what it found: a bundled name ("gogh"), FILE.safetensors,
+                a painting, a mixture ("gogh:0.7,hokusai:0.3"), ...
             backend: "auto" (the fastest here), "torch" or "openvino".
             network: which of a bundled style's networks, as "johnson".
             size: long edge in pixels at which the network works; None: the frame's own.
@@ -88,32 +95,43 @@ class Stylizer:
             live: one frame at a time, as soon as possible: never in pieces, without the margin that evens edges.
             precision: of OpenVINO: "f32", "bf16", "int8", or "auto": int8 where the processor has instructions for it
                 and the style file says that nobody sees it, else f32 or bf16, whichever is faster here.
+            painting_size: long edge in pixels at which a painting's style is read.
 
         Raises:
             UserError: an unknown style, a damaged file, a value out of range, a backend that is not installed.
         """
         framing.check(size, strength, colors)
         tile = None if live else tiles.pixels(tile)
-        found = styles.find(style, network)
+        found = style if isinstance(style, Style) else styles.find(style, network, painting_size)
         ready = choose.load(backend, found, live=live, precision=precision)
         margin = 0 if live else framing.MARGIN
         return cls(found, ready, size=size, strength=strength, colors=colors, tile=tile, margin=margin)
 
-    def __call__(self, image: np.ndarray | Image.Image) -> np.ndarray | Image.Image:
-        """Paint one image.
+    def __call__(self, image: np.ndarray | Image.Image, vector: np.ndarray | None = None) -> np.ndarray | Image.Image:
+        """Paint one image; by another style vector of its file of many than its own, where one is given.
 
         Raises:
             TypeError: not a uint8 (H, W, 3) array, nor a PIL image.
         """
         if isinstance(image, Image.Image):
-            return Image.fromarray(self(np.asarray(image.convert("RGB"))))
+            return Image.fromarray(self(np.asarray(image.convert("RGB")), vector))
         _check_frame(image)
         frame = framing.working(image, self.size, self._margin)
         runner = self._in_pieces() if tiles.wanted(frame, self._tile, self._backend.traits) else self._backend
-        return framing.finish(image, runner.stylize(frame), self.strength, self.colors, self._margin)
+        painted = runner.stylize(frame, self.vector if vector is None else vector)
+        return framing.finish(image, painted, self.strength, self.colors, self._margin)
 
-    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Paint frames in order, faster than one call each where the backend keeps several in flight."""
+    def stream(self, frames: Iterable[np.ndarray], count: int | None = None) -> Iterator[np.ndarray]:
+        """Paint frames in order, faster than one call each where the backend keeps several in flight.
+
+        Args:
+            frames: uint8 (H, W, 3) RGB.
+            count: how many they are, which a style that moves needs.
+
+        Raises:
+            UserError: a style that moves, and nobody knows how many frames there are.
+        """
+        vectors = self._vectors(count)
         frames = iter(frames)
         first = next(frames, None)
         if first is None:
@@ -121,7 +139,7 @@ class Stylizer:
         frames = itertools.chain([first], frames)
         frame = framing.working(first, self.size, self._margin)
         if tiles.wanted(frame, self._tile, self._backend.traits):
-            yield from map(self, frames)
+            yield from map(self, frames, vectors)
             return
         sources: deque[np.ndarray] = deque()
 
@@ -131,8 +149,16 @@ class Stylizer:
                 sources.append(frame)
                 yield framing.working(frame, self.size, self._margin)
 
-        for painted in self._backend.stream(working()):
+        for painted in self._backend.stream(zip(working(), vectors, strict=False)):
             yield framing.finish(sources.popleft(), painted, self.strength, self.colors, self._margin)
+
+    def _vectors(self, count: int | None) -> Iterator[np.ndarray | None]:
+        stops = self._style.vectors
+        if stops is None or len(stops) == 1:
+            return itertools.repeat(self.vector)
+        if count is None:
+            raise UserError(f"style '{self.name}' moves over a film's length, which this source does not tell")
+        return itertools.chain(along(stops, count), itertools.repeat(stops[-1]))
 
     def _in_pieces(self) -> tiles.TiledStylizer:
         if self._tiled is None:

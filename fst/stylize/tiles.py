@@ -19,6 +19,7 @@ from fst.stylize.framing import pad
 from fst.stylize.styles import Style
 
 if TYPE_CHECKING:
+    from fst.networks import Network
     from fst.stylize.row_layers import Rows
 
 # Above this, tile=auto paints in pieces: painted whole, a frame so large takes OpenVINO some 2 GB.
@@ -53,26 +54,28 @@ class TiledStylizer:
         from fst.stylize import torch_backend as reference
 
         self.device = reference.device()
-        self.network = style.network().to(self.device)
-        self.traits = Traits.of(self.network)
+        network = style.network()
+        self.traits = Traits.of(network)
+        self.network = (network if style.many is None else style.many.network()).to(self.device)
         self.piece = STRIP_PIXELS if tile in ("auto", None) else tile * tile
 
-    def stylize(self, frame: np.ndarray) -> np.ndarray:
-        """Paint one frame; the same size comes back."""
+    def stylize(self, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
+        """Paint one frame, as a `Backend` does; the same size comes back."""
         import torch
 
         from fst.stylize.row_layers import Image, through
 
         height, width = frame.shape[:2]
         with torch.inference_mode():
-            image = Image(pad(frame, self.traits), self.network, self.device)
-            painted = through(self.network.layers, image, self.piece)
-            return self._to_frame(painted)[:height, :width]
+            network = self.network if vector is None else self.network.folded(torch.from_numpy(vector)[None])
+            image = Image(pad(frame, self.traits), network.to(self.device), self.device)
+            painted = through(network.layers, image, self.piece)
+            return self._to_frame(network, painted)[:height, :width]
 
-    def _to_frame(self, rows: Rows) -> np.ndarray:
+    def _to_frame(self, network: Network, rows: Rows) -> np.ndarray:
         from fst import images
 
         frame = np.empty((rows.height, rows.width, 3), np.uint8)
         for start, stop in rows.strips(self.piece):
-            frame[start:stop] = images.to_pixels(self.network.after(rows.read(start, stop)))
+            frame[start:stop] = images.to_pixels(network.after(rows.read(start, stop)))
         return frame

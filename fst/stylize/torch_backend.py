@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -29,14 +30,17 @@ class TorchBackend:
         self.device = device()
         if self.device.type == "cpu":
             keep_memory()
-        self.network = style.network().to(self.device, memory_format=torch.channels_last)
-        self.traits = Traits.of(self.network)
+        network = style.network()
+        self.traits = Traits.of(network)
+        network = network if style.many is None else style.many.network()
+        self.network = network.to(self.device, memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def stylize(self, frame: np.ndarray) -> np.ndarray:
+    def stylize(self, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
         pixels = torch.from_numpy(np.require(frame, requirements="CW")).to(self.device)
         image = pixels.permute(2, 0, 1)[None].float().div_(255)  # of a contiguous HWC array: channels last already
-        return images.to_pixels(self.network(image))
+        vectors = () if vector is None else (torch.from_numpy(vector)[None].to(self.device),)
+        return images.to_pixels(self.network(image, *vectors))
 
-    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        return map(self.stylize, frames)
+    def stream(self, frames: Iterable[tuple[np.ndarray, np.ndarray | None]]) -> Iterator[np.ndarray]:
+        return itertools.starmap(self.stylize, frames)

@@ -73,7 +73,7 @@ def paint_video(
     console = Console(stderr=True)
     with contextlib.ExitStack() as stack:
         items = stack.enter_context(contextlib.closing(_ahead(reader, drop=reader.live)))
-        painted = _painted(items, stylizer)
+        painted = _painted(items, stylizer, reader.count)
         first, early = _first(painted)
         writer = _writer(target, reader, first, quality, codec)
         try:
@@ -172,7 +172,7 @@ def _ahead(items: Iterable[Any], *, drop: bool) -> Iterator[Any]:
         stopped.set()
 
 
-def _painted(items: Iterable[Frame | av.Packet], stylizer: Stylizer) -> Iterator[Frame | av.Packet]:
+def _painted(items: Iterable[Frame | av.Packet], stylizer: Stylizer, count: int | None) -> Iterator[Frame | av.Packet]:
     """Frames come back painted; sound packets keep their places between them."""
     passing: deque[Frame | av.Packet] = deque()
 
@@ -184,7 +184,7 @@ def _painted(items: Iterable[Frame | av.Packet], stylizer: Stylizer) -> Iterator
             else:
                 passing.append(item)
 
-    for result in stylizer.stream(pixels()):
+    for result in stylizer.stream(pixels(), count):
         while not isinstance(passing[0], Frame):
             yield passing.popleft()
         yield passing.popleft()._replace(pixels=result)

@@ -44,8 +44,8 @@ class Stabilized:
         self.name = stylizer.name
         self._stylizer = stylizer
 
-    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Paint uint8 (H, W, 3) RGB frames of one size in order."""
+    def stream(self, frames: Iterable[np.ndarray], count: int | None = None) -> Iterator[np.ndarray]:
+        """Paint uint8 (H, W, 3) RGB frames of one size in order, as the stylizer's `stream`."""
         sources: deque[np.ndarray] = deque()
 
         def kept() -> Iterator[np.ndarray]:
@@ -54,7 +54,7 @@ class Stabilized:
                 yield frame
 
         blend = Blend()
-        for painted in self._stylizer.stream(kept()):
+        for painted in self._stylizer.stream(kept(), count):
             yield blend(sources.popleft(), painted)
 
 

@@ -1,0 +1,144 @@
+"""Files of many styles: the styles that they know by name, and those that they read from a painting.
+
+One is a `fst.networks.conditional.Conditional` on disk. A style of it is a vector; a mixture of styles is the weighted
+mean of their vectors (Dumoulin et al. 2017). Names and mixtures need no torch, reading a painting does.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import safetensors
+
+from fst import images, stylefile
+from fst.errors import UserError
+from fst.stylefile import StyleInfo
+from fst.stylize.cache import made_once
+
+if TYPE_CHECKING:
+    from fst.networks.conditional import Conditional
+
+PAINTING_SIZE = 512  # of a painting's long edge: as trained
+NARROWEST = 32  # pixels of its short edge then: below, the loss network's features are too few to tell a style
+
+
+@dataclass(frozen=True, eq=False)
+class Many:
+    """A file of many styles.
+
+    Attributes:
+        path: the file.
+        info: what it says of itself.
+        table: float32 (styles, V): a style vector each.
+    """
+
+    path: Path
+    info: StyleInfo
+    table: np.ndarray
+
+    @property
+    def names(self) -> list[str]:
+        """Of its styles, in the order of the table."""
+        return self.info.settings["styles"]
+
+    def network(self) -> Conditional:
+        """The torch network, in fp32 and evaluation mode."""
+        return stylefile.load(self.path)[0]
+
+    def vector(self, name: str) -> np.ndarray:
+        """The style vector (V,) of one of its names."""
+        return self.table[self.names.index(name)]
+
+    def read(self, painting: Path, size: int) -> np.ndarray:
+        """The style vector (V,) of a painting with its long edge at `size` pixels; kept, so that torch is needed once.
+
+        Raises:
+            UserError: as `read_pixels`, or the file is no image or damaged.
+        """
+        if not painting.exists():
+            raise UserError(f"painting {painting} does not exist")
+
+        def make(folder: Path) -> None:
+            np.save(folder / "vector.npy", self.read_pixels(images.read(painting, at_least=size), size))
+
+        sources = (self.path, painting, str(size).encode())
+        return np.load(made_once(f"reading painting {painting.name}", "painting", sources, make) / "vector.npy")
+
+    def read_pixels(self, painting: np.ndarray, size: int = PAINTING_SIZE) -> np.ndarray:
+        """The style vector (V,) of a painting, uint8 (H, W, 3) RGB (Ghiasi et al. 2017).
+
+        Raises:
+            UserError: the painting is a narrow strip, or this file has no predictor.
+        """
+        if not self.info.settings.get("predictor"):
+            raise UserError(f"{self.path} reads no paintings: its network was trained without a predictor")
+        height, width = images.fit_long_edge(*painting.shape[:2], size)
+        if min(height, width) < NARROWEST:
+            was = f"{painting.shape[1]}x{painting.shape[0]}"
+            raise UserError(f"a painting of {was} pixels is too narrow to read a style from: cut out a wider piece")
+        import torch
+
+        from fst.losses.gram import gram_matrix
+        from fst.losses.names import BUNDLED, SMALL
+        from fst.losses.vgg import VGGFeatures
+        from fst.losses.weights import load_weights
+        from fst.networks.predictor import CHANNELS
+
+        image = images.to_tensor(images.resize(painting, (height, width)))
+        with torch.inference_mode():
+            weights = load_weights(BUNDLED, CHANNELS, architecture=SMALL)
+            features = VGGFeatures(CHANNELS, weights.tensors, architecture=SMALL)(image, CHANNELS)
+            vector = self.network().predictor({layer: gram_matrix(found) for layer, found in features.items()})
+        return vector[0].numpy()
+
+
+def is_many(info: StyleInfo) -> bool:
+    """Whether a style file holds many styles."""
+    return isinstance(info.settings.get("styles"), list)
+
+
+def opened(path: Path) -> Many:
+    """A file of many styles.
+
+    Raises:
+        UserError: the file is missing, damaged, holds a single style, or is another version's.
+    """
+    try:
+        stat = path.stat()
+    except OSError:
+        raise UserError(f"style file {path} does not exist") from None
+    return _opened(path, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=8)  # one object a file: what is compiled for it is shared by its styles
+def _opened(path: Path, *_: int) -> Many:
+    info = stylefile.read_info(path)
+    if not is_many(info):
+        raise UserError(f"{path} holds a single style: name it without ':'")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            table = file.get_tensor("table").astype(np.float32)
+    except safetensors.SafetensorError:
+        table = np.zeros(0)
+    if table.ndim != 2 or len(table) != len(info.settings["styles"]):
+        raise UserError(f"{path} is of another version of fst, or damaged: its table is not one of its styles")
+    return Many(path, info, table)
+
+
+def bundled() -> Many | None:
+    """The file of many styles that comes with fst."""
+    path = stylefile.bundled_many()
+    return None if path is None else opened(path)
+
+
+def along(stops: np.ndarray, count: int) -> Iterator[np.ndarray]:
+    """Style vectors (V,) of `count` frames that move at one pace from each of the stops (S, V) to the next."""
+    for place in np.linspace(0, len(stops) - 1, count):
+        first = min(int(place), len(stops) - 2)
+        share = np.float32(place - first)
+        yield (1 - share) * stops[first] + share * stops[first + 1]
