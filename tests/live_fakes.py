@@ -57,11 +57,12 @@ class Fake:
 
     def __init__(self, name: str, seconds: float = 0.0):
         self.name = name
+        self.many = self.vector = None
         self.strength = 1.0
         self.colors = "style"
         self.seconds = seconds
 
-    def __call__(self, frame: np.ndarray) -> np.ndarray:
+    def __call__(self, frame: np.ndarray, vector: None = None) -> np.ndarray:
         assert frame.dtype == np.uint8 and frame.ndim == 3
         time.sleep(self.seconds)
         if self.colors == "content":

@@ -268,6 +268,7 @@ def test_every_word_changes_the_state_and_no_other_does():
     begin = state.LiveState(3)
     for word, change in [
         ("next", {"style": 1}), ("previous", {"style": 2}), ("3", {"style": 2}), ("style=1", {"style": 1}),
+        ("mix", {"mix": 0.1}), ("unmix", {}), ("mix=0.25", {"mix": 0.25}), ("other=2", {"other": 2}),
         ("weaker", {"strength": 0.9}), ("stronger", {}), ("strength=0.25", {"strength": 0.25}),
         ("colors", {"colors": "content"}), ("colors=content", {"colors": "content"}),
         ("mirror", {"mirror": False}), ("mirror=true", {}), ("side", {"side": True}), ("side=true", {"side": True}),
@@ -291,7 +292,10 @@ def test_every_word_changes_the_state_and_no_other_does():
         with pytest.raises(ValueError):
             begin.apply(word)
     assert begin == state.LiveState(3)
-    own = {"save", "record", "help", "quit"}
+    begin.other, begin.mix = 2, 0.5
+    begin.apply("2")
+    assert (begin.style, begin.other, begin.mix) == (1, 0, 0)  # to be mixed with the one before
+    own = {"save", "record", "help", "quit", "photograph"}
     for word in set(state.KEYS.values()) - own:
         begin.apply(word)
 

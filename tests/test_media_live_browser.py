@@ -223,3 +223,64 @@ def test_a_device_of_the_server_is_shown_in_the_page(tmp_path):
 
     with Camera(WebcamConfig(device=str(live_fakes.film(tmp_path / "film.avi")))) as camera:
         asyncio.run(check(camera))
+
+
+DROP = """
+const file = new File([Uint8Array.from(atob("%s"), letter => letter.charCodeAt(0))], "wave.png", {type: "image/png"});
+const data = new DataTransfer();
+data.items.add(file);
+dispatchEvent(new DragEvent("drop", {dataTransfer: data, cancelable: true}));
+"""
+
+
+def test_a_slider_mixes_and_a_painting_is_dropped(tmp_path, monkeypatch):
+    from aiohttp.test_utils import TestServer
+    from styles import make_many
+    from test_stylize_backends import psnr
+    from test_stylize_many import gradient
+
+    from fst import images, stylefile
+    from fst.config.infer import InferConfig, WebcamConfig
+    from fst.media.live import server as pages
+    from fst.media.live.style_loader import StyleLoader
+    from fst.stylize import Stylizer
+    from fst.stylize.styles import offered
+
+    make_many(tmp_path / "shelf/many.safetensors")
+    monkeypatch.setattr(stylefile, "BUNDLED", tmp_path / "shelf")
+    monkeypatch.setenv("FST_HOME", str(tmp_path / "home"))
+    images.write(tmp_path / "wave.png", gradient())
+
+    def load(style) -> Stylizer:
+        return Stylizer.load(style, backend="torch", live=True)
+
+    async def shows(tab: Tab, style: str) -> bool:
+        expected = load(style)(quadrants(480, 640))
+        for _ in range(200):
+            if psnr(await tab.canvas(), expected) > 25:
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
+    async def check():
+        config = InferConfig(source="webcam", webcam=WebcamConfig(mirror=False))
+        app = pages.application(config, StyleLoader(offered(["hokusai", "seurat"]), load))
+        async with TestServer(app) as server, browser(tmp_path) as tab:
+            await tab.do("Runtime.enable")
+            await tab.do("Page.navigate", url=str(server.make_url("/")))
+            await tab.until("document.querySelectorAll('#styles button').length == 2")
+            assert await shows(tab, "hokusai")
+            await tab.js("el('mix').value = 50; el('mix').oninput({target: el('mix')})")
+            assert await shows(tab, "hokusai:1,seurat:1")
+            await tab.press("ArrowRight")
+            assert await shows(tab, "seurat")
+            await tab.until("el('first').textContent == 'seurat' && el('other').selectedOptions[0].text == 'hokusai'")
+            await tab.js(DROP % base64.b64encode((tmp_path / "wave.png").read_bytes()).decode())
+            await tab.until("document.querySelectorAll('#styles button').length == 3")
+            assert await shows(tab, str(tmp_path / "wave.png"))
+            await tab.shot("many")
+            await tab.js("el('photograph').click()")
+            await tab.until("document.querySelectorAll('#styles button')[3]?.getAttribute('aria-pressed') == 'true'")
+            assert not [event for event in tab.events if event["method"] == "Runtime.exceptionThrown"]
+
+    asyncio.run(check())

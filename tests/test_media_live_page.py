@@ -84,8 +84,10 @@ class Viewer:
 
 
 @contextlib.asynccontextmanager
-async def site(load=lambda name: live_fakes.load(None, name), camera=None, host="127.0.0.1"):
-    loader = StyleLoader(["invert", "swap", "broken"], load)
+async def site(
+    load=lambda name: live_fakes.load(None, name), camera=None, host="127.0.0.1", styles=("invert", "swap", "broken")
+):
+    loader = StyleLoader(list(styles), load)
     config = InferConfig(source="webcam", webcam=WebcamConfig(mirror=False), page=PageConfig(host=host))
     async with TestClient(TestServer(server.application(config, loader, camera))) as client:
         yield client
@@ -216,10 +218,10 @@ def test_frames_go_on_while_a_style_loads():
 
 def test_a_frame_that_cannot_be_painted_is_told():
     def load(name: str):
-        def fail(frame):
+        def fail(frame, vector):
             raise RuntimeError("out of memory")
 
-        fail.name = name
+        fail.name, fail.many, fail.vector = name, None, None
         return fail
 
     async def check():

@@ -58,19 +58,20 @@ class Many:
         """The style vector (V,) of a painting with its long edge at `size` pixels; kept, so that torch is needed once.
 
         Raises:
-            UserError: as `read_pixels`, or the file is no image or damaged.
+            UserError: as `fitted`, or the file is no image or damaged.
         """
         if not painting.exists():
             raise UserError(f"painting {painting} does not exist")
 
         def make(folder: Path) -> None:
-            np.save(folder / "vector.npy", self.read_pixels(images.read(painting, at_least=size), size))
+            pixels = self.fitted(images.read(painting, at_least=size), size)
+            np.save(folder / "vector.npy", self.read_pixels(pixels))
 
         sources = (self.path, painting, str(size).encode())
         return np.load(made_once(f"reading painting {painting.name}", "painting", sources, make) / "vector.npy")
 
-    def read_pixels(self, painting: np.ndarray, size: int = PAINTING_SIZE) -> np.ndarray:
-        """The style vector (V,) of a painting, uint8 (H, W, 3) RGB (Ghiasi et al. 2017).
+    def fitted(self, painting: np.ndarray, size: int) -> np.ndarray:
+        """A painting, uint8 (H, W, 3) RGB, as it is read: its long edge at `size` pixels.
 
         Raises:
             UserError: the painting is a narrow strip, or this file has no predictor.
@@ -81,6 +82,10 @@ class Many:
         if min(height, width) < NARROWEST:
             was = f"{painting.shape[1]}x{painting.shape[0]}"
             raise UserError(f"a painting of {was} pixels is too narrow to read a style from: cut out a wider piece")
+        return images.resize(painting, (height, width))
+
+    def read_pixels(self, painting: np.ndarray) -> np.ndarray:
+        """The style vector (V,) of a `fitted` painting (Ghiasi et al. 2017)."""
         import torch
 
         from fst.losses.gram import gram_matrix
@@ -89,7 +94,7 @@ class Many:
         from fst.losses.weights import load_weights
         from fst.networks.predictor import CHANNELS
 
-        image = images.to_tensor(images.resize(painting, (height, width)))
+        image = images.to_tensor(painting)
         with torch.inference_mode():
             weights = load_weights(BUNDLED, CHANNELS, architecture=SMALL)
             features = VGGFeatures(CHANNELS, weights.tensors, architecture=SMALL)(image, CHANNELS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -33,6 +34,7 @@ class TorchBackend:
         network = style.network()
         self.traits = Traits.of(network)
         network = network if style.many is None else style.many.network()
+        self.lock = threading.Lock()  # a network of many styles holds a picture's vector while it paints
         self.network = network.to(self.device, memory_format=torch.channels_last)
 
     @torch.inference_mode()
@@ -40,7 +42,8 @@ class TorchBackend:
         pixels = torch.from_numpy(np.require(frame, requirements="CW")).to(self.device)
         image = pixels.permute(2, 0, 1)[None].float().div_(255)  # of a contiguous HWC array: channels last already
         vectors = () if vector is None else (torch.from_numpy(vector)[None].to(self.device),)
-        return images.to_pixels(self.network(image, *vectors))
+        with self.lock:
+            return images.to_pixels(self.network(image, *vectors))
 
     def stream(self, frames: Iterable[tuple[np.ndarray, np.ndarray | None]]) -> Iterator[np.ndarray]:
         return itertools.starmap(self.stylize, frames)

@@ -37,7 +37,8 @@ class Controls:
         self.ended = False
         self.state = LiveState.of(config, len(loader))
         self._config = config
-        self._names = loader.names
+        self._loader = loader
+        self._frame: np.ndarray | None = None
         self._rate = rate
         self._painter = LivePainter(loader, self.state, loader.choose(0).result())
         self._clock = Clock()
@@ -54,6 +55,7 @@ class Controls:
 
     def paint(self, frame: np.ndarray) -> np.ndarray:
         """uint8 (H, W, 3) RGB from the camera to what the window shows: painted, lettered, beside the source."""
+        self._frame = frame
         try:
             self._painter.follow()
         except UserError as error:
@@ -72,6 +74,7 @@ class Controls:
     def do(self, word: str) -> None:
         """What a key means: a word of `fst.media.live.state.KEYS`, or a digit for a style."""
         own = {"help": self._help, "save": self._save, "record": self._record, "quit": self._quit}
+        own |= {"photograph": self._photograph}
         if word in own:
             own[word]()
         elif not word.isdecimal() or 0 < int(word) <= self.state.styles:
@@ -95,6 +98,16 @@ class Controls:
             return
         self._say(f"saved {path}")
         print(f"Saved {path}")
+
+    def _photograph(self) -> None:
+        if self._frame is None:
+            return
+        try:
+            index = self._loader.add(self._frame, self._config.painting_size)
+        except UserError as error:
+            return self._say(str(error), 2 * NOTICE_SECONDS)
+        self.state.styles = len(self._loader)
+        self.state.apply(f"style={index}")
 
     def _record(self) -> None:
         if self._recorder is not None:
@@ -122,8 +135,11 @@ class Controls:
 
     def _lettered(self, frame: np.ndarray) -> np.ndarray:
         now = time.monotonic()
-        loading = " loads ..." if self.state.style != self._painter.shown else ""
-        letter(frame, f"{self._names[self.state.style]}{loading}   {self._clock.fps:.0f} fps", "top left")
+        state, names = self.state, self._loader.names
+        title = f"{names[state.style]} loads ..." if state.style != self._painter.shown else names[state.style]
+        if state.mix:
+            title += f" {1 - state.mix:.0%}, {names[state.other]} {state.mix:.0%}"
+        letter(frame, f"{title}   {self._clock.fps:.0f} fps", "top left")
         if self._recorder is not None:
             minutes, seconds = divmod(int(self._recorder.seconds), 60)
             letter(frame, f"{minutes}:{seconds:02d}", "top right", dot=True)

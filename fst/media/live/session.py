@@ -17,6 +17,7 @@ from fst.media.live.camera import Camera, NoCamera
 from fst.media.live.recorder import Clock, Recorder, free_path
 from fst.media.live.state import LiveState
 from fst.media.live.style_loader import LivePainter, StyleLoader
+from fst.stylize.styles import Style, offered
 from fst.system import handling
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def run(config: InferConfig, styles: list[str]) -> None:
 
     Args:
         config: of infer.py.
-        styles: one or more; the first is loaded at once, others when they are chosen.
+        styles: one or more; the first is loaded at once, others when they are chosen. Where they can be changed, the
+            others of a single one's file of many styles are offered too.
 
     Raises:
         UserError: an unknown style, no display or camera where one was asked for, a camera that is busy or was
@@ -43,10 +45,13 @@ def run(config: InferConfig, styles: list[str]) -> None:
     _, _, number = (config.source or "").partition(":")
     if number:
         config = dataclasses.replace(config, webcam=dataclasses.replace(config.webcam, device=number))
+    recorded = config.output not in (None, "window", "page")
+    if not recorded and config.network is None:
+        styles = offered(styles)
     loader = StyleLoader(styles, functools.partial(_load, config))
     try:
         first = loader.choose(0)  # loads while the display and the camera are looked for
-        if config.output not in (None, "window", "page"):
+        if recorded:
             path = _recording_path(config, styles)
             with _until_interrupted() as stop:
                 _record(config, LivePainter(loader, LiveState.of(config, 1), first.result()), path, stop)
@@ -64,11 +69,12 @@ def run(config: InferConfig, styles: list[str]) -> None:
         loader.close()
 
 
-def _load(config: InferConfig, style: str) -> Stylizer:
+def _load(config: InferConfig, style: str | Style) -> Stylizer:
     from fst.stylize import Stylizer  # late: it may bring torch, which takes seconds
 
     how = {"backend": config.backend, "precision": config.precision}
     how |= {"size": config.size, "strength": config.strength, "colors": config.colors}
+    how |= {"painting_size": config.painting_size}
     return Stylizer.load(style, network=config.network, live=True, **how)
 
 

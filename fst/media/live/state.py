@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 # By their names in a browser. A digit is a word itself: the number of a style.
 KEYS = {"ArrowRight": "next", "ArrowDown": "next", "ArrowLeft": "previous", "ArrowUp": "previous"}
 KEYS |= {"+": "stronger", "=": "stronger", "-": "weaker", "_": "weaker", "c": "colors", "b": "side", "m": "mirror"}
+KEYS |= {"[": "unmix", "]": "mix", "p": "photograph"}
 KEYS |= {"s": "save", "r": "record", "h": "help", "?": "help", "q": "quit", "Escape": "quit"}
 HELP = """1-9, arrows   style
+[ ]   mix styles
+p   take a painting
 + -   strength
 c   colours
 b   side by side
@@ -22,6 +25,7 @@ r   record
 h   help
 q   quit"""
 COLORS = ("style", "content")
+STEPS = {"stronger": ("strength", 0.1), "weaker": ("strength", -0.1), "mix": ("mix", 0.1), "unmix": ("mix", -0.1)}
 
 
 @dataclass
@@ -31,6 +35,8 @@ class LiveState:
     Attributes:
         styles: how many styles there are.
         style: the chosen one's index; it may still be loading.
+        other: the index of the one to mix it with; the one chosen before.
+        mix: the share of the other, 0 to 1.
         strength: 0 (the source) to 1 (the painting).
         colors: "style", or "content" for the source's own.
         mirror: whether frames are mirrored, as a mirror shows them.
@@ -39,6 +45,8 @@ class LiveState:
 
     styles: int
     style: int = 0
+    other: int = 0
+    mix: float = 0.0
     strength: float = 1.0
     colors: str = "style"
     mirror: bool = True
@@ -47,14 +55,15 @@ class LiveState:
     @classmethod
     def of(cls, config: InferConfig, styles: int) -> LiveState:
         """The state that a session starts with."""
-        return cls(styles, strength=config.strength, colors=config.colors, mirror=config.webcam.mirror)
+        how = {"strength": config.strength, "colors": config.colors, "mirror": config.webcam.mirror}
+        return cls(styles, other=min(1, styles - 1), **how)
 
     def apply(self, word: str) -> None:
         """Change the state by a word.
 
         Args:
-            word: "next", "previous" or a number (the first style is 1); "stronger", "weaker"; "colors", "mirror" and
-                "side", which change to and fro; or KEY=VALUE with an attribute and what it becomes.
+            word: "next", "previous" or a number (the first style is 1); "stronger", "weaker"; "mix", "unmix"; "colors",
+                "mirror" and "side", which change to and fro; or KEY=VALUE with an attribute and what it becomes.
 
         Raises:
             ValueError: no such word, style or value.
@@ -65,10 +74,10 @@ class LiveState:
         elif word.isdecimal():
             self._set("style", str(int(word) - 1))
         elif word in ("next", "previous"):
-            self.style = (self.style + (1 if word == "next" else -1)) % self.styles
-        elif word in ("stronger", "weaker"):
-            change = 0.1 if word == "stronger" else -0.1
-            self.strength = round(min(1.0, max(0.0, self.strength + change)), 2)
+            self._choose((self.style + (1 if word == "next" else -1)) % self.styles)
+        elif word in STEPS:
+            name, change = STEPS[word]
+            setattr(self, name, round(min(1.0, max(0.0, getattr(self, name) + change)), 2))
         elif word == "colors":
             self.colors = COLORS[1 - COLORS.index(self.colors)]
         elif word in ("mirror", "side"):
@@ -77,17 +86,28 @@ class LiveState:
             raise ValueError(f"'{word[:40]}' is not understood")
 
     def _set(self, key: str, value: str) -> None:
-        kinds = {"style": int, "strength": float, "colors": str, "mirror": _truth, "side": _truth}
+        kinds = {"style": int, "other": int, "mix": float, "strength": float, "colors": str}
+        kinds |= {"mirror": _truth, "side": _truth}
         try:
             new = kinds[key](value)
         except (KeyError, ValueError):
             raise ValueError(f"'{key[:20]}={value[:20]}' is not understood") from None
-        allowed = {"style": new in range(self.styles), "colors": new in COLORS}
-        if key == "strength":
-            allowed["strength"] = 0 <= new <= 1
-        if not allowed.get(key, True):
+        if kinds[key] is int:
+            allowed = new in range(self.styles)
+        elif kinds[key] is float:
+            allowed = 0 <= new <= 1
+        else:
+            allowed = key != "colors" or new in COLORS
+        if not allowed:
             raise ValueError(f"{key} cannot be {value[:20]}")
-        setattr(self, key, new)
+        if key == "style":
+            self._choose(new)
+        else:
+            setattr(self, key, new)
+
+    def _choose(self, style: int) -> None:
+        if style != self.style:
+            self.style, self.other, self.mix = style, self.style, 0.0
 
     def __str__(self) -> str:
         return f"strength {self.strength:.0%}, {'the source' if self.colors == 'content' else 'the style'}'s colours"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
@@ -13,29 +16,47 @@ import numpy as np
 
 from fst.errors import UserError
 from fst.media.live.state import LiveState
+from fst.stylize.styles import Style, bundled, of_many, short
 
 if TYPE_CHECKING:
     from fst.stylize import Stylizer
+    from fst.stylize.many import Many
+
+FADE_SECONDS = 0.5  # from style to style of one file of many
+MOST = 100  # styles, with the paintings that a viewer adds
+
+
+@dataclass(eq=False)
+class _Entry:
+    """A style to choose: its name for people, what loads it, and its loading."""
+
+    name: str
+    load: Callable[[], Stylizer]
+    future: Future[Stylizer] | None = None
 
 
 class StyleLoader:
     """Styles by index, kept once they are loaded.
 
-    Attributes:
-        names: one short name a style, for people, in the order given.
+    Args:
+        styles: as `fst.stylize.styles.find` takes them.
+        load: makes a Stylizer of one, or of what `find` found.
     """
 
-    def __init__(self, styles: list[str], load: Callable[[str], Stylizer]):
-        self.names = [Path(style).stem if style.endswith(".safetensors") else style for style in styles]
-        self._styles = styles
+    def __init__(self, styles: list[str], load: Callable[[str | Style], Stylizer]):
         self._load = load
-        self._loading: dict[int, Future[Stylizer]] = {}
+        self._entries = [_Entry(short(style), functools.partial(load, style)) for style in styles]
         self._lock = threading.Lock()
         # One thread: two networks compiled at once would only slow each other and the frames.
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="styles")
 
+    @property
+    def names(self) -> list[str]:
+        """One short name a style, for people."""
+        return [entry.name for entry in self._entries]
+
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self._entries)
 
     def choose(self, index: int) -> Future[Stylizer]:
         """The style's Stylizer, now or soon. The result raises UserError where the style is missing or damaged.
@@ -43,12 +64,38 @@ class StyleLoader:
         A failure is told once: the next time, loading is tried again.
         """
         with self._lock:
-            future = self._loading.get(index)
+            entry = self._entries[index]
+            future = entry.future
             if future is None:
-                future = self._loading[index] = self._loader.submit(self._load, self._styles[index])
+                future = entry.future = self._loader.submit(entry.load)
             elif future.done() and future.exception():
-                del self._loading[index]
+                entry.future = None
             return future
+
+    def add(self, painting: np.ndarray, size: int) -> int:
+        """Add the style of a painting, uint8 (H, W, 3) RGB, read at a long edge of `size` pixels; its index.
+
+        Raises:
+            UserError: nothing here reads paintings, this one is too narrow, or there are too many.
+        """
+        many = self.choose(0).result().many or bundled()
+        if many is None:
+            raise UserError("this copy of fst has no file of many styles to read a painting with")
+        if len(self) >= MOST:
+            raise UserError(f"{MOST} styles are enough: begin anew for more paintings")
+        painting = many.fitted(painting, size)
+        count = sum(name.startswith("painting ") for name in self.names) + 1
+        self._entries.append(_Entry(f"painting {count}", functools.partial(self._read, many, painting, count)))
+        return len(self) - 1
+
+    def _read(self, many: Many, painting: np.ndarray, count: int) -> Stylizer:
+        return self._load(of_many(many, f"painting {count}", many.read_pixels(painting)[None]))
+
+    def for_viewer(self) -> StyleLoader:
+        """The same styles, to which one viewer adds paintings of their own."""
+        own = copy.copy(self)
+        own._entries = [*self._entries]
+        return own
 
     def close(self) -> None:
         """Load no more styles; one that is being loaded is not waited for."""
@@ -57,6 +104,8 @@ class StyleLoader:
 
 class LivePainter:
     """Paints frames as a state says. While a style loads, the last one goes on.
+
+    Styles of one file of many fade into each other and mix.
 
     Attributes:
         shown: index of the style that paints.
@@ -67,21 +116,35 @@ class LivePainter:
         self.stylizer = first
         self.shown = 0
         self._loader = loader
+        self._vector = self._before = first.vector  # what the last frame was painted by; what is faded from
+        self._chosen = -FADE_SECONDS  # when the fade began
+        self._other: Stylizer | None = None  # mixed in
 
     def follow(self) -> None:
-        """Take the state's style once it is loaded.
+        """Take the state's styles once they are loaded.
 
         Raises:
-            UserError: it cannot be loaded; the state has the shown style again.
+            UserError: one cannot be loaded, or they do not mix; the state is again what is shown.
         """
-        wanted = self.state.style
-        if wanted == self.shown or not (coming := self._loader.choose(wanted)).done():
-            return
+        state = self.state
         try:
-            self.stylizer, self.shown = coming.result(), wanted
+            chosen = self._loaded(state.style) if state.style != self.shown else None
         except UserError:
-            self.state.style = self.shown
+            state.style, state.mix = self.shown, 0.0
             raise
+        if chosen is not None:
+            self._before = self._vector if chosen.many is self.stylizer.many else chosen.vector
+            self._chosen = time.monotonic()
+            self.stylizer, self.shown = chosen, state.style
+        self._other = None
+        try:
+            other = self._loaded(state.other) if state.mix else None
+            if other is not None and (other.many is None or other.many is not self.stylizer.many):
+                raise UserError(f"{self.stylizer.name} and {other.name} have networks of their own: they do not mix")
+        except UserError:
+            state.mix = 0.0
+            raise
+        self._other = other
 
     def paint(self, frame: np.ndarray, *, here: bool = True) -> np.ndarray:
         """Paint uint8 (H, W, 3) RGB; mirrored and beside its source if so chosen, unless that is not done `here`."""
@@ -89,5 +152,24 @@ class LivePainter:
         if state.mirror and here:
             frame = cv2.flip(frame, 1)
         self.stylizer.strength, self.stylizer.colors = state.strength, state.colors  # viewers share a Stylizer
-        painted = self.stylizer(frame)
+        self._vector = self._faded()
+        painted = self.stylizer(frame, self._vector)
         return np.concatenate([frame, painted], axis=1) if state.side and here else painted
+
+    def _loaded(self, index: int) -> Stylizer | None:
+        coming = self._loader.choose(index)
+        return coming.result() if coming.done() else None
+
+    def _faded(self) -> np.ndarray | None:
+        """The style vector of now: between what was shown when a style was chosen and what the state says."""
+        target = self.stylizer.vector
+        if target is None:
+            return None
+        if self._other is not None:
+            target = _between(target, self._other.vector, self.state.mix)
+        passed = (time.monotonic() - self._chosen) / FADE_SECONDS
+        return target if passed >= 1 else _between(self._before, target, passed)
+
+
+def _between(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+    return np.float32(1 - share) * first + np.float32(share) * second

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import json
+from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
@@ -24,6 +25,7 @@ from fst.media.live.style_loader import LivePainter, StyleLoader
 if TYPE_CHECKING:
     from fst.config.infer import InferConfig
 
+PAINTING = "painting="  # the word that a painting comes with
 IN_FLIGHT = 2  # frames of one viewer under way
 LARGEST_FRAME = 1920 * 1920  # pixels; a JPEG of a few kilobytes can claim four thousand million
 JPEG_QUALITY = 85
@@ -67,14 +69,16 @@ class Viewer:
     def __init__(self, shared: Shared, channel: web.WebSocketResponse):
         self.shared = shared
         self.channel = channel
-        self.state = LiveState.of(shared.config, len(shared.loader))
+        self.loader = shared.loader.for_viewer()
+        self.state = LiveState.of(shared.config, len(self.loader))
+        self.source: np.ndarray | None = None  # the last frame, unpainted
         self.seen = 0  # the number of the last frame of this machine's device
         self.turn = asyncio.Lock()
         self.tasks: set[asyncio.Task] = set()  # one a frame under way
 
     async def attend(self) -> None:
         """Answer until the browser leaves."""
-        config, loader = self.shared.config, self.shared.loader
+        config, loader = self.shared.config, self.loader
         first = await asyncio.wrap_future(loader.choose(0))
         self.painter = LivePainter(loader, self.state, first)
         camera = {"width": config.webcam.width, "height": config.webcam.height, "fps": config.webcam.fps}
@@ -114,6 +118,7 @@ class Viewer:
         run, shared = asyncio.get_running_loop().run_in_executor, self.shared
         here = shared.camera is not None
         frame = await self._newest() if here else await run(shared.coding, decode, picture)
+        self.source = frame
         painted = await run(shared.painting, functools.partial(self.painter.paint, frame, here=here))
         return await run(shared.coding, encode, painted)
 
@@ -128,11 +133,25 @@ class Viewer:
 
     async def _obey(self, word: str) -> None:
         try:
-            self.state.apply(word)
+            if word == "photograph" or word.startswith(PAINTING):
+                await self._add(word.removeprefix(PAINTING))
+            else:
+                self.state.apply(word)
             await self._follow()
             await self._tell_state()
-        except ValueError as error:
+        except (ValueError, UserError) as error:
             await self._tell(error=str(error))
+
+    async def _add(self, word: str) -> None:
+        """Add a painting, a JPEG picture in base64, or what the camera sees; and choose it."""
+        run, shared = asyncio.get_running_loop().run_in_executor, self.shared
+        painting = self.source if word == "photograph" else await run(shared.coding, decode, b64decode(word))
+        if painting is None:
+            raise ValueError("the camera has given no picture yet")
+        index = self.loader.add(painting, shared.config.painting_size)
+        self.state.styles = len(self.loader)
+        self.state.apply(f"style={index}")
+        await self._tell(names=self.loader.names)
 
     async def _follow(self) -> None:
         shown = self.painter.shown
