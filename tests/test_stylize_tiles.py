@@ -81,7 +81,7 @@ def test_a_network_that_cannot_run_in_pieces_paints_whole_and_says_so(tmp_path, 
 
 
 def test_auto_takes_large_frames_in_pieces_and_live_never():
-    small, large = np.broadcast_to(np.uint8(0), (1000, 1000, 3)), np.broadcast_to(np.uint8(0), (2400, 2400, 3))
+    small, large = (1000, 1000), (2400, 2400)
     johnson, realtime = (Traits.of(build(name)) for name in ("johnson", "realtime"))
     assert not tiles.wanted(small, "auto", johnson) and tiles.wanted(large, "auto", johnson)
     assert not tiles.wanted(large, "auto", realtime) and not tiles.wanted(large, None, johnson)

@@ -10,6 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from fst.networks import Network
+    from fst.stylize.planes import Planes
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,18 @@ class Traits:
 
 
 class Backend(Protocol):
-    """Runs a style's network on uint8 (H, W, 3) RGB frames of any size; what comes back has the same size."""
+    """Runs a style's network on uint8 (H, W, 3) RGB frames of any size; what comes back has the same size.
+
+    Attributes:
+        takes_planes: whether frames of a stream may be `Planes`; painted ones are, then.
+    """
 
     name: str
     traits: Traits
+    takes_planes: bool
 
     def stylize(self, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
         """One frame, as soon as possible; by a style vector (V,), where the style is one of a file of many."""
 
-    def stream(self, frames: Iterable[tuple[np.ndarray, np.ndarray | None]]) -> Iterator[np.ndarray]:
+    def stream(self, frames: Iterable[tuple[np.ndarray | Planes, np.ndarray | None]]) -> Iterator[np.ndarray | Planes]:
         """Many frames and their style vectors, in order, as many a second as possible."""

@@ -8,6 +8,7 @@ import numpy as np
 from fst import images
 from fst.errors import UserError, near
 from fst.stylize.backend import Traits
+from fst.stylize.planes import Planes
 
 COLORS = ("style", "content")
 MARGIN = 16  # pixels mirrored around a frame and cut off again: a network's strokes are paler at the edge it sees
@@ -23,19 +24,26 @@ def check(size: int | None, strength: float, colors: str) -> None:
         raise UserError(f"unknown colors '{colors}'{near(colors, list(COLORS))}")
 
 
-def working(frame: np.ndarray, size: int | None, margin: int = 0) -> np.ndarray:
+def working(frame: np.ndarray | Planes, size: int | None, margin: int = 0) -> np.ndarray | Planes:
     """The frame as the network sees it: its long edge at `size` pixels, so that strokes are as large in any photo.
 
-    With a margin, so many mirrored pixels are around it; `finish` cuts them off.
+    With a margin, so many mirrored pixels are around it; `finish` cuts them off. Planes keep their size.
     """
     if size is not None:
         height, width = images.fit_long_edge(*frame.shape[:2], size)
         smaller = height < frame.shape[0]
         frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
-    return cv2.copyMakeBorder(frame, *(margin,) * 4, cv2.BORDER_REFLECT_101) if margin else frame
+    return _bordered(frame, (margin,) * 4, cv2.BORDER_REFLECT_101) if margin else frame
 
 
-def pad(frame: np.ndarray, traits: Traits) -> np.ndarray:
+def _bordered(frame: np.ndarray | Planes, sides: tuple[int, ...], mode: int) -> np.ndarray | Planes:
+    """With so many pixels more at the top, bottom, left and right."""
+    if isinstance(frame, Planes):
+        return frame.each(lambda plane, of: cv2.copyMakeBorder(plane, *(side // of for side in sides), mode))
+    return cv2.copyMakeBorder(frame, *sides, mode)
+
+
+def pad(frame: np.ndarray | Planes, traits: Traits) -> np.ndarray | Planes:
     """A frame grown at the bottom and right to what a network takes: `fst.networks.Network`, in uint8."""
     height, width = frame.shape[:2]
     bottom = max(-height % traits.multiple, traits.smallest - height)
@@ -43,12 +51,23 @@ def pad(frame: np.ndarray, traits: Traits) -> np.ndarray:
     if bottom == 0 and right == 0:
         return frame
     mode = cv2.BORDER_REFLECT_101 if bottom < height and right < width else cv2.BORDER_REPLICATE
-    return cv2.copyMakeBorder(frame, 0, bottom, 0, right, mode)
+    return _bordered(frame, (0, bottom, 0, right), mode)
 
 
-def finish(source: np.ndarray, painted: np.ndarray, strength: float, colors: str, margin: int = 0) -> np.ndarray:
-    """The painted frame at the source's size, with the colours and the strength asked for; uint8 (H, W, 3)."""
+def finish(
+    source: np.ndarray | Planes, painted: np.ndarray | Planes, strength: float, colors: str, margin: int = 0
+) -> np.ndarray | Planes:
+    """The painted frame at the source's size, with the colours and the strength asked for, of the source's kind."""
     height, width = source.shape[:2]
+    if isinstance(source, Planes):
+        painted = painted.cropped(margin, margin, height, width)
+        if colors == "content":
+            painted = painted._replace(blue=source.blue, red=source.red)
+        if strength < 1:
+            pairs = zip(painted[:3], source[:3], strict=True)
+            mixed = [cv2.addWeighted(new, strength, old, 1 - strength, 0) for new, old in pairs]
+            painted = Planes(*mixed, source.matrix)
+        return painted
     painted = painted[margin : painted.shape[0] - margin, margin : painted.shape[1] - margin]
     if painted.shape != source.shape:
         smaller = height < painted.shape[0]

@@ -16,7 +16,8 @@ from fst.networks.conditional import Conditional
 class Frames(nn.Module):
     """uint8 (N, H, W, 3) frames of a fitting size to painted ones: scaling, rounding and clipping inside the graph.
 
-    A network of many styles takes a style vector (1, V) beside them.
+    A network of many styles takes a style vector (1, V) beside them. One of `fst.stylize.planar` has folded planes for
+    frames, of more channels.
     """
 
     def __init__(self, network: Network) -> None:
@@ -59,10 +60,10 @@ def _reflected(index: Tensor, length: Tensor) -> Tensor:
     return torch.minimum(inside, period - inside) * (length > 1)
 
 
-def write_frames(network: Network, path: Path) -> None:
+def write_frames(network: Network, path: Path, channels: int = 3) -> None:
     """Write `Frames` to an ONNX file for OpenVINO: "frames" (and "vector") to "painted", any fitting size."""
     vector = (network.table[:1].detach(),) if isinstance(network, Conditional) else ()
-    example = (torch.zeros(1, 64, 64, 3, dtype=torch.uint8), *vector)
+    example = (torch.zeros(1, 64, 64, channels, dtype=torch.uint8), *vector)
     _write(Frames(network), example, path, ("frames", *("vector" for _ in vector), "painted"), (1, 2))
 
 

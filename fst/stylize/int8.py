@@ -68,14 +68,15 @@ def convolutions(network: Network) -> dict[str, nn.Module]:
     return {name: module for name, module in modules if any(behaves_as(module, kind) for kind in kinds)}
 
 
-def in_8_bits(network: Network, inputs: dict[str, tuple[float, float]]) -> Network:
-    """A copy with `rewrite.faster`'s layers whose convolutions run in 8 bits.
+def in_8_bits(network: Network, inputs: dict[str, tuple[float, float]], rewritten: Network | None = None) -> Network:
+    """A copy of a rewritten network whose convolutions run in 8 bits.
 
     Args:
         network: the network.
         inputs: the (lowest, highest) input of its convolutions, by name; those without stay in 32 bits.
+        rewritten: what is to run in its place; `rewrite.faster` unless told.
     """
-    quick = copy.deepcopy(faster(network))
+    quick = copy.deepcopy(rewritten or faster(network))
     # Rewriting puts one convolution in the place of each, and so keeps their order.
     for name, (place, convolution) in zip(convolutions(network), convolutions(quick).items(), strict=True):
         if name in inputs:

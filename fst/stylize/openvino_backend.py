@@ -1,6 +1,8 @@
 """The OpenVINO backend, the default on CPUs: uint8 frames in and out, everything between inside one compiled graph.
 
-The graph is made from the torch network once and kept (`fst.stylize.cache`); after that torch is not imported again.
+A film's frames may stay the planes that its codec has: the conversion of colours is then part of the first and the last
+convolution (`fst.stylize.planar`), in a graph of its own for each kind of film. A graph is made from the torch network
+once and kept (`fst.stylize.cache`); after that torch is not imported again.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +26,7 @@ from fst.errors import UserError
 from fst.stylize.backend import Traits
 from fst.stylize.cache import made_once
 from fst.stylize.framing import pad
+from fst.stylize.planes import Matrix, Planes, channels, folded, unfolded
 from fst.stylize.styles import Style
 
 if TYPE_CHECKING:
@@ -64,9 +67,9 @@ class OpenVinoBackend:
         if precision == "bf16" and not has_bf16():
             raise UserError("precision=bf16: this processor has no bf16 instructions; leave precision= away")
         processor = core().get_property("CPU", "FULL_DEVICE_NAME")
-        version = f"{ov.__version__} {processor} {core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')}"
-        what, sources = f"preparing style '{style.name}' for openvino", (version.encode(), style.path)
-        folder = made_once(what, "openvino", sources, lambda folder: _make(style, folder))
+        self.version = f"{ov.__version__} {processor} {core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')}"
+        self.style = style
+        folder = self._made(lambda folder: _make(style, folder))
         facts = json.loads((folder / FACTS).read_text())
         self.traits = Traits(**facts["traits"])
         self.precision = facts["precision"] if precision == "auto" else precision
@@ -79,10 +82,16 @@ class OpenVinoBackend:
         if precision == "auto" and self.precision == "int8":
             _say_once(folder, style)
         self.folder = folder
+        self.fold = facts["fold"]  # see `fst.stylize.planar.fold_of`
+        self.takes_planes = self.fold > 0
         self.live = live
         self.last_shape: tuple[int, ...] | None = None
         self.compiled: OrderedDict[tuple, ov.CompiledModel] = OrderedDict()
         self.lock = threading.Lock()  # an infer request paints one frame at a time
+
+    def _made(self, make: Callable[[Path], None], of: object = "RGB") -> Path:
+        what, version = f"preparing style '{self.style.name}' for openvino", f"{self.version} {of}"
+        return made_once(what, "openvino", (version.encode(), self.style.path), make)
 
     def stylize(self, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
         padded = self._padded(frame)
@@ -92,35 +101,49 @@ class OpenVinoBackend:
             self.last_shape = padded.shape
             request = self._compile(padded.shape if fixed else None, "LATENCY").create_infer_request()
             request.infer(_inputs(padded, vector), share_inputs=True)
-            return _result(request, frame)
+            return self._result(request, frame)
 
-    def stream(self, frames: Iterable[tuple[np.ndarray, np.ndarray | None]]) -> Iterator[np.ndarray]:
+    def stream(self, frames: Iterable[tuple[np.ndarray | Planes, np.ndarray | None]]) -> Iterator[np.ndarray | Planes]:
         """Two frames at once, each on half of the cores: fewer hand-overs between cores than two in turn on all."""
         idle: list[ov.InferRequest] = []
-        busy: deque[tuple[ov.InferRequest, np.ndarray, list[ov.Tensor]]] = deque()
-        shape = None
+        busy: deque[tuple[ov.InferRequest, np.ndarray | Planes, list[ov.Tensor]]] = deque()
+        kind = None
         for frame, vector in frames:
-            padded = self._padded(frame)
-            if padded.shape != shape:
+            padded, matrix = self._padded(frame), frame.matrix if isinstance(frame, Planes) else None
+            if (padded.shape, matrix) != kind:
                 while busy:
-                    yield _wait(busy, idle)
-                shape = padded.shape
-                compiled = self._compile(shape, "THROUGHPUT")
+                    yield self._wait(busy, idle)
+                kind = padded.shape, matrix
+                compiled = self._compile(padded.shape, "THROUGHPUT", matrix)
                 idle = [compiled.create_infer_request() for _ in range(IN_FLIGHT)]
             if not idle:
-                yield _wait(busy, idle)
+                yield self._wait(busy, idle)
             request, tensors = idle.pop(), [ov.Tensor(array, shared_memory=True) for array in _inputs(padded, vector)]
             request.set_input_tensors(dict(enumerate(tensors)))
             request.start_async()
             busy.append((request, frame, tensors))  # the tensors are only borrowed: they must outlive the request
         while busy:
-            yield _wait(busy, idle)
+            yield self._wait(busy, idle)
 
-    def _padded(self, frame: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(pad(frame, self.traits))
+    def _padded(self, frame: np.ndarray | Planes) -> np.ndarray:
+        padded = pad(frame, self.traits)
+        return folded(padded, self.fold) if isinstance(padded, Planes) else np.ascontiguousarray(padded)
 
-    def _compile(self, shape: tuple[int, ...] | None, hint: str) -> ov.CompiledModel:
-        key = (shape, hint)
+    def _wait(self, busy: deque, idle: list[ov.InferRequest]) -> np.ndarray | Planes:
+        request, frame, _ = busy.popleft()
+        request.wait()
+        idle.append(request)
+        return self._result(request, frame)
+
+    def _result(self, request: ov.InferRequest, frame: np.ndarray | Planes) -> np.ndarray | Planes:
+        height, width = frame.shape[:2]
+        painted = request.get_output_tensor().data[0]
+        if isinstance(frame, Planes):
+            return unfolded(painted, self.fold, frame.matrix).cropped(0, 0, height, width)
+        return painted[:height, :width].copy()  # the next request writes there again
+
+    def _compile(self, shape: tuple[int, ...] | None, hint: str, matrix: Matrix | None = None) -> ov.CompiledModel:
+        key = (shape, hint, matrix)
         if key not in self.compiled:
             graph, rest = (EIGHT_BITS, self.beside) if self.precision == "int8" else (GRAPH, self.precision)
             settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": rest}
@@ -128,17 +151,19 @@ class OpenVinoBackend:
                 settings["NUM_STREAMS"] = str(IN_FLIGHT)
             if shape is None or self.live:  # what a start begins with; the shapes of all photos would fill the disk
                 settings["CACHE_DIR"] = str(self.folder)
-            self.compiled[key] = _compiled(self.folder / graph, shape, settings)
+            folder = self.folder
+            if matrix is not None:
+                folder = self._made(lambda folder: _make_planar(self.style, folder, matrix, self.fold), of=matrix)
+            self.compiled[key] = _compiled(folder / graph, shape or (-1, -1, 3), settings)
         self.compiled.move_to_end(key)
         while len(self.compiled) > SHAPES_KEPT:
             self.compiled.popitem(last=False)
         return self.compiled[key]
 
 
-def _compiled(graph: Path, shape: tuple[int, ...] | None, settings: dict[str, str]) -> ov.CompiledModel:
+def _compiled(graph: Path, shape: tuple[int, ...], settings: dict[str, str]) -> ov.CompiledModel:
     model = core().read_model(graph)
-    height, width = shape[:2] if shape else (-1, -1)
-    model.reshape({model.input(0): [1, height, width, 3]})
+    model.reshape({model.input(0): [1, *shape]})
     return core().compile_model(model, "CPU", settings)
 
 
@@ -146,28 +171,19 @@ def _inputs(frame: np.ndarray, vector: np.ndarray | None) -> list[np.ndarray]:
     return [frame[None]] if vector is None else [frame[None], np.ascontiguousarray(vector)[None]]
 
 
-def _wait(busy: deque, idle: list[ov.InferRequest]) -> np.ndarray:
-    request, frame, _ = busy.popleft()
-    request.wait()
-    idle.append(request)
-    return _result(request, frame)
-
-
-def _result(request: ov.InferRequest, frame: np.ndarray) -> np.ndarray:
-    height, width = frame.shape[:2]
-    return request.get_output_tensor().data[0, :height, :width].copy()  # the next request writes there again
-
-
 def _make(style: Style, folder: Path) -> None:
     """Write a style's graphs, and what must be known of them, to a folder."""
     from fst.stylize import int8
+    from fst.stylize.planar import fold_of
     from fst.stylize.rewrite import faster
 
     network = style.network()
     traits = asdict(Traits.of(network))
     network = network if style.many is None else style.many.network()
-    _write(faster(network), folder / GRAPH)
-    facts = {"traits": traits, "precision": _fastest_precision(folder / GRAPH), "beside": None}
+    quick = faster(network)
+    _write(quick, folder / GRAPH)
+    facts = {"traits": traits, "fold": fold_of(quick), "beside": None}
+    facts["precision"] = _fastest_precision(folder / GRAPH)
     inputs = int8.usable(style.info.int8)
     if inputs is not None:
         _write(int8.in_8_bits(network, inputs), folder / EIGHT_BITS)
@@ -177,11 +193,27 @@ def _make(style: Style, folder: Path) -> None:
     (folder / FACTS).write_text(json.dumps(facts))
 
 
-def _write(network: Network, graph: Path) -> None:
+def _make_planar(style: Style, folder: Path, matrix: Matrix, fold: int) -> None:
+    """Write a style's graphs for films of a matrix to a folder."""
+    from fst.stylize import int8
+    from fst.stylize.planar import planar
+    from fst.stylize.rewrite import faster
+
+    network = style.network() if style.many is None else style.many.network()
+    quick = planar(faster(network), matrix)
+    _write(quick, folder / GRAPH, channels(fold))
+    inputs = int8.usable(style.info.int8)
+    if inputs is not None:
+        first = next(iter(int8.convolutions(network)))
+        rounded = int8.in_8_bits(network, inputs | {first: (0, 1)}, quick)  # planes are in 8 bits already
+        _write(rounded, folder / EIGHT_BITS, channels(fold))
+
+
+def _write(network: Network, graph: Path, channels: int = 3) -> None:
     from fst.stylize.graph import write_frames
 
     exchange = graph.with_suffix(".onnx")
-    write_frames(network, exchange)
+    write_frames(network, exchange, channels)
     ov.save_model(core().read_model(exchange), graph, compress_to_fp16=False)
     exchange.unlink()
 

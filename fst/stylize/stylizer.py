@@ -16,6 +16,7 @@ from fst.stylefile import StyleInfo
 from fst.stylize import choose, framing, styles, tiles
 from fst.stylize.backend import Backend
 from fst.stylize.many import PAINTING_SIZE, along
+from fst.stylize.planes import Planes
 from fst.stylize.styles import Style
 
 
@@ -117,15 +118,21 @@ class Stylizer:
             return Image.fromarray(self(np.asarray(image.convert("RGB")), vector))
         _check_frame(image)
         frame = framing.working(image, self.size, self._margin)
-        runner = self._in_pieces() if tiles.wanted(frame, self._tile, self._backend.traits) else self._backend
+        runner = self._in_pieces() if tiles.wanted(frame.shape, self._tile, self._backend.traits) else self._backend
         painted = runner.stylize(frame, self.vector if vector is None else vector)
         return framing.finish(image, painted, self.strength, self.colors, self._margin)
 
-    def stream(self, frames: Iterable[np.ndarray], count: int | None = None) -> Iterator[np.ndarray]:
+    def takes_planes(self, height: int, width: int) -> bool:
+        """Whether `stream` may be given a film's frames of that size as `Planes` (`fst.stylize.planes`): it is faster."""
+        shape = height + 2 * self._margin, width + 2 * self._margin
+        tiled = tiles.wanted(shape, self._tile, self._backend.traits)
+        return self._backend.takes_planes and self.size is None and not tiled
+
+    def stream(self, frames: Iterable[np.ndarray | Planes], count: int | None = None) -> Iterator[np.ndarray | Planes]:
         """Paint frames in order, faster than one call each where the backend keeps several in flight.
 
         Args:
-            frames: uint8 (H, W, 3) RGB.
+            frames: uint8 (H, W, 3) RGB, or Planes where `takes_planes` is true; painted ones are of the same kind.
             count: how many they are, which a style that moves needs.
 
         Raises:
@@ -138,7 +145,7 @@ class Stylizer:
             return
         frames = itertools.chain([first], frames)
         frame = framing.working(first, self.size, self._margin)
-        if tiles.wanted(frame, self._tile, self._backend.traits):
+        if tiles.wanted(frame.shape, self._tile, self._backend.traits):
             yield from map(self, frames, vectors)
             return
         sources: deque[np.ndarray] = deque()
@@ -166,7 +173,9 @@ class Stylizer:
         return self._tiled
 
 
-def _check_frame(frame: np.ndarray) -> None:
+def _check_frame(frame: np.ndarray | Planes) -> None:
+    if isinstance(frame, Planes):
+        return
     if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         what = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
         raise TypeError(f"a Stylizer paints uint8 (H, W, 3) RGB arrays and PIL images, not {what}")

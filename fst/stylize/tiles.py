@@ -39,12 +39,12 @@ def pixels(tile: int | str | None) -> int | str | None:
     raise UserError(f"tile={tile} is neither auto, nor null, nor a number of pixels from 64 up")
 
 
-def wanted(frame: np.ndarray, tile: int | str | None, traits: Traits) -> bool:
-    """Whether a frame is painted in pieces: it is large enough, and that network can be."""
+def wanted(shape: tuple[int, ...], tile: int | str | None, traits: Traits) -> bool:
+    """Whether a frame of that height and width is painted in pieces: it is large enough, and that network can be."""
     if tile is None or not traits.strips:
         return False
     auto = AUTO_PIXELS_FULL_RESOLUTION if traits.full_resolution else AUTO_PIXELS
-    return frame.shape[0] * frame.shape[1] > (auto if tile == "auto" else tile * tile)
+    return shape[0] * shape[1] > (auto if tile == "auto" else tile * tile)
 
 
 class TiledStylizer:

@@ -26,6 +26,7 @@ class TorchBackend:
     """A style's network in fp32, channels last."""
 
     name = "torch"
+    takes_planes = False
 
     def __init__(self, style: Style) -> None:
         self.device = device()

@@ -1,4 +1,4 @@
-"""Colours of a film: its tags, and the way from its pixels to RGB and back with its own matrix and range."""
+"""Colours of a film: its tags, and the way from its frames to RGB or planes and back with its own matrix and range."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import av
 import numpy as np
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+
+from fst.stylize.planes import Matrix, Planes
 
 UNSPECIFIED = 2
 LIMITED, FULL = 1, 2  # AVColorRange: luma 16..235, or 0..255
@@ -24,6 +26,14 @@ _MATRICES = {
     7: Colorspace.SMPTE240M,
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
+}
+# The shares of red and blue in luma (ITU-T H.273, table 4).
+_SHARES = {
+    Colorspace.ITU709: (0.2126, 0.0722),
+    Colorspace.FCC: (0.30, 0.11),
+    Colorspace.ITU601: (0.299, 0.114),
+    Colorspace.SMPTE240M: (0.212, 0.087),
+    Colorspace.BT2020: (0.2627, 0.0593),
 }
 
 
@@ -50,9 +60,18 @@ class Colour:
         high = width >= 1280 or height > 576
         return _MATRICES.get(self.matrix, Colorspace.ITU709 if high else Colorspace.ITU601)
 
+    def of_planes(self, width: int, height: int) -> Matrix:
+        """The same, for a network that takes planes."""
+        return Matrix(*_SHARES[self.coefficients(width, height)], self.range == FULL)
+
+
+def is_planar(frame: av.VideoFrame) -> bool:
+    """Whether a decoded frame is what `Planes` can hold: 4:2:0 in 8 bits, of an even width and height."""
+    return frame.format.name in ("yuv420p", "yuvj420p") and frame.width % 2 == frame.height % 2 == 0
+
 
 class Converter:
-    """Decoded frames -> uint8 (H, W, 3) RGB, and RGB -> frames in an encoder's pixel format. One a thread."""
+    """Decoded frames -> RGB or planes, and these -> frames in an encoder's pixel format. One a thread."""
 
     def __init__(self) -> None:
         self._scaler = VideoReformatter()
@@ -85,3 +104,35 @@ class Converter:
             interpolation=_EXACT,
             threads=1,
         )
+
+    def to_planes(self, frame: av.VideoFrame, width: int, height: int, colour: Colour) -> Planes:
+        """A frame's own memory as planes; converted where its size, format or colours are not those of the film."""
+        own, matrix = Colour.of(frame), colour.of_planes(width, height)
+        size = (frame.width, frame.height)
+        if not is_planar(frame) or size != (width, height) or own.of_planes(*size) != matrix:
+            frame = self._scaler.reformat(
+                frame,
+                width,
+                height,
+                "yuv420p",
+                src_colorspace=own.coefficients(*size),
+                src_color_range=own.range,
+                dst_colorspace=colour.coefficients(width, height),
+                dst_color_range=colour.range,
+                threads=1,
+            )
+        return Planes(*_planes(frame), matrix)
+
+    def from_planes(self, planes: Planes) -> av.VideoFrame:
+        """A yuv420p frame of planes."""
+        height, width = planes.shape
+        frame = av.VideoFrame(width, height, "yuv420p")
+        for plane, pixels in zip(_planes(frame), planes[:3], strict=True):
+            plane[:] = pixels
+        return frame
+
+
+def _planes(frame: av.VideoFrame) -> list[np.ndarray]:
+    """Views of a frame's memory, without the bytes that fill up its lines."""
+    lines = [np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size) for plane in frame.planes]
+    return [line[: plane.height, : plane.width] for line, plane in zip(lines, frame.planes, strict=True)]

@@ -1,8 +1,8 @@
-"""A film being read: its frames as RGB, upright, and the packets of its sound, in the order of the file."""
+"""A film being read: its frames as RGB or planes, upright, and the packets of its sound, in the order of the file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -15,15 +15,16 @@ from av.format import Flags
 from av.video.stream import VideoStream
 
 from fst.errors import UserError
-from fst.media.video.colour import Colour, Converter
+from fst.media.video.colour import Colour, Converter, is_planar
+from fst.stylize.planes import Planes
 
 _KEPT = ("title", "artist", "album", "comment", "copyright", "description", "date", "creation_time", "location")
 
 
 class Frame(NamedTuple):
-    """One frame: uint8 (H, W, 3) RGB, when it is shown, and for how long (None: unknown), in the film's time base."""
+    """One frame: uint8 (H, W, 3) RGB or Planes, when it is shown and how long (None: unknown), in the time base."""
 
-    pixels: np.ndarray
+    pixels: np.ndarray | Planes
     pts: int
     duration: int | None
 
@@ -45,11 +46,16 @@ class VideoReader:
         damaged: how many frames did not decode, so far.
         broken: why reading ended before the end of the file, if it did.
 
+    Args:
+        source: a file or an address.
+        takes_planes: whether frames of a height and width may come as Planes; they do, of a film in 8-bit 4:2:0 whose
+            frames are stored upright.
+
     Raises:
         UserError: there is no such file, it is not a video, or no frame of it can be decoded.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, takes_planes: Callable[[int, int], bool] | None = None) -> None:
         self.name = _without_password(source)
         self._container = _open(source, self.name)
         self._stream = self._video_stream()
@@ -67,6 +73,8 @@ class VideoReader:
         discontinuous = self._container.format.flags & Flags.ts_discont.value
         self._start = Fraction(self._container.start_time or 0, av.time_base) if discontinuous else Fraction(0)
         self._converter = Converter()
+        self._takes_planes = takes_planes or (lambda height, width: False)
+        self._planar = False
         self._size: tuple[int, int] | None = None
         self._next = 0
         self._seen = 0
@@ -146,7 +154,12 @@ class VideoReader:
             self.colour = Colour.of(frame)
             aspect = self._stream.sample_aspect_ratio or None
             self.sample_aspect = 1 / aspect if aspect and transform[0] else aspect
-        pixels = _turn(self._converter.to_rgb(frame, *self._size), *transform)
+            stored_upright = not any(transform) and is_planar(frame)
+            self._planar = stored_upright and self._takes_planes(frame.height, frame.width)
+        if self._planar:
+            pixels = self._converter.to_planes(frame, *self._size, self.colour)
+        else:
+            pixels = _turn(self._converter.to_rgb(frame, *self._size), *transform)
         # AVI has no presentation times: what FFmpeg makes up goes back and forth where there are B-frames.
         stamps = (frame.dts, frame.pts) if self._container.format.name == "avi" else (frame.pts, frame.dts)
         pts = next((stamp for stamp in stamps if stamp is not None), self._next)

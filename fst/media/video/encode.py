@@ -16,6 +16,7 @@ from fst.errors import UserError, near
 from fst.media.video.colour import Colour, Converter
 from fst.media.video.sink import Sink
 from fst.media.video.sound import Track
+from fst.stylize.planes import Planes
 
 # The codecs a container takes, the default first; what plays everywhere stands before what does not.
 CONTAINERS = {
@@ -133,8 +134,10 @@ class VideoWriter(Sink):
         self._end = 0
         self._converter = Converter()
 
-    def write(self, frame: np.ndarray, pts: int | None = None, duration: int | None = None) -> None:
-        """Take uint8 (H, W, 3) RGB, not to be changed afterwards; waits while the encoder is four frames behind.
+    def write(self, frame: np.ndarray | Planes, pts: int | None = None, duration: int | None = None) -> None:
+        """Take a frame, not to be changed afterwards; waits while the encoder is four frames behind.
+
+        It is uint8 (H, W, 3) RGB, or Planes by the matrix and range of `colour`.
 
         `pts` and `duration` count in the time base; without them frames follow each other at the rate. A `pts` that
         does not lie after the last is moved to one tick after it: no player accepts time that stands still.
@@ -214,11 +217,14 @@ class VideoWriter(Sink):
             raise refusal from None
         return stream
 
-    def _frame(self, pixels: np.ndarray, pts: int, duration: int) -> av.VideoFrame:
-        if any(pad[1] for pad in self._pads):
-            pixels = np.pad(pixels, self._pads, mode="edge")
+    def _frame(self, pixels: np.ndarray | Planes, pts: int, duration: int) -> av.VideoFrame:
         self._durations[pts], self._end = duration, pts + duration
-        frame = self._converter.from_rgb(np.ascontiguousarray(pixels), self._colour, "yuv420p")
+        if isinstance(pixels, Planes):
+            frame = self._converter.from_planes(pixels)
+        else:
+            if any(pad[1] for pad in self._pads):
+                pixels = np.pad(pixels, self._pads, mode="edge")
+            frame = self._converter.from_rgb(np.ascontiguousarray(pixels), self._colour, "yuv420p")
         frame.pts, frame.time_base = pts, self._time_base
         return frame
 

@@ -50,7 +50,7 @@ def paint_video(
         source: a file, or an address (rtsp://, http://, ...), which is read until it ends or Ctrl-C is pressed.
         output: the file, whose suffix decides the format; a folder; or None for the current folder. The default name
             is the source's and the style's, as "clip-gogh.mp4"; an animation keeps its format.
-        stylizer: a `fst.stylize.Stylizer`; only its `name` and `stream` are used.
+        stylizer: a `fst.stylize.Stylizer`; only its `name`, `stream` and, where it has that, `takes_planes` are used.
         quality: 0 to 100, see VideoWriter and AnimationWriter.
         codec: "h264" (default), "hevc", "vp9", "av1", "mpeg4".
         overwrite: replace an existing file.
@@ -69,7 +69,8 @@ def paint_video(
         encode.choose(target.suffix, codec)
     encode.check_quality(quality)
     _check_place(source, target, overwrite)
-    reader = AnimationReader(source, as_shown=not to_animation) if animated else VideoReader(source)
+    takes_planes = None if to_animation else getattr(stylizer, "takes_planes", None)
+    reader = AnimationReader(source, as_shown=not to_animation) if animated else VideoReader(source, takes_planes)
     console = Console(stderr=True)
     with contextlib.ExitStack() as stack:
         items = stack.enter_context(contextlib.closing(_ahead(reader, drop=reader.live)))
