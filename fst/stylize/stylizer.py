@@ -123,7 +123,7 @@ class Stylizer:
         return framing.finish(image, painted, self.strength, self.colors, self._margin)
 
     def takes_planes(self, height: int, width: int) -> bool:
-        """Whether `stream` may be given a film's frames of that size as `Planes` (`fst.stylize.planes`): it is faster."""
+        """Whether `stream` may be given a film's frames of that size as `Planes`, which is faster."""
         shape = height + 2 * self._margin, width + 2 * self._margin
         tiled = tiles.wanted(shape, self._tile, self._backend.traits)
         return self._backend.takes_planes and self.size is None and not tiled
