@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from photos import make_photos
 from PIL import Image
 from training import run_here, tiny_arguments
 
@@ -13,10 +14,12 @@ from fst.config import replay
 from fst.config.checks import check
 from fst.config.compose import compose, composed
 from fst.config.several import styles
+from fst.data import painting_crops
 from fst.errors import UserError
 from fst.losses.style_target import StyleTarget
 from fst.losses.term import Step
 from fst.losses.terms.style import Style
+from fst.methods import any_module
 from fst.methods.method import build
 from fst.networks import build as build_network
 from fst.runfolder import read_metrics
@@ -114,3 +117,35 @@ def test_a_run_of_many_styles_has_a_short_name() -> None:
     found = styles(check(config).style)
     assert list(found) == ["gogh", "hokusai", "turner", "klimt", "munch"]
     assert found["klimt"].artist == "Gustav Klimt" and found["klimt"].size == 256
+
+
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory: pytest.TempPathFactory, tiny_vgg: Path) -> Path:
+    """A run whose predictor learns from 32 paintings of one colour each and some noise."""
+    folder = tmp_path_factory.mktemp("any")
+    words = arguments(
+        folder, tiny_vgg, network__predictor=8, data__batch_size=1, method__warmup_steps=0, trainer__log_every_n_steps=1
+    )
+    make_photos(folder / "paintings", 32, size=(48, 56))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(painting_crops, "SEEN", 40)
+        patch.setattr(painting_crops, "SHORT", 44)
+        return run_here(folder / "run", [*words, f"style.paintings={folder / 'paintings'}"])
+
+
+def test_a_predictor_learns_and_is_validated_on_paintings_that_it_does_not_learn_from(reading: Path) -> None:
+    network, info = stylefile.load(reading / "style.safetensors")
+    start = build_network("realtime_many", **info.settings).predictor.last.bias
+    assert (network.predictor.last.bias - start).abs().max() > 1e-4
+    assert all((row - start).abs().max() > 1e-3 for row in network.table), "styles take turns in the other half"
+    held_out = [f"photo{number:03d}" for number in (16, 17)]  # a/ has the even ones: the 9th and the 25th by name
+    metrics = read_metrics(reading)
+    assert all(metrics[f"val/style_loss@{name}"] > 0 for name in ["painting", "other_one", *held_out])
+    assert set(info.training["by_style"]) == {"painting", "other_one"}
+    assert info.int8["psnr"] > 10
+
+
+def test_what_is_read_of_a_painting_is_kept_as_it_was() -> None:
+    features = torch.rand(2, 6, 50)
+    grams = features @ features.mT / 300
+    assert torch.allclose(any_module._unpacked(any_module._packed(grams)), grams, rtol=1e-3)

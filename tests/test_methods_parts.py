@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
 
-from fst import stylefile
+from fst import images, stylefile
 from fst.config.checks import check
 from fst.config.compose import compose
 from fst.data.paintings import painting
@@ -16,6 +17,7 @@ from fst.networks import build
 from fst.stylefile import StyleInfo
 
 SETTINGS = {"widths": [4, 8], "depths": [0, 1]}
+PAINTING = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("where", ["file", "folder"])
@@ -25,7 +27,7 @@ def test_a_run_starts_from_a_trained_style(tmp_path, where) -> None:
     file = stylefile.save(tmp_path / "style.safetensors", trained, StyleInfo("wave", "realtime", SETTINGS))
     photo = torch.rand(1, 3, 24, 24)
     assert not torch.allclose(fresh(photo), trained(photo))
-    init_from(fresh, str(file if where == "file" else tmp_path), "realtime")
+    init_from(fresh, str(file if where == "file" else tmp_path), "realtime", PAINTING)
     assert torch.equal(fresh(photo), trained(photo))
     assert all(parameter.requires_grad for parameter in fresh.parameters())
 
@@ -36,9 +38,27 @@ def test_another_network_is_refused(tmp_path) -> None:
     )
     for network in (build("realtime", widths=[4, 6], depths=[0, 1]), build("realtime", widths=[4, 8], depths=[0, 2])):
         with pytest.raises(UserError, match=r"another network than this run's: realtime with .*network.depths="):
-            init_from(network, str(file), "realtime")
+            init_from(network, str(file), "realtime", PAINTING)
     with pytest.raises(UserError, match="does not exist"):
-        init_from(build("realtime", **SETTINGS), "nowhere", "realtime")
+        init_from(build("realtime", **SETTINGS), "nowhere", "realtime", PAINTING)
+
+
+@pytest.mark.parametrize("predictor", [8, 0])
+def test_a_run_starts_from_what_a_network_of_many_styles_reads_from_its_painting(tmp_path, predictor) -> None:
+    settings = {"styles": ["a", "b"], "predictor": predictor, **SETTINGS}
+    torch.manual_seed(0)
+    many, fresh = build("realtime_many", **settings), build("realtime", **SETTINGS)
+    many.table.data += torch.randn_like(many.table)
+    file = stylefile.save(tmp_path / "many.safetensors", many, StyleInfo("many", "realtime_many", settings))
+    init_from(fresh, str(file), "realtime", PAINTING)
+    photo, vector = torch.rand(1, 3, 24, 24), many.table.mean(0, keepdim=True)
+    if predictor:
+        criterion = parts.criterion(check(compose(["style=gogh", "loss=vgg16_small"])).loss)
+        grams = criterion.style_target([images.to_tensor(PAINTING)]).grams
+        vector = many.predictor({layer: gram for (_, layer), gram in grams.items()})
+    assert torch.allclose(fresh(photo), many(photo, vector), atol=1e-4)
+    with pytest.raises(UserError, match=r"another network than this run's: realtime with .*network.depths="):
+        init_from(build("realtime", widths=[4, 6], depths=[0, 1]), str(file), "realtime", PAINTING)
 
 
 def test_the_automatic_style_weight_balances_paintings() -> None:

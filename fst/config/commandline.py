@@ -17,7 +17,7 @@ from fst.errors import UserError, near
 
 # Values of these keys are taken as the shell passes them: no user has to know Hydra's override grammar.
 FILE_KEYS = {"content", "data.root", "loss.weights", "method.content_mask", "method.init", "method.init_from"}
-FILE_KEYS |= {"rerun", "resume", "style.image"}
+FILE_KEYS |= {"rerun", "resume", "style.image", "style.paintings"}
 LISTS_OF_FILES = {"logger.preview_images", "method.style_masks", "method.styles", "style.names"}
 TEXT_KEYS = {"logger.group", "logger.notes", "logger.run_name", "style.artist", "style.licence", "style.title"}
 CHOSEN = ("data", "logger", "method", "network")  # `name` in these is set by the choice, never by hand

@@ -11,12 +11,13 @@ WIDTH = 110
 def choices(group: str) -> dict[str, str]:
     """The choices of a config group, each with its docstring's first line, or the comment on its file's."""
     registered = {name: signature.help for name, signature in schema.choices(group).items()}
-    return registered | {name: _first_comment(file) for name, file in groups.files(group).items()}
+    files = {name: _first_comment(file) for name, file in groups.files(group).items()}
+    return dict(sorted((registered | files).items()))
 
 
 def _first_comment(file: Path) -> str:
     with file.open(encoding="utf-8") as lines:
-        first = lines.readline()
+        first = next((line for line in lines if not line.startswith("# @package")), "")
     return first[1:].strip() if first.startswith("#") else ""
 
 
@@ -43,15 +44,13 @@ def training() -> str:
 
   python train.py style=gogh loss.style_weight=1e5          one run, tracked in W&B
   python train.py -m style=gogh,hokusai loss.style_weight=1e4,1e5      a sweep, summed up in a table
-  python train.py -m experiment=search style=gogh          Optuna looks for weights, layers, learning rate
+  python train.py style=custom style.image=FILE method=adapt           a painting of your own, in a minute
+  python train.py style=[gogh,hokusai,FILE] network=realtime_many      several styles in one network
   python train.py method=gatys style=gogh content=PHOTO     no network: this one photo, by optimisation
-  python train.py resume=last                               go on where the last run stopped
-  python train.py rerun=RUN_FOLDER                          the same once more; what is given with it wins""",
+  python train.py resume=last         go on where the last run stopped; rerun=RUN_FOLDER: the same once more""",
         ["style", "method", "network", "loss", "data", "trainer", "logger", "experiment"],
         """Settings worth knowing (all: python train.py --cfg job):
-  style.image=FILE        a painting of one's own, with style=custom
   style.size=512          its long edge in pixels: larger strokes when larger
   loss.style_weight=1e5   1e4 keeps more of the photo, 1e6 shows more of the paint
-  trainer.max_steps=6000 trainer.precision=auto compile=auto seed=0
-  content=PHOTO           painted when the run ends""",
+  trainer.max_steps=6000 trainer.precision=auto seed=0 content=PHOTO (painted when the run ends)""",
     )

@@ -44,6 +44,7 @@ class StyleConfig:
     sha256: str | None = None
     bytes: int | None = None
     licence: str | None = None
+    paintings: str | None = None  # a folder, which a network's predictor learns from; None: the store's paintings/
     names: list[str] = field(default_factory=list)  # several in one network, as style=[gogh,FILE]: see config.several
 
     def __post_init__(self) -> None:

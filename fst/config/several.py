@@ -12,7 +12,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from fst.config import groups
-from fst.config.schema import StyleConfig, short_name
+from fst.config.schema import StyleConfig, TrainConfig, short_name
 from fst.errors import UserError, near
 
 SHOWN = 3  # names in a run's own name; of more, their number
@@ -25,7 +25,7 @@ def styles(style: StyleConfig) -> dict[str, StyleConfig]:
         UserError: a name that is neither a style nor a file, or one style twice.
     """
     if not style.names:
-        return {_fit(short_name(style)): style}
+        return {fit(short_name(style)): style}
     found: dict[str, StyleConfig] = {}
     known = groups.files("style")
     for name in style.names:
@@ -33,18 +33,23 @@ def styles(style: StyleConfig) -> dict[str, StyleConfig]:
             raise UserError(f"style=[...]: '{name}' is neither a style nor an image file{near(name, list(known))}")
         chosen = OmegaConf.load(known[name]) if name in known else {"name": "custom", "image": name}
         one = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(StyleConfig), chosen, {"size": style.size}))
-        if _fit(short_name(one)) in found:
-            raise UserError(f"style=[...] names {_fit(short_name(one))} twice")
-        found[_fit(short_name(one))] = one
+        if fit(short_name(one)) in found:
+            raise UserError(f"style=[...] names {fit(short_name(one))} twice")
+        found[fit(short_name(one))] = one
     return found
+
+
+def is_many(config: TrainConfig) -> bool:
+    """Whether the network is one of many styles."""
+    return hasattr(config.network, "styles")
 
 
 def together(names: list[str]) -> str:
     """What a run of several styles is called: gogh+hokusai+turner, or gogh+hokusai+turner+9."""
-    short = [_fit(Path(name).stem) for name in names]
+    short = [fit(Path(name).stem) for name in names]
     return "+".join([*short[:SHOWN], *([str(len(short) - SHOWN)] if len(short) > SHOWN else [])])
 
 
-def _fit(name: str) -> str:
+def fit(name: str) -> str:
     """A name without the signs that `style=gogh:0.7,hokusai:0.3` gives a meaning to."""
     return re.sub(r"[^\w-]+", "_", name)

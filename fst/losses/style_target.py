@@ -47,9 +47,9 @@ class StyleTarget:
         weights = torch.tensor(shares or [1.0] * len(self))
         return combine([self[index] for index in range(len(self))], weights[:, None])
 
-    def energy(self, layer_weights: dict[str, float]) -> float:
-        """Σ over scales and layers of the targets' mean squares: the style loss of a picture without any features."""
-        return sum(layer_weights[layer] * gram.square().mean().item() for (_, layer), gram in self.grams.items())
+    def energy(self, layer_weights: dict[str, float]) -> Tensor:
+        """(S,): Σ over scales and layers of each target's mean square: the style loss of a picture without features."""
+        return sum(layer_weights[layer] * gram.square().mean((1, 2)) for (_, layer), gram in self.grams.items())
 
 
 def combine(targets: Sequence[StyleTarget], shares: Tensor) -> StyleTarget:
@@ -70,5 +70,7 @@ def combine(targets: Sequence[StyleTarget], shares: Tensor) -> StyleTarget:
 
 
 def batched(targets: Sequence[StyleTarget]) -> StyleTarget:
-    """Targets of the same layers as one, their paintings after each other."""
-    return StyleTarget({key: torch.cat([target.grams[key] for target in targets]) for key in targets[0].grams})
+    """Targets of the same layers as one, their paintings after each other; with weights, where each has some."""
+    weights = [target.weights for target in targets if target.weights is not None]
+    grams = {key: torch.cat([target.grams[key] for target in targets]) for key in targets[0].grams}
+    return StyleTarget(grams, torch.cat(weights) if len(weights) == len(targets) else None)

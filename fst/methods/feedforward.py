@@ -14,17 +14,21 @@ from fst.errors import UserError
 from fst.files import number, shown
 from fst.methods.method import Method, register
 from fst.runfolder import PREVIEWS, STYLE
-from fst.values import above_zero, at_least, one_of
+from fst.values import above_zero, at_least, one_of, snake_case
 
 if TYPE_CHECKING:
+    import numpy as np
     from pytorch_lightning.loggers import Logger
+    from torch import Tensor
 
     from fst.config.schema import TrainConfig
     from fst.networks import Network
+    from fst.networks.conditional import Conditional
     from fst.stylefile import StyleInfo
 
 OPTIMIZERS = ("muon", "adam")
 SCHEDULES = ("constant", "cosine")
+UNSEEN = 4  # held-out paintings that a network with a predictor is validated and previewed on
 
 
 @register
@@ -41,7 +45,9 @@ class Feedforward(Method):
             a network paints to please it at the edge is pale; so the edge is left out.
         noise: largest standard deviation, in levels of 255, of the noise in what the network paints from in training;
             losses compare with the photos without it, so that it learns to overlook a camera's noise.
-        init_from: begin with the weights of this style: a bundled name, a style file or a run folder.
+        init_from: begin with the weights of this style: a bundled name, a style file or a run folder. A file of many
+            styles begins as the network of the style that it reads from the painting (or, where it does not read
+            paintings, of the mean of its styles).
 
     Raises:
         UserError: a learning rate that is not above 0, an unknown optimizer or schedule, a number below 0.
@@ -95,8 +101,6 @@ class Feedforward(Method):
         criterion = parts.criterion(config.loss)
         style = parts.style_target(criterion, self.paintings.values())
         style = parts.decide_style_weight(config, criterion, style)
-        if config.trainer.precision == "bf16-mixed":
-            criterion.features.in_precision(torch.bfloat16)  # after the targets, which stay exact
         self.data = photo_data.build(config.data, seed=config.seed)
         config.data.name = self.data.name
         self.data.prepare_data()
@@ -108,6 +112,8 @@ class Feedforward(Method):
             full_resolution=network.full_resolution,
         )
         self.module = self._module(network, criterion, style)
+        if config.trainer.precision == "bf16-mixed":
+            criterion.features.in_precision(torch.bfloat16)  # after the targets, which stay exact
         if config.compile:
             print("compiling the network: the first step takes up to a minute longer (compile=false does without)")
             self.module.compile_network()
@@ -120,20 +126,38 @@ class Feedforward(Method):
         settings = network_settings(self.config)
         network = build(self.config.network.name, **settings)
         if self.init_from is not None and self.config.resume is None:
-            init_from(network, self.init_from, self.config.network.name)
+            init_from(network, self.init_from, self.config.network.name, next(iter(self.paintings.values())))
         return network.to(memory_format=torch.channels_last)
 
     def _module(self, network: Network, criterion: Any, style: Any) -> Any:
         from fst import images
+        from fst.methods.any_module import AnyStyle
         from fst.methods.feedforward_module import FeedForwardStyleTransfer
         from fst.methods.many_module import ManyStyles
 
         config = self.config
-        kind = ManyStyles if is_many(config) else FeedForwardStyleTransfer
+        reads = several.is_many(config) and config.network.predictor
+        kind = AnyStyle if reads else ManyStyles if several.is_many(config) else FeedForwardStyleTransfer
         module = kind(network, criterion, style, self, steps=config.trainer.max_steps, info=style_info(config))
+        if reads:
+            self._hang(module)
         named = [(Path(name).stem, images.to_tensor(images.read(name))[0]) for name in config.logger.preview_images]
         module.preview_photos = named or self.data.preview_photos(config.logger.preview_count)
         return module
+
+    def _hang(self, module: Any) -> None:
+        """Give the module the paintings of `style.paintings`."""
+        from fst.data.painting_crops import split
+        from fst.data.paintings import painting
+        from fst.methods import parts
+
+        style = self.config.style
+        learnt, held_out = split(style.paintings)
+        print(f"reading {len(learnt)} paintings")
+        module.criterion.to(parts.accelerator(self.config.trainer.accelerator))
+        shown = held_out[:: -(-len(held_out) // UNSEEN)]
+        paintings = {several.fit(file.stem): painting(StyleConfig("custom", str(file), style.size)) for file in shown}
+        module.hang(learnt, paintings, self.config.seed)
 
     def run_name(self) -> str:
         config = self.config
@@ -198,45 +222,56 @@ class Feedforward(Method):
 
 def network_settings(config: TrainConfig) -> dict[str, Any]:
     """The network's keyword arguments, of a network of many styles with the names of the run's."""
-    own = {"styles": list(several.styles(config.style))} if is_many(config) else {}
+    own = {"styles": list(several.styles(config.style))} if several.is_many(config) else {}
     return {key: value for key, value in vars(config.network).items() if key != "name"} | own
 
 
-def is_many(config: TrainConfig) -> bool:
-    """Whether the network is one of many styles."""
-    return hasattr(config.network, "styles")
-
-
 def _check_styles(config: TrainConfig) -> None:
-    if config.style.names and not is_many(config):
+    if config.style.names and not several.is_many(config):
         many = [name for name, found in choices("network").items() if "styles" in found.arguments]
         raise UserError(f"network={config.network.name} learns one style; several need network={' or '.join(many)}")
-    if is_many(config) and config.network.styles:
+    if several.is_many(config) and config.network.styles:
         raise UserError("network.styles is what style=[gogh,hokusai] sets: leave it out")
+    if getattr(config.network, "predictor", 0) and not config.loss.style_weight:
+        raise UserError("network.predictor learns from the style loss: give loss.style_weight a value above 0")
 
 
-def init_from(network: Network, style: str, name: str) -> None:
+def init_from(network: Network, style: str, name: str, painting: np.ndarray) -> None:
     """Give a network the weights of a trained style: another painting is learnt from there in a fraction of the steps.
 
     Args:
         network: changed in place.
         style: a bundled style's name, a style file or a run folder.
         name: of the network, for the message.
+        painting: uint8 (H, W, 3), which a file of many styles is asked for.
 
     Raises:
         UserError: no such style, or its network is not of the same shape.
     """
     from fst import stylefile
+    from fst.networks.conditional import Conditional
 
     path = stylefile.bundled().get(style, Path(style).expanduser())
     weights, info = stylefile.load(path / STYLE if path.is_dir() else path)
+    kind, settings = info.network, info.settings
+    if isinstance(weights, Conditional) and not isinstance(network, Conditional):
+        kind, settings = snake_case(weights.plain_class.__name__), weights.settings
+        weights = weights.folded(_read(weights, painting))
     shapes = [{key: value.shape for key, value in of.state_dict().items()} for of in (weights, network)]
-    if info.network != name or shapes[0] != shapes[1]:
-        described = ", ".join(f"network.{key}={value}" for key, value in info.settings.items())
-        raise UserError(
-            f"method.init_from={style} holds another network than this run's: {info.network} with {described}"
-        )
+    if kind != name or shapes[0] != shapes[1]:
+        described = ", ".join(f"network.{key}={value}" for key, value in settings.items())
+        raise UserError(f"method.init_from={style} holds another network than this run's: {kind} with {described}")
     network.load_state_dict(weights.state_dict())
+
+
+def _read(network: Conditional, painting: np.ndarray) -> Tensor:
+    """The style vector (1, V) that a network of many styles begins a painting with."""
+    from fst import images
+    from fst.losses.student import read, student
+
+    if network.predictor is None:
+        return network.table.mean(0, keepdim=True)
+    return network.predictor(read(student(), [images.to_tensor(painting)]))
 
 
 def style_info(config: TrainConfig) -> StyleInfo:
@@ -244,7 +279,7 @@ def style_info(config: TrainConfig) -> StyleInfo:
     from fst.stylefile import StyleInfo
 
     name = config.style.name
-    if is_many(config):
+    if several.is_many(config):
         paintings = {own: _about(one) for own, one in several.styles(config.style).items()}
         about = {"title": f"{len(paintings)} styles", "paintings": paintings}
     else:

@@ -6,13 +6,13 @@ import dataclasses
 import itertools
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fst.data.noise import with_noise
 from fst.errors import UserError
@@ -144,13 +144,15 @@ class FeedForwardStyleTransfer(pl.LightningModule):
             log_table(self.logger, "val/photos", ["photo", "style", *columns], table, step=self.global_step)
 
     def configure_optimizers(self) -> Any:
-        settings, parameters = self.settings, self.network.parameters()
-        if settings.optimizer == "muon":
-            optimizer = MuonAdam(parameters, muon_lr=settings.muon_learning_rate, lr=settings.learning_rate)
-        else:
-            optimizer = torch.optim.Adam(parameters, settings.learning_rate, fused=self.device.type == "cuda")
+        optimizer = self._optimizer(self.network.parameters())
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        settings = self.settings
+        if settings.optimizer == "muon":
+            return MuonAdam(parameters, muon_lr=settings.muon_learning_rate, lr=settings.learning_rate)
+        return torch.optim.Adam(parameters, settings.learning_rate, fused=self.device.type == "cuda")
 
     def _rate(self, step: int) -> float:
         """The learning rates' factor at a step: growing at first, then by the schedule."""

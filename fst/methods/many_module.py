@@ -20,9 +20,13 @@ class ManyStyles(FeedForwardStyleTransfer):
     """
 
     def drawn(self, count: int) -> Aim:
-        first = (self.global_step * self.trainer.world_size + self.global_rank) * count
+        return self._aim(self._paint, *self.turn(count, self.global_step * count))
+
+    def turn(self, count: int, before: int) -> tuple[Tensor, StyleTarget]:
+        """Style vectors (N, V) and targets of the styles whose turn it is, after so many a process."""
+        first = before * self.trainer.world_size + count * self.global_rank
         places = torch.arange(first, first + count, device=self.device) % len(self.network.names)
-        return self._aim(self._paint, self.network.table[places], self.style[places])
+        return self.network.table[places], self.style[places]
 
     def aims(self) -> dict[str, Aim]:
         table, paint = self.network.table, self.network.forward

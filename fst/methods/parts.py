@@ -11,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from fst import images
 from fst.config.schema import AUTO, LossConfig, StyleConfig, TrainConfig
+from fst.config.several import is_many
 from fst.data.paintings import SWATCHES, located, painting
 from fst.errors import UserError
 from fst.losses import build
@@ -22,6 +23,7 @@ from fst.losses.weights import load_weights
 
 UNIT = 1e5  # the style weight for The Starry Night
 STARRY_NIGHT = 323.0  # that times its target's energy, at 512 pixels, to relu3_3
+LEAST, MOST = 2.5e4, 3e5  # automatic style weights
 NOT_OF_TERMS = ("architecture", "weights", "pooling")  # settings of the loss network, not of the loss terms
 
 
@@ -75,18 +77,16 @@ def style_target(criterion: Criterion, paintings: Iterable[np.ndarray]) -> Style
 
 
 def decide_style_weight(config: TrainConfig, criterion: Criterion, style: StyleTarget) -> StyleTarget:
-    """What `loss.style_weight=auto` becomes: of one painting, a number, put into config and criterion.
+    """What `loss.style_weight=auto` becomes: for a network of one style, a number, put into config and criterion.
 
-    Of several, the criterion's is 1e5 and the target returned has the rest of each painting's own; the config, which
-    has room for one number, stays at auto.
+    For one of many, the criterion's is 1e5 and the target returned has the rest of each painting's own; the config,
+    which has room for one number, stays at auto.
     """
     if config.loss.style_weight != AUTO:
         return style
-    layers = criterion.style.layer_weights
-    weights = [automatic_style_weight(style[index].energy(layers)) for index in range(len(style))]
-    told = ", ".join(f"{weight:g}" for weight in weights)
-    rank_zero_only(print)(f"loss.style_weight=auto is {told} for {'this painting' if len(style) == 1 else 'these'}")
-    if len(weights) == 1:
+    weights = [automatic_style_weight(energy) for energy in style.energy(criterion.style.layer_weights).tolist()]
+    rank_zero_only(print)(f"loss.style_weight=auto is {', '.join(f'{weight:g}' for weight in weights)}")
+    if not is_many(config):
         config.loss.style_weight = criterion.weights["style"] = weights[0]
         return style
     criterion.weights["style"] = UNIT
@@ -98,9 +98,10 @@ def automatic_style_weight(energy: float) -> float:
 
     Paintings differ sixfold in the size of their Gram matrices, and so do style losses at the same likeness. With
     this weight the weighted style loss of a featureless picture is the same for all of them: what it is for The Starry
-    Night at 1e5 (experiments/style_weight).
+    Night at 1e5 (experiments/style_weight). It keeps between 2.5e4 and 3e5: beyond, a painting of hardly any or of
+    very strong texture would leave nothing of the photo, or of the paint.
     """
-    return float(f"{STARRY_NIGHT / energy:.2g}")
+    return min(max(float(f"{STARRY_NIGHT / energy:.2g}"), LEAST), MOST)
 
 
 def accelerator(requested: str) -> str:

@@ -1,0 +1,148 @@
+"""A network learns to paint in the style of any painting: Ghiasi et al. 2017."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fst import images
+from fst.data.painting_crops import crops
+from fst.errors import UserError
+from fst.losses.criterion import Criterion
+from fst.losses.student import read, student
+from fst.losses.style_target import StyleTarget, batched
+from fst.methods.feedforward_module import Aim
+from fst.methods.many_module import ManyStyles
+from fst.methods.parts import LEAST, MOST, STARRY_NIGHT, UNIT
+from fst.networks import Network
+
+MIXED = 0.25  # of the paintings that are drawn: mixtures of two
+SLOWER = 0.1  # the predictor's learning rate, of the others'
+
+Read = dict[str, Tensor]  # Gram matrices by layer, as a predictor reads them
+
+
+class Shelf:
+    """Paintings as the losses and the predictor see them, in memory in 16 bits, half of each symmetric matrix.
+
+    Args:
+        files: the paintings; those that cannot be read are passed over.
+        criterion: makes the targets, on its device, which may be a GPU; the shelf stays on it.
+        seed: of the crops.
+
+    Raises:
+        UserError: none of them can be read.
+    """
+
+    def __init__(self, files: Iterable[Path], criterion: Criterion, seed: int) -> None:
+        self.layer_weights = criterion.style.layer_weights
+        device = criterion.features.mean.device
+        features = student().to(device)
+        wanted: list[dict] = []
+        seen: list[dict] = []
+        for number, file in enumerate(files):
+            try:
+                pictures = [crop.to(device) for crop in crops(file, seed + number)]
+            except UserError:
+                continue
+            wanted.append({key: _packed(gram) for key, gram in criterion.style_target(pictures).grams.items()})
+            seen.append({layer: _packed(gram) for layer, gram in read(features, pictures).items()})
+        if not seen:
+            raise UserError("none of style.paintings can be read")
+        self.wanted = {key: torch.cat([one[key] for one in wanted]) for key in wanted[0]}
+        self.seen = {key: torch.cat([one[key] for one in seen]) for key in seen[0]}
+
+    def __len__(self) -> int:
+        return len(next(iter(self.seen.values())))
+
+    def draw(self, count: int) -> tuple[StyleTarget, Read]:
+        """What to reach for so many paintings, and what is read of them; some are mixtures of two."""
+        places = torch.randint(len(self), (2, count))
+        share = torch.rand(count, 1) * (torch.rand(count, 1) < MIXED)
+        grams, seen = (
+            {key: _unpacked(torch.lerp(*packed[places].float(), share.to(packed.device))) for key, packed in of.items()}
+            for of in (self.wanted, self.seen)
+        )
+        return weighted(StyleTarget(grams), self.layer_weights), seen
+
+
+def weighted(target: StyleTarget, layer_weights: dict[str, float]) -> StyleTarget:
+    """The target with the weight that suits each painting: `fst.methods.parts.automatic_style_weight`."""
+    weights = (STARRY_NIGHT / target.energy(layer_weights)).clamp(LEAST, MOST)
+    return StyleTarget(target.grams, weights / UNIT)
+
+
+class AnyStyle(ManyStyles):
+    """As for many styles, but half of each batch is painted in styles that the predictor reads from paintings.
+
+    Attributes:
+        shelf: the paintings to learn from.
+        unseen: what to reach for some that are held out, and what is read of them: they are validated and previewed.
+    """
+
+    shelf: Shelf
+    unseen: dict[str, tuple[StyleTarget, Read]]
+
+    def hang(self, learnt: Iterable[Path], held_out: dict[str, np.ndarray], seed: int) -> None:
+        """Read the paintings to learn from, and the held-out ones, uint8 (H, W, 3)."""
+        self.shelf, self.unseen = Shelf(learnt, self.criterion, seed), {}
+        device = self.criterion.features.mean.device
+        features = student().to(device)
+        for name, pixels in held_out.items():
+            picture = images.to_tensor(pixels).to(device)
+            target = weighted(self.criterion.style_target([picture]), self.shelf.layer_weights)
+            self.unseen[name] = (target, read(features, [picture]))
+
+    def drawn(self, count: int) -> Aim:
+        pairs, odd = divmod(self.global_step, 2)  # of two steps, one paints the more of the table where a batch is odd
+        predicted = (count + odd) // 2
+        vectors, style = self.turn(count - predicted, pairs * count + odd * (count - count // 2))
+        if not predicted:
+            return self._aim(self._paint, vectors, style)
+        target, seen = self.shelf.draw(predicted)
+        style = StyleTarget(style.grams, torch.ones(len(vectors)) if style.weights is None else style.weights)
+        both = batched([style.to(self.device), target.to(self.device)])
+        return self._aim(self._paint, torch.cat([vectors, self.predicted(seen)]), both)
+
+    def predicted(self, seen: Read) -> Tensor:
+        """Style vectors (N, V) of what is read of paintings, in fp32."""
+        with torch.autocast(self.device.type, enabled=False):
+            return self.network.predictor({layer: gram.to(self.device) for layer, gram in seen.items()})
+
+    def aims(self) -> dict[str, Aim]:
+        paint = self.network.forward
+        return super().aims() | {
+            name: self._aim(paint, self.predicted(seen), target.to(self.device))
+            for name, (target, seen) in self.unseen.items()
+        }
+
+    def trained_networks(self) -> dict[str, Network]:
+        read_ones = {name: self.network.folded(self.predicted(seen)) for name, (_, seen) in self.unseen.items()}
+        return super().trained_networks() | read_ones
+
+    def _optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        slow = list(self.network.predictor.parameters())
+        others = [parameter for parameter in parameters if all(parameter is not one for one in slow)]
+        optimizer = super()._optimizer(others)
+        optimizer.add_param_group({"params": slow, "lr": SLOWER * self.settings.learning_rate, "muon": False})
+        return optimizer
+
+
+def _packed(grams: Tensor) -> Tensor:
+    """(N, C, C) to the upper triangle (N, C·(C+1)/2), in 16 bits, times C to be of order one."""
+    rows, columns = torch.triu_indices(*grams.shape[1:], device=grams.device)
+    return (grams[:, rows, columns] * grams.shape[1]).half()
+
+
+def _unpacked(packed: Tensor) -> Tensor:
+    """The inverse of `_packed`, in fp32."""
+    channels = int((2 * packed.shape[1]) ** 0.5)
+    rows, columns = torch.triu_indices(channels, channels, device=packed.device)
+    packed = packed.float()
+    grams = packed.new_empty(len(packed), channels, channels)
+    grams[:, rows, columns] = grams[:, columns, rows] = packed / channels
+    return grams
