@@ -251,7 +251,8 @@ def init_from(network: Network, style: str, name: str, painting: np.ndarray) -> 
     from fst import stylefile
     from fst.networks.conditional import Conditional
 
-    path = stylefile.bundled().get(style, Path(style).expanduser())
+    shelf = stylefile.bundled() | {"many": stylefile.BUNDLED / stylefile.MANY}
+    path = shelf.get(style, Path(style).expanduser())
     weights, info = stylefile.load(path / STYLE if path.is_dir() else path)
     kind, settings = info.network, info.settings
     if isinstance(weights, Conditional) and not isinstance(network, Conditional):

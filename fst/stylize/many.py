@@ -88,17 +88,10 @@ class Many:
         """The style vector (V,) of a `fitted` painting (Ghiasi et al. 2017)."""
         import torch
 
-        from fst.losses.gram import gram_matrix
-        from fst.losses.names import BUNDLED, SMALL
-        from fst.losses.vgg import VGGFeatures
-        from fst.losses.weights import load_weights
-        from fst.networks.predictor import CHANNELS
+        from fst.losses.student import read, student
 
-        image = images.to_tensor(painting)
         with torch.inference_mode():
-            weights = load_weights(BUNDLED, CHANNELS, architecture=SMALL)
-            features = VGGFeatures(CHANNELS, weights.tensors, architecture=SMALL)(image, CHANNELS)
-            vector = self.network().predictor({layer: gram_matrix(found) for layer, found in features.items()})
+            vector = self.network().predictor(read(student(), [images.to_tensor(painting)]))
         return vector[0].numpy()
 
 
