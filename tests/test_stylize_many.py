@@ -22,7 +22,7 @@ from fst.errors import UserError
 from fst.losses.build import build_criterion
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import load_weights
-from fst.stylize import Stylizer, export, list_styles, many, styles
+from fst.stylize import Stylizer, export, list_styles, many, ranges, styles
 
 FRAME = picture(48, 64)
 
@@ -87,6 +87,31 @@ def test_styles_of_a_file_share_what_is_compiled(load):
     first, second = load("seurat"), load("hokusai:0.5,gogh:0.5")
     assert first._backend is second._backend
     assert same(first(FRAME, second.vector), second(FRAME))
+
+
+def test_8_bits_by_ranges_that_hold_for_each_style(shelf, tmp_path):
+    file = tmp_path / "eight.safetensors"
+    file.write_bytes((shelf / "many.safetensors").read_bytes())
+    images.write(tmp_path / "photos/a.png", picture(140, 170))
+    ranges.main([str(file), str(tmp_path / "photos")])
+    for name in ("gogh", "seurat"):
+        eight, full = (Stylizer.load(f"{file}:{name}", precision=how) for how in ("int8", "f32"))
+        assert eight._backend.precision == "int8"
+        assert 25 < psnr(eight(FRAME), full(FRAME)) < 60
+
+
+CHECK = """
+import sys
+from fst import stylefile
+stylefile.load(sys.argv[1])
+print([name for name in ("torch._dynamo", "sympy") if name in sys.modules])
+"""
+
+
+def test_opening_a_file_does_not_import_torchs_compiler(shelf):
+    """Which takes five seconds and more; arithmetic on the meta device does."""
+    done = subprocess.run([sys.executable, "-c", CHECK, shelf / "many.safetensors"], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_large_pictures_in_pieces_and_exported_ones_are_the_mixtures(shelf, tmp_path):

@@ -60,8 +60,11 @@ class Conditional(Network):
                     setattr(parent, name, ConditionalNorm(child.num_features))
                     widths.append(child.num_features)
         self.layers = trunk.layers
-        neutral = torch.cat([torch.cat([torch.ones(width), torch.zeros(width)]) for width in widths])
-        self.table = nn.Parameter(neutral.repeat(len(self.names), 1))
+        neutral = torch.tensor([value for width in widths for value in [1.0] * width + [0.0] * width])
+        # Filled, not computed: to compute on the meta device, where files are checked, imports torch's compiler.
+        self.table = nn.Parameter(torch.empty(len(self.names), len(neutral)))
+        with torch.no_grad():
+            self.table.copy_(neutral)
         self.predictor = Predictor(neutral, predictor) if predictor else None
 
     def forward(self, image: Tensor, vectors: Tensor) -> Tensor:

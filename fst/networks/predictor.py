@@ -4,6 +4,7 @@ artistic stylization network"), read from the painting's Gram matrices instead o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import torch
@@ -27,15 +28,18 @@ class Predictor(nn.Module):
     def __init__(self, neutral: Tensor, width: int) -> None:
         super().__init__()
         self.projections = nn.ParameterDict(
-            {layer: torch.randn(PROJECTED, channels) / channels**0.5 for layer, channels in CHANNELS.items()}
+            {layer: torch.empty(PROJECTED, channels) for layer, channels in CHANNELS.items()}
         )
-        self.register_buffer("pairs", torch.triu_indices(PROJECTED, PROJECTED), persistent=False)
+        for layer, channels in CHANNELS.items():
+            _spread(self.projections[layer], channels**-0.5)
+        pairs = list(itertools.combinations_with_replacement(range(PROJECTED), 2))
+        self.register_buffer("pairs", torch.tensor(pairs).T, persistent=False)
         seen = sum(channels + self.pairs.shape[1] for channels in CHANNELS.values())
         self.layers = nn.Sequential(
             nn.Linear(seen, width), nn.LayerNorm(width), nn.GELU(), nn.Linear(width, width), nn.GELU()
         )
         self.last = nn.Linear(width, len(neutral))
-        nn.init.normal_(self.last.weight, std=0.1 / width**0.5)
+        _spread(self.last.weight, 0.1 / width**0.5)
         with torch.no_grad():
             self.last.bias.copy_(neutral)
 
@@ -49,3 +53,8 @@ class Predictor(nn.Module):
             together = together[:, self.pairs[0], self.pairs[1]]
             seen += [(diagonal + 1e-4).log() / 2, together.sign() * (together.abs() + 1e-6).sqrt()]
         return self.last(self.layers(torch.cat(seen, dim=1)))
+
+
+def _spread(weights: Tensor, deviation: float) -> None:
+    """Uniform numbers: normal ones, on the meta device where files are checked, import torch's compiler first."""
+    nn.init.uniform_(weights, -(3**0.5) * deviation, 3**0.5 * deviation)

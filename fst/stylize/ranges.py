@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from fst import images, stylefile
 from fst.errors import UserError, one_line_errors
 from fst.networks import Network
+from fst.networks.conditional import Conditional
 from fst.stylize.int8 import convolutions, in_8_bits
 
 HEADROOM = 1.2  # of 1 to 1.7, the best for the worst photo of three styles
@@ -92,7 +93,7 @@ def _square(pixels: np.ndarray) -> np.ndarray:
 
 
 def main(arguments: list[str]) -> None:
-    """Measure a style file's ranges on a folder's photos and write them into it.
+    """Measure a style file's ranges on a folder's photos and write them into it; of many styles, what holds for each.
 
     Raises:
         UserError: no such file or folder.
@@ -103,7 +104,10 @@ def main(arguments: list[str]) -> None:
         )
     path, folder = arguments
     network, info = stylefile.load(path)
-    ranges = measure(network, _photos(folder))
+    many = isinstance(network, Conditional)
+    networks = [network.for_style({name: 1}) for name in network.names] if many else [network]
+    photos = _photos(folder)
+    ranges = widest([measure(network, photos) for network in networks])
     stylefile.describe(path, dataclasses.replace(info, int8=ranges))
     print(f"{path}: {len(ranges['inputs'])} ranges; in 8 bits {ranges['psnr']:.1f} dB from 32")
 
