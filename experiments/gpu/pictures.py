@@ -76,9 +76,8 @@ def photos(device: str) -> tuple[Bank, list[Path]]:
 def painting(path: Path, long_edge: int = 512) -> Tensor:
     """(1, 3, H, W) in [0, 1], its long edge as `style.size` has it."""
     pixels = images.read(path)
-    scale = long_edge / max(pixels.shape[:2])
-    size = (round(pixels.shape[1] * scale), round(pixels.shape[0] * scale))
-    return images.to_tensor(images.resize(pixels, size))
+    height, width = images.fit_long_edge(*pixels.shape[:2], long_edge)
+    return images.to_tensor(images.resize(pixels, (height, width)))
 
 
 def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:

@@ -1,0 +1,45 @@
+"""No wallpaper: what a picture repeats at the network's own period, it does not paint from the photo."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from fst.losses.term import Step, Term, register
+from fst.values import at_least
+
+
+@register
+class Grid(Term):
+    """How much of the picture is a pattern of a fixed period: what a network draws into flat skies to please the style.
+
+    A network that halves the picture three times can tell the pixels of each 8×8 square from each other, and nothing
+    else where a photo is flat. Over windows of some squares, the mean of each of the pixels of a square is taken; in a
+    picture without a grid these means are alike.
+
+    Args:
+        period: of the pattern in pixels: the network's total stride.
+        window: squares along a window's edge.
+
+    Raises:
+        UserError: a period or a window below 2.
+    """
+
+    def __init__(self, period: int = 8, window: int = 5) -> None:
+        super().__init__()
+        at_least("loss.grid_period", period, 2)
+        at_least("loss.grid_window", window, 2)
+        self.period, self.window = period, window
+
+    def forward(self, step: Step) -> Tensor:
+        """The variance, over the pixels of a square, of their means over a window; 0 for pictures below a window."""
+        squares = F.pixel_unshuffle(_whole(step.painted, self.period), self.period)  # (N, 3·P², h, w)
+        if min(squares.shape[-2:]) < self.window:
+            return step.painted.new_zeros(())
+        means = F.avg_pool2d(squares, self.window, stride=1).unflatten(1, (3, -1))
+        return means.var(2, unbiased=False).mean()
+
+
+def _whole(picture: Tensor, period: int) -> Tensor:
+    height, width = picture.shape[-2:]
+    return picture[..., : height - height % period, : width - width % period]
