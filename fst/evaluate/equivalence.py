@@ -17,13 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fst import images, stylefile
+from fst import images
 from fst.config.schema import LossConfig
 from fst.errors import UserError, one_line_errors
 from fst.evaluate.figures import plot, square
 from fst.evaluate.judge import SIDE, Judge, as_used, read_painting, read_photos
 from fst.files import write_json
 from fst.stylize import styles
+from fst.stylize.styles import Style
 from fst.system import keep_memory
 
 
@@ -60,7 +61,7 @@ class Equivalence:
 
 
 def equivalence(
-    file: str | Path,
+    style: Style,
     painting: np.ndarray,
     photos: dict[str, np.ndarray],
     *,
@@ -69,10 +70,10 @@ def equivalence(
     device: str = "cpu",
     report: Callable[[Match], None] = lambda match: None,
 ) -> Equivalence:
-    """Place a style file's network on the curve of the optimisation.
+    """Place a style's network on the curve of the optimisation.
 
     Args:
-        file: a style file that `train.py` wrote; its loss settings are the objective.
+        style: one that `train.py` wrote; its loss settings are the objective.
         painting: uint8 (H, W, 3), at the size the network was trained with.
         photos: uint8 (H, W, 3) by name, none of them trained on; the centre is taken, `size`×`size`.
         iterations: of L-BFGS on each photo.
@@ -81,17 +82,18 @@ def equivalence(
         report: called with each photo's match.
 
     Raises:
-        UserError: no style file, one without loss settings, or no weights for its loss network.
+        UserError: a damaged style file, one without loss settings, or no weights for its loss network.
     """
-    network, info = stylefile.load(file)
-    loss = info.training.get("loss")
+    loss = style.info.training.get("loss")
     if not loss:
-        raise UserError(f"{file} does not say which losses it was trained on, so there is nothing to compare with")
+        raise UserError(
+            f"{style.path} does not say which losses it was trained on, so there is nothing to compare with"
+        )
     known = {key: value for key, value in loss.items() if key in LossConfig.__dataclass_fields__}
     crops = {name: images.to_tensor(square(photo, size)) for name, photo in photos.items()}
     judge = Judge(LossConfig(**known), painting, crops, device=device)
-    network = network.to(device)
-    found = Equivalence(str(file))
+    network = style.network().to(device)
+    found = Equivalence(style.path.name if style.many is None else style.name)
     for name in photos:
         found.matches.append(Match(name, judge.total(as_used(network), name), judge.lbfgs(name, iterations)))
         report(found.matches[-1])
@@ -133,15 +135,14 @@ def main(words: Sequence[str] | None = None) -> None:
         print(f"  {match.photo:<14} network {match.network:8.2f}   {reached}", flush=True)
 
     results = []
-    for style in given.styles:
-        print(style)
-        path = styles.find(style).path
-        info = stylefile.read_info(path)
-        painting = read_painting(given.painting or info.name, info.style.get("size", 512))
-        results.append(equivalence(path, painting, photos, iterations=given.iterations, report=told))
+    for name in given.styles:
+        print(name)
+        style = styles.find(name)
+        painting = read_painting(given.painting or style.info.name, style.info.style.get("size", 512))
+        results.append(equivalence(style, painting, photos, iterations=given.iterations, report=told))
         print(f"  as good as {results[-1].summary()} iterations of L-BFGS, median and range over {len(photos)} photos")
     if given.out:
-        rows = {Path(found.style).name: [dataclasses.asdict(match) for match in found.matches] for found in results}
+        rows = {found.style: [dataclasses.asdict(match) for match in found.matches] for found in results}
         write_json(given.out / "results.json", rows)
         draw(results, given.out / "figure.jpg")
 
