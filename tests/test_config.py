@@ -17,7 +17,7 @@ from fst import launch
 from fst.config import checks, commandline, groups, infer, schema
 from fst.config import compose as configuration
 from fst.config.compose import compose
-from fst.config.help import WIDTH, choices, training
+from fst.config.help import LONG, WIDTH, choices, training
 from fst.errors import UserError
 from fst.methods.method import build
 from fst.sweep import run
@@ -251,7 +251,7 @@ def test_help_is_a_screen_that_names_every_choice() -> None:
         assert f"{group}=" in lines, group
         listed = text.partition(f"\n{group}=\n")[2].partition("=\n")[0].replace(",", " ").split()
         for choice in groups.files(group):
-            named = choice in listed if group == "experiment" else any(x.startswith(f"  {choice} ") for x in lines)
+            named = choice in listed if group in LONG else any(x.startswith(f"  {choice} ") for x in lines)
             assert named, f"{group}={choice}"
 
 

@@ -6,6 +6,10 @@ from pathlib import Path
 from fst.config import groups, schema
 
 WIDTH = 110
+LONG = {  # groups with too many choices for a line each, and where more is said of them
+    "style": "(paintings, each described in conf/style/NAME.yaml; custom: one of your own, style.image=FILE)",
+    "experiment": "(studies, each with its question and answer in experiments/NAME/README.md)",
+}
 
 
 def choices(group: str) -> dict[str, str]:
@@ -26,9 +30,9 @@ def overview(usage: str, shown: list[str], settings: str) -> str:
     parts = [usage.strip(), ""]
     for group in shown:
         parts.append(f"{group}=")
-        if group == "experiment":  # too many for a line each
+        if group in LONG:
             parts += textwrap.wrap(", ".join(choices(group)), WIDTH, initial_indent="  ", subsequent_indent="  ")
-            parts.append("  (studies, each with its question and answer in experiments/NAME/README.md)")
+            parts.append(f"  {LONG[group]}")
             continue
         for name, text in choices(group).items():
             parts += textwrap.wrap(text, WIDTH, initial_indent=f"  {name:<16} ", subsequent_indent=" " * 19) or [
