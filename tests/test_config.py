@@ -70,8 +70,8 @@ def default() -> DictConfig:
         ("data=imagenet", "did you mean 'imagenet_sample'"),
         ("trainer=quantum", "choose from auto, cpu, ddp, gpu"),
         ("experiment=quikstart", "did you mean 'quickstart'"),
-        ("style=", "choose from boccioni, custom, gogh"),
-        ("style=null", "choose from boccioni, custom, gogh"),
+        ("style=", "choose from boccioni, custom, froissart"),
+        ("style=null", "choose from boccioni, custom, froissart"),
         ("loss=[vgg16,vgg16_relu3]", "is no choice, did you mean 'vgg16_relu3'"),
         ("loss={a:1}", "choose from vgg16, vgg16_relu3, vgg16_small"),
         ("network.name=realtime", "write network=realtime"),
@@ -379,7 +379,8 @@ def test_paintings_say_where_they_come_from() -> None:
     """Title, artist, year, address at a commit, digest, licence: a download is checked."""
     for name in set(groups.files("style")) - {"custom"}:
         style = compose([f"style={name}"]).style
-        assert style.title and style.artist and style.licence and 1400 < style.year < 1930
+        assert style.title and style.artist and style.licence
+        assert style.year is None or 1400 < style.year < 1930, name  # not known of every one
         assert len(style.sha256) == 64 and style.address.startswith("https://")
         assert any(len(part) == 40 for part in style.address.split("/")), "a commit, not a branch"
 

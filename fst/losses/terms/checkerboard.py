@@ -1,4 +1,4 @@
-"""No wallpaper: what a picture repeats at the network's own period, it does not paint from the photo."""
+"""No wallpaper in flat skies: a picture must not repeat itself at the network's own period (Odena et al. 2016)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from fst.values import at_least
 
 
 @register
-class Grid(Term):
+class Checkerboard(Term):
     """How much of the picture is a pattern of a fixed period: what a network draws into flat skies to please the style.
 
     A network that halves the picture three times can tell the pixels of each 8×8 square from each other, and nothing
     else where a photo is flat. Over windows of some squares, the mean of each of the pixels of a square is taken; in a
-    picture without a grid these means are alike.
+    picture without a checkerboard these means are alike.
 
     Args:
         period: of the pattern in pixels: the network's total stride.
@@ -27,8 +27,8 @@ class Grid(Term):
 
     def __init__(self, period: int = 8, window: int = 5) -> None:
         super().__init__()
-        at_least("loss.grid_period", period, 2)
-        at_least("loss.grid_window", window, 2)
+        at_least("loss.checkerboard_period", period, 2)
+        at_least("loss.checkerboard_window", window, 2)
         self.period, self.window = period, window
 
     def forward(self, step: Step) -> Tensor:
