@@ -53,20 +53,26 @@ def film(path: Path, frames: int = 80, rate: float = 20) -> Path:
 
 
 class Fake:
-    """A Stylizer's outside: "invert" inverts, "swap" exchanges red and blue, "slow" sleeps; strength mixes."""
+    """A Stylizer's outside: "invert" inverts, "swap" exchanges red and blue, "slow" sleeps; strength mixes.
+
+    "white" and "black" are of one file of many styles, and paint just that.
+    """
 
     def __init__(self, name: str, seconds: float = 0.0):
         self.name = name
-        self.many = self.vector = None
+        level = {"white": 255, "black": 0}.get(name)
+        self.many, self.vector = (None, None) if level is None else ("fakes", np.float32([level]))
         self.strength = 1.0
         self.colors = "style"
         self.seconds = seconds
 
-    def __call__(self, frame: np.ndarray, vector: None = None) -> np.ndarray:
+    def __call__(self, frame: np.ndarray, vector: np.ndarray | None = None) -> np.ndarray:
         assert frame.dtype == np.uint8 and frame.ndim == 3
         time.sleep(self.seconds)
         if self.colors == "content":
             return frame.copy()
+        if vector is not None:
+            return np.full_like(frame, vector[0].round())
         painted = frame[..., ::-1] if self.name == "swap" else 255 - frame
         return (self.strength * painted + (1 - self.strength) * frame.astype(np.float32)).round().astype(np.uint8)
 

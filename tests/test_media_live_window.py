@@ -86,10 +86,10 @@ def screen(tmp_path_factory):
 class Program:
     """Live painting in a process of its own on a screen, the film in the camera's place."""
 
-    def __init__(self, screen: Screen, folder: Path):
+    def __init__(self, screen: Screen, folder: Path, styles: tuple[str, ...] = ("invert", "swap")):
         film = live_fakes.film(folder / "film.avi")
         words = {"webcam": {"device": str(film), "mirror": False}}
-        command = [sys.executable, "-u", live_fakes.__file__, json.dumps(words), "invert", "swap"]
+        command = [sys.executable, "-u", live_fakes.__file__, json.dumps(words), *styles]
         out = (folder / "said.txt").open("w")
         self.process = subprocess.Popen(command, cwd=folder, env=screen.environment, stdout=out, stderr=out)
         self.screen = screen
@@ -178,6 +178,21 @@ def test_keys_change_what_the_window_shows(program, screen, tmp_path):
     assert f"Saved {picture.name}" in said and f"Recorded {film.name}" in said
     assert near(centres(cv2.imread(str(picture))[..., ::-1]), COLORS)
     assert cv2.VideoCapture(str(film)).get(cv2.CAP_PROP_FRAME_COUNT) >= 8
+
+
+def test_styles_fade_and_a_drag_along_the_bottom_mixes_them(screen, tmp_path):
+    program = Program(screen, tmp_path, ("white", "black"))
+    try:
+        assert program.sees([(255, 255, 255)] * 4)
+        program.press("Right")
+        assert program.sees([(0, 0, 0)] * 4)
+        screen.tool("mousemove", "20", "230", "mousedown", "1", "mousemove", "80", "230", "mouseup", "1")
+        assert program.sees([(64, 64, 64)] * 4)  # a quarter of white, the style before
+        if SHOTS:
+            cv2.imwrite(f"{SHOTS}/slider.png", screen.pixels()[:300, :400, ::-1])
+    finally:
+        program.process.kill()
+        program.process.wait()
 
 
 def test_escape_ends(program):

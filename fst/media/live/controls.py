@@ -15,7 +15,7 @@ from fst.errors import UserError
 from fst.media.live.recorder import Clock, Recorder, free_path
 from fst.media.live.state import HELP, LiveState
 from fst.media.live.style_loader import LivePainter, StyleLoader
-from fst.media.live.window import letter
+from fst.media.live.window import letter, slide
 
 if TYPE_CHECKING:
     from fst.config.infer import InferConfig
@@ -139,6 +139,7 @@ class Controls:
         title = f"{names[state.style]} loads ..." if state.style != self._painter.shown else names[state.style]
         if state.mix:
             title += f" {1 - state.mix:.0%}, {names[state.other]} {state.mix:.0%}"
+            slide(frame, state.mix)
         letter(frame, f"{title}   {self._clock.fps:.0f} fps", "top left")
         if self._recorder is not None:
             minutes, seconds = divmod(int(self._recorder.seconds), 60)
