@@ -79,7 +79,8 @@ class Controls:
             own[word]()
         elif not word.isdecimal() or 0 < int(word) <= self.state.styles:
             self.state.apply(word)
-            self._say(str(self.state))
+            if "mix" not in word:  # the slider shows that
+                self._say(str(self.state))
 
     def _quit(self) -> None:
         self.ended = True
