@@ -104,6 +104,7 @@ def test_a_resumed_run_goes_on_as_if_never_stopped(pictures, tiny_vgg, tmp_path)
     assert [row["step"] for row in rows(parts)] == [1, 2, 3, 4, 5, 6]
     losses = [[row["train/loss"] for row in rows(run)] for run in (whole, parts)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert rows(parts)[-1]["train/evaluations"] == rows(whole)[-1]["train/evaluations"]
     with pytest.raises(UserError, match=r"method\.size"):
         run_here(parts, arguments(pictures, tiny_vgg, f"resume={parts}", "method.size=50"))
 

@@ -45,7 +45,7 @@ class Objective:
     Args:
         image: (1, C, H, W), changed in place by the optimiser.
         evaluate: the terms at an image and the gradient of their total.
-        evaluations: how many were made before, at other sizes.
+        evaluations: how many were made before, at other sizes or before a resumed run stopped.
     """
 
     def __init__(self, image: nn.Parameter, evaluate: Evaluate, evaluations: int = 0) -> None:
@@ -60,6 +60,10 @@ class Objective:
         self.image.grad = found.gradient.clone()
         return found.losses.total.detach() * self.scale
 
+    def known(self) -> Evaluation | None:
+        """The evaluation at the image as it is, if it is remembered."""
+        return next((known for known in self._known if torch.equal(known.image, self.image.data)), None)
+
     def current(self) -> Evaluation:
         """The evaluation at the image as it is, remembered or made.
 
@@ -67,9 +71,8 @@ class Objective:
             UserError: a loss that is not finite.
         """
         self.image.data.clamp_(0, 1)
-        for known in self._known:
-            if torch.equal(known.image, self.image.data):
-                return known
+        if (known := self.known()) is not None:
+            return known
         losses, gradient = self._evaluate(self.image)
         if not torch.isfinite(losses.total):
             raise UserError(

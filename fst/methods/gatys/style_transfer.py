@@ -78,6 +78,7 @@ class GatysStyleTransfer(pl.LightningModule):
         self.plan = plan(problem.size, settings.coarsest, iterations, self.least)
         self.image = nn.Parameter(self._start(self.plan[0].size, seed))
         self.objective: optimise.Objective | None = None
+        self._evaluations = 0  # before this start of a resumed run
         self._exact = self._fast = criterion.features
         if bf16:
             self._fast = copy.deepcopy(self._exact)
@@ -109,7 +110,7 @@ class GatysStyleTransfer(pl.LightningModule):
         self.criterion.features = self._fast.to(self.device)
         strip = strip_pixels(self.settings.tile, size)
         self.evaluate = optimise.evaluator(self.criterion, content, style, regions=regions, strip_pixels=strip)
-        done = self.objective.evaluations if self.objective else 0
+        done = self.objective.evaluations if self.objective else self._evaluations
         self.objective = optimise.Objective(self.image, self.evaluate, evaluations=done)
         settings = self.settings
         return optimise.optimizer(
@@ -143,6 +144,8 @@ class GatysStyleTransfer(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["state_dict"] = {"image": self.image.detach()}
+        # A resumed run makes the one at this image again, which this run remembers.
+        checkpoint["evaluations"] = self.objective.evaluations - (self.objective.known() is not None)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         image = checkpoint["state_dict"]["image"]
@@ -153,6 +156,7 @@ class GatysStyleTransfer(pl.LightningModule):
                 "through: resume with content, method.size, method.coarsest and method.colors as they were"
             )
         self.image = nn.Parameter(torch.empty_like(image))
+        self._evaluations = checkpoint.get("evaluations", 0)
 
     @torch.no_grad()
     def picture(self) -> np.ndarray:
