@@ -7,10 +7,12 @@ import csv
 import math
 import os
 import socket
+import zipfile
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fst.errors import UserError
 from fst.files import read_json, write_json
 
 CONFIG = "config.yaml"  # every setting, each `auto` replaced by what was decided
@@ -23,6 +25,17 @@ PREVIEWS = "previews"  # photos/NAME.png, step-000100/NAME.png, step-000100.png
 PAINTING = "painting.png"  # the style image as the run used it
 JOB = "job.json"  # how a job of a sweep ended
 RUNNING, FINISHED, STOPPED, FAILED = STATES = ("running", "finished", "stopped", "failed")
+
+
+def check_checkpoint(path: str | Path) -> None:
+    """Raise UserError if a checkpoint is not as it was written: torch does not look at its zip's checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            whole = archive.testzip() is None
+    except Exception:  # a damaged zip's errors are of many kinds
+        whole = False
+    if not whole:
+        raise UserError(f"{path} is no checkpoint, or it is damaged: its checksums do not fit")
 
 
 class Row(NamedTuple):

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from fst.evaluate.report import END, renew
+from fst.evaluate.report import renew
 from fst.files import write_json
 from fst.runfolder import METRICS, PREVIEWS
 

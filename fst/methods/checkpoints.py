@@ -5,15 +5,33 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins import TorchCheckpointIO
 
 from fst.errors import UserError
 from fst.methods.method import Method
-from fst.runfolder import CHECKPOINT
+from fst.runfolder import CHECKPOINT, check_checkpoint
 
 # A closed terminal, or a lost ssh connection, is a SIGHUP; Windows has none.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+KEYS = {"state_dict", "global_step", "loops", "optimizer_states", "lr_schedulers", "pytorch-lightning_version"}
+
+
+class CheckedFiles(TorchCheckpointIO):
+    """Lightning's checkpoint files; one that is damaged, or no run's, is said in a line."""
+
+    def load_checkpoint(self, path: Any, *args: Any, **how: Any) -> dict[str, Any]:
+        check_checkpoint(path)
+        try:
+            found = super().load_checkpoint(path, *args, **how)
+        except Exception:  # the zip is whole, so it was made by another program, or to do harm
+            found = None
+        if not isinstance(found, dict) or not KEYS <= found.keys():
+            raise UserError(f"{path} is not the checkpoint of a run: begin anew with rerun={Path(path).parents[1]}")
+        return found
 
 
 class Checkpoints(pl.Callback):

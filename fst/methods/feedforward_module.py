@@ -79,6 +79,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         self._paint = network.forward
         self._photo_losses: list[tuple[str, dict[str, float]]] = []
         self._untouched_style: dict[tuple[int, str], float] = {}
+        self._measured: dict[str, float] = {}  # by the last validation before this start of a resumed run
 
     def drawn(self, count: int) -> Aim:
         """What the next training step, on so many photos, aims at."""
@@ -169,6 +170,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         torch.set_rng_state(checkpoint["random_state"])
+        self._measured = checkpoint[CHECKPOINT_INFO]["training"].get("losses", {})
 
     def trained_networks(self) -> dict[str, Network]:
         """The networks to paint with, by style."""
@@ -176,7 +178,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
 
     def style_info(self) -> StyleInfo:
         """What a style file written now says: the run's description and its losses so far."""
-        measured = {
+        measured = self._measured | {
             name: float(value)
             for name, value in self.trainer.callback_metrics.items()
             if name.startswith("val/") and not name.endswith("_weighted") and "@" not in name

@@ -20,7 +20,7 @@ from fst.config.replay import differences
 from fst.config.schema import TrainConfig
 from fst.files import shown
 from fst.methods import method as methods
-from fst.methods.checkpoints import Checkpoints
+from fst.methods.checkpoints import CheckedFiles, Checkpoints
 from fst.methods.method import Method
 from fst.methods.parts import accelerator
 from fst.system import keep_memory
@@ -109,6 +109,7 @@ def _trainer(
         "logger": logger or False,
         "callbacks": [*callbacks(config.logger, run_dir), *method.callbacks(), checkpoints],
         "default_root_dir": run_dir,
+        "plugins": [CheckedFiles()],
     }
     return pl.Trainer(**settings | method.trainer_settings())
 

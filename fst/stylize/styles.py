@@ -15,6 +15,7 @@ import numpy as np
 
 from fst import images, runfolder, store, stylefile
 from fst.errors import UserError, near
+from fst.runfolder import check_checkpoint
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
 from fst.stylize.many import PAINTING_SIZE, Many, bundled, is_many, opened
 
@@ -273,6 +274,7 @@ def _read_checkpoint(path: Path) -> dict:
 
     import torch
 
+    check_checkpoint(path)
     try:
         # weights_only: a checkpoint is a pickle, and a stranger's pickle could run anything.
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
