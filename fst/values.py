@@ -7,16 +7,18 @@ from pathlib import Path
 
 from fst.errors import UserError, near
 
+LARGEST = 1e30  # fp32 ends at 3e38, and what is computed from a setting has to fit, too
+
 
 def at_least(key: str, value: float, least: float) -> None:
-    """Raise UserError unless least <= value and value is finite."""
-    if not least <= value < math.inf:
+    """Raise UserError unless least <= value and value is not beyond what fp32 computes with."""
+    if not least <= value <= LARGEST:
         raise UserError(f"{key} is {value:g}, but it must be {_finite_or(value, f'at least {least:g}')}")
 
 
 def above_zero(key: str, value: float) -> None:
-    """Raise UserError unless 0 < value and value is finite."""
-    if not 0 < value < math.inf:
+    """Raise UserError unless 0 < value and value is not beyond what fp32 computes with."""
+    if not 0 < value <= LARGEST:
         raise UserError(f"{key} is {value:g}, but it must be {_finite_or(value, 'above 0')}")
 
 
@@ -44,7 +46,7 @@ def is_count(value: object) -> bool:
 
 
 def _finite_or(value: float, bound: str) -> str:
-    return "finite" if value == math.inf else bound
+    return "finite" if value == math.inf else f"at most {LARGEST:g}" if value > LARGEST else bound
 
 
 def snake_case(name: str) -> str:

@@ -28,12 +28,13 @@ def commands(folder: Path) -> dict[str, list[str]]:
     """What is run, a kind each; its place is yet to be said."""
     search = ["-m", "hydra/sweeper=optuna", "loss.style_weight=interval(1e4,1e6)", f"hydra.sweeper.n_trials={TRIALS}"]
     search += ["hydra.sweeper.storage=sqlite:///study.db", "hydra.sweeper.study_name=killed"]
+    longer = {"trainer__max_steps": 40, "trainer__checkpoint_every_n_steps": 3, "trainer__val_check_interval": 7}
     return {
-        "training": tiny(folder, logger="wandb", logger__mode="offline", data__workers=1),
+        "training": tiny(folder, **longer, logger="wandb", logger__mode="offline", data__workers=1),
         "sweep": ["-m", *tiny(folder), "loss.style_weight=1e4,1e5,1e6"],
         "search": [*search, *tiny(folder)],
-        "gatys": gatys(folder),
-        "adapting": tiny(folder, method__init_from=folder / "tiny.safetensors"),
+        "gatys": gatys(folder, method__iterations=40),
+        "adapting": tiny(folder, **longer, method__init_from=folder / "tiny.safetensors"),
     }
 
 
@@ -76,12 +77,29 @@ def compared(kind: str, at: Path, whole: Path) -> str | None:
     return next((found for pair in zip(mine, theirs, strict=True) if (found := difference(*pair))), None)
 
 
+def lines(at: Path) -> int:
+    """How many numbers a command has written so far, in lines of metrics.csv."""
+    return sum(file.read_bytes().count(b"\n") for file in at.rglob(METRICS))
+
+
+def wait_for_moment(chance: random.Random, program: Program, at: Path, whole: Path, seconds: float) -> None:
+    """One time in three any moment of the whole, else one while steps are made: starting and ending take longer."""
+    if chance.random() < 1 / 3:
+        time.sleep(chance.uniform(0, seconds))
+        return
+    now, most = lines(at), lines(whole)
+    wanted = chance.randint(min(now + 1, most), most)
+    while lines(at) < wanted and not program.ended():
+        time.sleep(0.002)
+    time.sleep(chance.uniform(0, 0.05))
+
+
 def attempt(kind: str, command: list[str], at: Path, whole: Path, seconds: float, chance: random.Random) -> str | None:
     """Run, kill and go on until it has ended by itself; what was lost, or None."""
     cwd, words, kept = at if kind == "search" else at.parent, command, {}
     for _ in range(chance.randint(1, 3)):
         program = Program("train", words, cwd)
-        time.sleep(chance.uniform(0, seconds))
+        wait_for_moment(chance, program, at, whole, seconds)
         if program.ended():
             break
         program.send(9)
@@ -94,7 +112,7 @@ def attempt(kind: str, command: list[str], at: Path, whole: Path, seconds: float
     else:
         program = Program("train", words, cwd)
     end = program.wait(120)
-    if end.fault or (end.status and kind != "search"):
+    if end.fault or end.status:
         return end.fault or f"status {end.status}: {end.text.strip().splitlines()[-1]}"
     if any((run / METRICS).stat().st_mtime_ns != written for run, written in kept.items()):
         return "a job that was done was done again"

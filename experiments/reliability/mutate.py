@@ -7,6 +7,7 @@ no file begun and left, and no result but a whole one.
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import random
@@ -206,9 +207,11 @@ class Attempt:
             if isinstance(value, int | float) and self.chance.random() < 0.4:
                 node[key] = value * self.chance.choice([-1, 10, 1000, 10**9])
             elif isinstance(value, list) and value and self.chance.random() < 0.4:
-                node[key] = self.chance.choice([value * 100, [self.chance.choice(WILD)], value[:-1], value * 10**5])
+                node[key] = self.chance.choice(
+                    [value * 100, [copy.deepcopy(self.chance.choice(WILD))], value[:-1], [7] * 10**5]
+                )
             elif self.chance.random() < 0.8:
-                node[key if self.chance.random() < 0.9 else "new"] = self.chance.choice(WILD)
+                node[key if self.chance.random() < 0.9 else "new"] = copy.deepcopy(self.chance.choice(WILD))
         return tree
 
 

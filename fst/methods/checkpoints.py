@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
 from fst.errors import UserError
@@ -29,7 +30,7 @@ class CheckedFiles(TorchCheckpointIO):
             found = super().load_checkpoint(path, *args, **how)
         except Exception:  # the zip is whole, so it was made by another program, or to do harm
             found = None
-        if not isinstance(found, dict) or not KEYS <= found.keys():
+        if not isinstance(found, dict) or KEYS - found.keys():
             raise UserError(f"{path} is not the checkpoint of a run: begin anew with rerun={Path(path).parents[1]}")
         return found
 
@@ -80,6 +81,15 @@ class Checkpoints(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.save(trainer, pl_module)
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict) -> None:
+        """Raise UserError rather than replace what was good: a step with a finite loss may end in NaN."""
+        for name, values in checkpoint["state_dict"].items():
+            if not torch.isfinite(values).all():
+                raise UserError(
+                    f"after step {trainer.global_step} {name} is not finite, so nothing was written; "
+                    "the usual causes: a learning rate or a loss weight too high"
+                )
 
     def save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write checkpoint and style file for the step the run is at, unless that was done."""

@@ -122,11 +122,14 @@ class FeedForwardStyleTransfer(pl.LightningModule):
     def validation_step(self, photos: Tensor, index: int) -> None:
         aims = self.aims()
         for photo, (style, aim) in itertools.product(photos.split(1), aims.items()):
-            losses = self._compared(framed(aim.paint, photo, MARGIN), photo, aim)
-            values = {name: value.item() for name, value in losses.named().items()}
-            if "style_loss" in values:
-                untouched = self._style_of_untouched(photo, len(self._photo_losses) // len(aims), style, aim)
-                values["style_ratio"] = values["style_loss"] / untouched
+            number = len(self._photo_losses) // len(aims)
+            # The same draws at every validation: figures compare, and training's random state is left as it was.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(number)
+                losses = self._compared(framed(aim.paint, photo, MARGIN), photo, aim)
+                values = {name: value.item() for name, value in losses.named().items()}
+                if "style_loss" in values:
+                    values["style_ratio"] = values["style_loss"] / self._style_of_untouched(photo, number, style, aim)
             self._photo_losses.append((style, values))
 
     def on_validation_epoch_end(self) -> None:

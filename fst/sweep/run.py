@@ -130,6 +130,7 @@ def run(task: Callable[..., dict[str, float]], start: Callable[[Job], None], swe
     # Processes that a launcher starts have to find fst where it is not installed.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(groups.ROOT), os.environ.get("PYTHONPATH")]))
     broken = stopped = False
+    earlier = {job["job"] for job in summary.read(sweep)} if sweep.objectives else set()  # trials of other starts
     try:
         with _patient(sweep):
             start(Job(task, sweep))
@@ -142,7 +143,7 @@ def run(task: Callable[..., dict[str, float]], start: Callable[[Job], None], swe
         print(f"error: the sweep ended early: {reason(error)}", file=sys.stderr)
     stopped |= sweep.stop_file.exists()
     sweep.stop_file.unlink(missing_ok=True)
-    statuses = {job["status"] for job in summary.finished(sweep, stopped=stopped)}
+    statuses = {job["status"] for job in summary.finished(sweep, stopped=stopped) if job["job"] not in earlier}
     if stopped:
         raise SystemExit(130)
     if broken or statuses - {DONE}:
