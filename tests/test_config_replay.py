@@ -12,8 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from test_gatys_runs import arguments as gatys_arguments
 from test_gatys_runs import pictures  # noqa: F401  a fixture
-from test_training import start, weights
-from training import run_here, tiny_arguments
+from training import run_here, start, tiny_arguments, weights
 
 from fst.config import commandline, replay
 from fst.config.checks import check

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_training import start, wait_for_step, weights
-from training import run_here, tiny_arguments
+from training import run_here, start, tiny_arguments, wait_for_step, weights
 
 from fst import images, stylefile
 from fst.networks import build, framed

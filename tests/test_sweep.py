@@ -307,7 +307,7 @@ def test_the_front_is_what_nothing_else_beats() -> None:
 
 
 def test_the_reference_is_the_same_for_any_loss(tmp_path: Path, tiny_vgg: Path) -> None:
-    from test_training import run_here
+    from training import run_here
 
     from fst.evaluate.judge import reference_losses
 

@@ -4,9 +4,6 @@ import importlib.metadata
 import json
 import re
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,37 +11,11 @@ import pytest
 import torch
 from PIL import Image
 from test_tracking import histories, inspect, of_type
-from training import run_here, tiny_arguments
+from training import run_here, start, tiny_arguments, wait_for_step, weights
 
 from fst import stylefile
 from fst.errors import UserError
 from fst.runfolder import STYLE
-
-TRAIN = Path(__file__).resolve().parents[1] / "train.py"
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, str(TRAIN), *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def wait_for_step(run_dir: Path, step: int) -> None:
-    """Until the run's checkpoint is of that step or a later one."""
-    path = run_dir / "checkpoints" / "last.ckpt"
-    for _ in range(4000):
-        if path.exists() and torch.load(path, weights_only=False)["global_step"] >= step:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"no checkpoint of step {step} in 200 s")
-
-
-def weights(run_dir: Path) -> dict[str, torch.Tensor]:
-    return torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]
 
 
 @pytest.fixture(scope="module")

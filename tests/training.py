@@ -1,10 +1,16 @@
 """What tests of training share: the smallest run that is still a run."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import torch
 from photos import make_photos
 from PIL import Image
+
+TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 
 
 def run_here(run_dir: Path, arguments: list[str]) -> Path:
@@ -48,3 +54,27 @@ def tiny_arguments(folder: Path, weights: Path, **changes: object) -> list[str]:
     }
     dotted = {key.replace("__", "."): value for key, value in changes.items()}
     return [f"{key}={value}" for key, value in {**settings, **dotted}.items()]
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(TRAIN), *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for_step(run_dir: Path, step: int) -> None:
+    """Until the run's checkpoint is of that step or a later one."""
+    path = run_dir / "checkpoints" / "last.ckpt"
+    for _ in range(4000):
+        if path.exists() and torch.load(path, weights_only=False)["global_step"] >= step:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no checkpoint of step {step} in 200 s")
+
+
+def weights(run_dir: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]
