@@ -24,7 +24,7 @@ from fst.evaluate.figures import plot, square
 from fst.evaluate.judge import SIDE, Judge, as_used, read_painting, read_photos
 from fst.files import write_json
 from fst.stylize import styles
-from fst.stylize.styles import Style
+from fst.stylize.many import Style
 from fst.system import keep_memory
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from fst.errors import UserError, near, require
 from fst.stylize.backend import Backend
-from fst.stylize.many import Many
-from fst.stylize.styles import Style, of_many
+from fst.stylize.many import Many, Style, of_many
 
 BACKENDS = ("torch", "openvino")
 PRECISIONS = ("auto", "f32", "bf16", "int8")

@@ -6,8 +6,10 @@ mean of their vectors (Dumoulin et al. 2017). Names and mixtures need no torch, 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,8 @@ from fst.stylefile import StyleInfo
 from fst.stylize.cache import made_once
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from fst.networks.conditional import Conditional
 
 PAINTING_SIZE = 512  # of a painting's long edge: as trained
@@ -93,6 +97,44 @@ class Many:
         with torch.inference_mode():
             vector = self.network().predictor(read(student(), [images.to_tensor(painting)]))
         return vector[0].numpy()
+
+
+@dataclass(frozen=True)
+class Style:
+    """A style on disk, its weights not yet read.
+
+    Attributes:
+        name: short, fit for a file name.
+        path: the file its weights are in; backends key their caches by its contents.
+        info: what it says of itself.
+        network: builds the torch network, in fp32 and evaluation mode; the only part that needs torch.
+        many: the file of many styles that it is from; None: it has a network of its own.
+        vectors: float32 (S, V), of that file: one style vector, or the stops of a style that moves over a film.
+    """
+
+    name: str
+    path: Path
+    info: StyleInfo
+    network: Callable[[], nn.Module]
+    many: Many | None = None
+    vectors: np.ndarray | None = None
+
+
+def of_many(many: Many, name: str, vectors: np.ndarray) -> Style:
+    """A style of a file of many: style vectors (S, V) and what they are called."""
+    info = dataclasses.replace(many.info, name=name, style=many.info.style.get("paintings", {}).get(name, {}))
+
+    def network() -> nn.Module:
+        import torch
+
+        return many.network().folded(torch.from_numpy(vectors[:1]))
+
+    return Style(file_name(name), many.path, info, network, many, vectors)
+
+
+def file_name(name: str) -> str:
+    """A name, fit for a file's."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "style"
 
 
 def is_many(info: StyleInfo) -> bool:

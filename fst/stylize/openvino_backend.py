@@ -26,8 +26,8 @@ from fst.errors import UserError
 from fst.stylize.backend import Traits
 from fst.stylize.cache import made_once
 from fst.stylize.framing import pad
+from fst.stylize.many import Style
 from fst.stylize.planes import Matrix, Planes, channels, folded, unfolded
-from fst.stylize.styles import Style
 
 if TYPE_CHECKING:
     from fst.networks import Network

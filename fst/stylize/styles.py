@@ -4,48 +4,20 @@ files of many styles also a painting, a mixture, and what a film moves through.
 
 from __future__ import annotations
 
-import dataclasses
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from fst import images, runfolder, store, stylefile
 from fst.errors import UserError, near
 from fst.runfolder import check_checkpoint
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
-from fst.stylize.many import PAINTING_SIZE, Many, bundled, is_many, opened
+from fst.stylize.many import PAINTING_SIZE, Style, bundled, file_name, is_many
+from fst.stylize.mixtures import OF_FILE, SHARE, is_painting, moving
 
 if TYPE_CHECKING:
     from torch import nn
 
 MANY = "many"  # style=many: each style of the bundled file of many
-SHARE = re.compile(r"(.+):\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)", re.IGNORECASE)  # NAME:0.7
-OF_FILE = re.compile(r"(.+\.safetensors):(.+)")
-
-
-@dataclass(frozen=True)
-class Style:
-    """A style on disk, its weights not yet read.
-
-    Attributes:
-        name: short, fit for a file name.
-        path: the file its weights are in; backends key their caches by its contents.
-        info: what it says of itself.
-        network: builds the torch network, in fp32 and evaluation mode; the only part that needs torch.
-        many: the file of many styles that it is from; None: it has a network of its own.
-        vectors: float32 (S, V), of that file: one style vector, or the stops of a style that moves over a film.
-    """
-
-    name: str
-    path: Path
-    info: StyleInfo
-    network: Callable[[], nn.Module]
-    many: Many | None = None
-    vectors: np.ndarray | None = None
 
 
 def find(style: str | Path, network: str | None = None, painting_size: int = PAINTING_SIZE) -> Style:
@@ -72,10 +44,10 @@ def find(style: str | Path, network: str | None = None, painting_size: int = PAI
         found = _from_folder(path)
     elif path.suffix == ".ckpt" and path.is_file():
         found = _from_checkpoint(path)
-    elif path.suffix == ".safetensors" or (path.is_file() and not _is_painting(path)):
+    elif path.suffix == ".safetensors" or (path.is_file() and not is_painting(path)):
         found = _from_file(path, None)
     else:
-        found = _moving(text, painting_size)
+        found = moving(text, painting_size)
     if network is not None and network != found.info.network and text not in shelf:
         raise UserError(f"{text} holds network '{found.info.network}', not '{network}': leave network= away")
     return found
@@ -120,18 +92,6 @@ def short(style: str) -> str:
     return Path(style).stem if style.endswith(".safetensors") or images.is_image(Path(style).name) else style
 
 
-def of_many(many: Many, name: str, vectors: np.ndarray) -> Style:
-    """A style of a file of many: style vectors (S, V) and what they are called."""
-    info = dataclasses.replace(many.info, name=name, style=many.info.style.get("paintings", {}).get(name, {}))
-
-    def network() -> nn.Module:
-        import torch
-
-        return many.network().folded(torch.from_numpy(vectors[:1]))
-
-    return Style(_file_name(name), many.path, info, network, many, vectors)
-
-
 def _each(name: str) -> list[str]:
     path = Path(name).expanduser()
     if path.is_dir() and not _style_files(path) and not (path / runfolder.CONFIG).exists():
@@ -152,65 +112,6 @@ def _is_of_many(name: str, network: str | None) -> bool:
     return many is not None and many.info.network == network and name in many.names
 
 
-def _is_painting(path: Path) -> bool:
-    return images.frame_count(path) > 0 or images.is_image(path.name)
-
-
-def _moving(text: str, size: int) -> Style:
-    """The style that `a>b` moves through; most often a single one."""
-    stops = [_mixture(stop, size) for stop in text.split(">")]
-    many = stops[0].many
-    if any(stop.many is not many for stop in stops):
-        raise UserError(f"style={text} names styles of different files of many styles, which do not mix")
-    vectors = np.concatenate([stop.vectors for stop in stops])
-    return stops[0] if len(stops) == 1 else of_many(many, "-to-".join(stop.name for stop in stops), vectors)
-
-
-def _mixture(text: str, size: int) -> Style:
-    """The style of a mixture, `a:0.7,b:0.3`; most often a single one."""
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) == 1 and not SHARE.fullmatch(text):
-        return _one(text.strip(), size)
-    found = [SHARE.fullmatch(part) for part in parts]
-    if not all(found):
-        raise UserError(f"style={text} needs a share for each style of a mixture, as in style=gogh:0.7,hokusai:0.3")
-    names, shares = [part[1] for part in found], np.array([float(part[2]) for part in found])
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(f"style={text} names {name} twice: give it one share")
-    if not (0 < shares.sum() < 1e9 and shares.min() >= 0):
-        raise UserError(f"style={text}: shares are 0 or more, and not all 0, as in style=gogh:0.7,hokusai:0.3")
-    styles = [_one(name, size) for name, share in zip(names, shares, strict=True) if share > 0]
-    if any(style.many is not styles[0].many for style in styles):
-        raise UserError(f"style={text} names styles of different files of many styles, which do not mix")
-    if len(styles) == 1:
-        return styles[0]
-    weights = (shares[shares > 0] / shares.sum()).astype(np.float32)
-    name = "-".join(f"{style.name}{100 * weight:.0f}" for style, weight in zip(styles, weights, strict=True))
-    return of_many(styles[0].many, name, weights[None] @ np.concatenate([style.vectors for style in styles]))
-
-
-def _one(text: str, size: int) -> Style:
-    """A style of a file of many: FILE.safetensors:NAME, or the bundled file's, by its name or a painting."""
-    file = OF_FILE.fullmatch(text)
-    many, name = (opened(Path(file[1]).expanduser()), file[2]) if file else (bundled(), text)
-    if many is not None and name in many.names:
-        return of_many(many, name, many.vector(name)[None])
-    painting = Path(name).expanduser()
-    if many is not None and _is_painting(painting):
-        return of_many(many, painting.stem, many.read(painting, size)[None])
-    shelf = stylefile.bundled()
-    if many is None and _is_painting(painting):
-        raise UserError(f"style={text} is a painting, and this copy of fst has no file of many styles to read it")
-    if painting.suffix == ".ckpt" or len(painting.parts) > 1:
-        raise UserError(f"style {text} does not exist; name a bundled style, a style file, a painting or a run folder")
-    if many is None and not shelf:
-        raise UserError(f"unknown style '{text}': this copy of fst has no bundled styles; name a style file")
-    if text in shelf:
-        raise UserError(f"style '{text}' has a network of its own, which does not mix")
-    raise UserError(f"unknown style '{name}'{near(name, [*({} if file else shelf), *(many.names if many else [])])}")
-
-
 def _bundled(name: str, network: str | None, shelf: dict[str, Path]) -> Style:
     infos = {name: stylefile.read_info(shelf[name])}
     if network is None or infos[name].network == network:
@@ -229,7 +130,7 @@ def _from_file(path: Path, name: str | None) -> Style:
         raise UserError(f"{path} holds many styles: name one, as style={path}:{info.settings['styles'][0]}")
     # Every run calls its file style.safetensors: there the painting's name says more than the file's.
     title = name or (info.name if path.stem == "style" else path.stem)
-    return Style(_file_name(title), path, info, lambda: stylefile.load(path)[0])
+    return Style(file_name(title), path, info, lambda: stylefile.load(path)[0])
 
 
 def _from_folder(folder: Path) -> Style:
@@ -266,7 +167,7 @@ def _from_checkpoint(path: Path) -> Style:
             raise UserError(f"{path}: the weights do not fit network '{info.network}': {reason}") from None
         return built.float().eval().requires_grad_(False)
 
-    return Style(_file_name(info.name), path, info, network)
+    return Style(file_name(info.name), path, info, network)
 
 
 def _read_checkpoint(path: Path) -> dict:
@@ -288,14 +189,10 @@ def _download(artifact: str) -> Path:
         import wandb
     except ImportError:
         raise UserError("style=wandb:… needs the package wandb: pip install wandb") from None
-    folder = store.writable("wandb") / _file_name(artifact)
+    folder = store.writable("wandb") / file_name(artifact)
     try:
         # Without a key this raises at once; without a network after its timeout.
         return Path(wandb.Api(timeout=20).artifact(artifact).download(root=str(folder)))
     except Exception as error:  # wandb raises many kinds, most of them undocumented
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"W&B artifact {artifact} (ENTITY/PROJECT/NAME:ALIAS) could not be had: {reason}") from None
-
-
-def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "style"

@@ -15,9 +15,8 @@ from fst.errors import UserError
 from fst.stylefile import StyleInfo
 from fst.stylize import choose, framing, styles, tiles
 from fst.stylize.backend import Backend
-from fst.stylize.many import PAINTING_SIZE, along
+from fst.stylize.many import PAINTING_SIZE, Style, along
 from fst.stylize.planes import Planes
-from fst.stylize.styles import Style
 
 
 class Stylizer:

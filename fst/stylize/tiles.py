@@ -16,7 +16,7 @@ import numpy as np
 from fst.errors import UserError
 from fst.stylize.backend import Traits
 from fst.stylize.framing import pad
-from fst.stylize.styles import Style
+from fst.stylize.many import Style
 
 if TYPE_CHECKING:
     from fst.networks import Network

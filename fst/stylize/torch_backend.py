@@ -11,7 +11,7 @@ import torch
 
 from fst import images
 from fst.stylize.backend import Traits
-from fst.stylize.styles import Style
+from fst.stylize.many import Style
 from fst.system import keep_memory
 
 

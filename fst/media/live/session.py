@@ -17,7 +17,8 @@ from fst.media.live.camera import Camera, NoCamera
 from fst.media.live.recorder import Clock, Recorder, free_path
 from fst.media.live.state import LiveState
 from fst.media.live.style_loader import LivePainter, StyleLoader
-from fst.stylize.styles import Style, offered
+from fst.stylize.many import Style
+from fst.stylize.styles import offered
 from fst.system import handling
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ import numpy as np
 
 from fst.errors import UserError
 from fst.media.live.state import LiveState
-from fst.stylize.styles import Style, bundled, of_many, short
+from fst.stylize.many import Style, bundled, of_many
+from fst.stylize.styles import short
 
 if TYPE_CHECKING:
     from fst.stylize import Stylizer
