@@ -9,13 +9,14 @@ from photos import make_photos
 from PIL import Image
 from training import run_here, tiny_arguments
 
-from fst import stylefile
+from fst import images, stylefile
 from fst.config import replay
 from fst.config.checks import check
 from fst.config.compose import compose, composed
 from fst.config.several import styles
 from fst.data import painting_crops
 from fst.errors import UserError
+from fst.losses.student import read, student
 from fst.losses.style_target import StyleTarget
 from fst.losses.term import Step
 from fst.losses.terms.style import Style
@@ -23,6 +24,7 @@ from fst.methods import any_module
 from fst.methods.method import build
 from fst.networks import build as build_network
 from fst.runfolder import read_metrics
+from fst.stylefile import StyleInfo
 
 
 def arguments(folder: Path, weights: Path, **changes: object) -> list[str]:
@@ -149,3 +151,29 @@ def test_what_is_read_of_a_painting_is_kept_as_it_was() -> None:
     features = torch.rand(2, 6, 50)
     grams = features @ features.mT / 300
     assert torch.allclose(any_module._unpacked(any_module._packed(grams)), grams, rtol=1e-3)
+
+
+def test_adapt_brings_its_own_loss_and_steps_and_what_is_given_wins() -> None:
+    preset = compose(["method=adapt"])
+    assert preset.loss.architecture == "vgg16_small" and preset.method.init_from == "many"
+    given = compose(["method=adapt", "loss=vgg16_relu3", "trainer.max_steps=7", "method.init_from=gogh"])
+    assert given.loss.architecture == "vgg16" and given.trainer.max_steps == 7 and given.method.init_from == "gogh"
+    assert given.method.muon_learning_rate == preset.method.muon_learning_rate
+
+
+def test_adapt_leaves_a_plain_network_that_began_as_what_was_read_of_the_painting(tmp_path, tiny_vgg) -> None:
+    settings = {"styles": ["a"], "predictor": 8, "widths": [4, 8], "depths": [0, 1]}
+    torch.manual_seed(1)
+    trunk = stylefile.save(
+        tmp_path / "m.safetensors",
+        build_network("realtime_many", **settings),
+        StyleInfo("m", "realtime_many", settings),
+    )
+    rates = {"method__learning_rate": 1e-9, "method__muon_learning_rate": 1e-9, "trainer__max_steps": 1}
+    words = tiny_arguments(tmp_path, tiny_vgg, method="adapt", method__init_from=trunk, style__size=80, **rates)
+    network, info = stylefile.load(run_here(tmp_path / "run", words) / "style.safetensors")
+    assert info.network == "realtime" and info.int8["inputs"]
+    start = stylefile.load(trunk)[0]
+    vector = start.predictor(read(student(), [images.to_tensor(images.read(tmp_path / "painting.png"))]))
+    photo = torch.rand(1, 3, 32, 32)
+    assert torch.allclose(network(photo), start(photo, vector), atol=2e-3)
