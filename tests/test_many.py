@@ -123,13 +123,14 @@ def test_a_run_of_many_styles_has_a_short_name() -> None:
 
 @pytest.fixture(scope="module")
 def reading(tmp_path_factory: pytest.TempPathFactory, tiny_vgg: Path) -> Path:
-    """A run whose predictor learns from 32 paintings of one colour each and some noise."""
+    """A run whose predictor learns from 16 paintings of one colour each and some noise."""
     folder = tmp_path_factory.mktemp("any")
     words = arguments(
         folder, tiny_vgg, network__predictor=8, data__batch_size=1, method__warmup_steps=0, trainer__log_every_n_steps=1
     )
-    make_photos(folder / "paintings", 32, size=(48, 56))
+    make_photos(folder / "paintings", 16, size=(48, 56))
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(painting_crops, "COPIES", 2)
         patch.setattr(painting_crops, "SEEN", 40)
         patch.setattr(painting_crops, "SHORT", 44)
         return run_here(folder / "run", [*words, f"style.paintings={folder / 'paintings'}"])
@@ -140,9 +141,10 @@ def test_a_predictor_learns_and_is_validated_on_paintings_that_it_does_not_learn
     start = build_network("realtime_many", **info.settings).predictor.last.bias
     assert (network.predictor.last.bias - start).abs().max() > 1e-4
     assert all((row - start).abs().max() > 1e-3 for row in network.table), "styles take turns in the other half"
-    held_out = [f"photo{number:03d}" for number in (16, 17)]  # a/ has the even ones: the 9th and the 25th by name
     metrics = read_metrics(reading)
-    assert all(metrics[f"val/style_loss@{name}"] > 0 for name in ["painting", "other_one", *held_out])
+    assert all(
+        metrics[f"val/style_loss@{name}"] > 0 for name in ["painting", "other_one", "photo001"]
+    )  # the 9th by name
     assert set(info.training["by_style"]) == {"painting", "other_one"}
     assert info.int8["psnr"] > 10
 

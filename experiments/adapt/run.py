@@ -40,7 +40,7 @@ PAINTINGS = {  # of the store's paintings/, all held out by name from the networ
     "kobori": "Kobori_Tomoto__emperor_arriving_in_tokyo_by_kobori_tomoto_jpg.jpg",
 }
 NOTHING = ["method.init_from=null", "method.muon_learning_rate=0.008", "method.learning_rate=0.01"]
-NOTHING += ["method.warmup_steps=50"]
+NOTHING += ["method.warmup_steps=50", "data.size=176"]  # the usual recipe
 ARMS = {  # steps as many as two idle cores make in the time, start and end taken off
     "prediction": None,
     "adapt": [],
