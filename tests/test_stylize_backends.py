@@ -150,6 +150,7 @@ import numpy as np
 from fst.stylize import Stylizer
 painted = Stylizer.load(sys.argv[1], backend="openvino", live=True)(np.zeros((48, 64, 3), np.uint8))
 heavy = ("torch", "pytorch_lightning", "hydra", "wandb", "torchvision", "onnx", "nncf", "scipy", "rich")
+heavy += ("openvino.tools.ovc", "openvino_telemetry")
 print(json.dumps([painted.shape, [name for name in heavy if name in sys.modules]]))
 """
 

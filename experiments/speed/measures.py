@@ -97,6 +97,72 @@ def film(style: str, clip: str, precision: str) -> dict:
     return {"seconds": seconds / frames, "fps": frames / seconds}
 
 
+def film_parts(style: str, clip: str, precision: str) -> dict:
+    """Core-milliseconds a frame of a film, by part: processor time of all threads, which neighbours hardly change."""
+    import av
+
+    from fst.media.video import colour
+    from fst.media.video.decode import Frame, VideoReader
+    from fst.media.video.encode import VideoWriter
+    from fst.media.video.paint_video import paint_video
+
+    stylizer = _stylizer(style, "auto", precision)
+    converter = colour.Converter()
+
+    def decoded() -> int:
+        with av.open(clip) as container:
+            container.streams.video[0].thread_type = "AUTO"
+            return sum(1 for _ in container.decode(video=0))
+
+    def read() -> list:
+        film = VideoReader(clip, stylizer.takes_planes)
+        return [item.pixels for item in film if isinstance(item, Frame)]
+
+    def written() -> None:
+        with VideoWriter(Path(folder, "a.mp4"), width=width, height=height, rate=24, colour=kind) as writer:
+            for frame in painted:
+                writer.write(frame)
+
+    def encoder_frames() -> None:
+        for frame in painted:
+            converter.from_planes(frame) if planar else converter.from_rgb(frame, kind, "yuv420p")
+
+    with tempfile.TemporaryDirectory() as folder:
+        count = decoded()
+        frames = read()
+        planar = not isinstance(frames[0], np.ndarray)
+        height, width = frames[0].shape[:2]
+        kind = colour.Colour()
+        painted = list(stylizer.stream(frames))
+        [compiled] = stylizer._backend.compiled.values()
+        request = compiled.create_infer_request()
+        cost = {
+            "decoding": _core_seconds(decoded),
+            "frames out of the decoder": _core_seconds(read),
+            "network": _core_seconds(lambda: [request.infer() for _ in range(count)]),
+            "margin, frames into the graph and out": _core_seconds(lambda: sum(1 for _ in stylizer.stream(frames))),
+            "frames into the encoder": _core_seconds(encoder_frames),
+            "encoding": _core_seconds(written),
+            "everything": _core_seconds(lambda: paint_video(clip, Path(folder, "b.mp4"), stylizer, overwrite=True)),
+        }
+    cost["frames out of the decoder"] -= cost["decoding"]
+    cost["margin, frames into the graph and out"] -= cost["network"]
+    cost["encoding"] -= cost["frames into the encoder"]
+    cost["threads, sound, the rest"] = 2 * cost["everything"] - sum(cost.values())
+    cost["everything"] = cost.pop("everything")
+    return {"parts": {name: seconds / count * 1000 for name, seconds in cost.items()}}
+
+
+def _core_seconds(work: Callable[[], object], times: int = 3) -> float:
+    """Processor time of a call, in all threads: the least of a few after one that warms up."""
+    spent = []
+    for _ in range(times + 1):
+        started = time.process_time()
+        work()
+        spent.append(time.process_time() - started)
+    return min(spent[1:])
+
+
 def webcam(style: str, clip: str, precision: str, seconds: float) -> dict:
     """The live loop at 640×480: a camera of 60 frames a second, painted, mirrored, ready to be shown.
 
@@ -232,7 +298,7 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-KINDS = {work.__name__: work for work in (eager, prepare, paint, film, webcam, start, agreement)}
+KINDS = {work.__name__: work for work in (eager, prepare, paint, film, film_parts, webcam, start, agreement)}
 
 if __name__ == "__main__":
     words = json.loads(sys.argv[1])

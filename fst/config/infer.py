@@ -28,7 +28,7 @@ class WebcamConfig:
     device: str | None = None  # a number, an address or a video file that stands in; None: the first camera
     width: int = 640
     height: int = 480
-    fps: float = 30.0
+    fps: float = 60.0
     mirror: bool = True
 
 

@@ -37,7 +37,11 @@ _ENCODERS = {
 _SYNONYMS = {"h265": "hevc", "avc": "h264", "x264": "h264", "x265": "hevc"}
 # Settings fit for a machine whose cores the network needs too.
 _OPTIONS = {
-    "libx264": {"preset": "superfast"},  # 1.7 times veryfast on painted films, no larger, and 0.4 dB worse
+    # Of painted films, as good as superfast at 0.6 of its work, and 1.13 times as large (experiments/speed).
+    "libx264": {
+        "preset": "ultrafast",
+        "x264-params": "8x8dct=1:bframes=3:b-adapt=0:aq-mode=1:subme=1:no-deblock=0",
+    },
     "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "7", "row-mt": "1"},
     "libsvtav1": {"preset": "9"},
@@ -190,7 +194,7 @@ class VideoWriter(Sink):
         stream = container.add_stream(self._encoder, rate=self._rate)
         context = stream.codec_context
         if options:
-            options["crf"] = str(round(factor))
+            options["crf"] = str(factor - 0.5 if self._encoder == "libx264" else round(factor))
         else:  # an encoder without a constant rate factor: bits a pixel, doubling every 15 points of quality
             context.bit_rate = round(
                 self._size[0] * self._size[1] * self._rate * 0.1 * 2 ** ((self._quality - 60) / 15)
