@@ -127,7 +127,7 @@ def test_what_the_camera_sees_becomes_the_painting_at_a_key(loader, tmp_path):
         assert same(controls._picture, load(tmp_path / "seen.png")(FRAME))
         controls.paint(np.zeros((4, 900, 3), np.uint8))
         controls.do("photograph")
-        assert "too narrow" in controls._notice and len(loader) == 5
+        assert "too small or narrow" in controls._notice and len(loader) == 5
 
 
 def base64_of(picture: np.ndarray) -> str:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from fst.networks.conditional import Conditional
 
 PAINTING_SIZE = 512  # of a painting's long edge: as trained
-NARROWEST = 32  # pixels of its short edge then: below, the loss network's features are too few to tell a style
+NARROWEST = 32  # pixels of its short edge, as it comes and then: in fewer no brush stroke is seen
+PLAIN = 4.0  # levels of 255: a painting whose colours deviate less is a wall; what is read of it would be wild
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,15 +79,20 @@ class Many:
         """A painting, uint8 (H, W, 3) RGB, as it is read: its long edge at `size` pixels.
 
         Raises:
-            UserError: the painting is a narrow strip, or this file has no predictor.
+            UserError: the painting is tiny, a narrow strip or of one colour, or this file has no predictor.
         """
         if not self.info.settings.get("predictor"):
             raise UserError(f"{self.path} reads no paintings: its network was trained without a predictor")
         height, width = images.fit_long_edge(*painting.shape[:2], size)
-        if min(height, width) < NARROWEST:
+        if min(height, width, *painting.shape[:2]) < NARROWEST:
             was = f"{painting.shape[1]}x{painting.shape[0]}"
-            raise UserError(f"a painting of {was} pixels is too narrow to read a style from: cut out a wider piece")
-        return images.resize(painting, (height, width))
+            raise UserError(
+                f"a painting of {was} pixels is too small or narrow to read a style from: find a larger one"
+            )
+        painting = images.resize(painting, (height, width))
+        if painting.std((0, 1)).max() < PLAIN:
+            raise UserError("the painting is all but one colour: there is no style in it to read")
+        return painting
 
     def read_pixels(self, painting: np.ndarray) -> np.ndarray:
         """The style vector (V,) of a `fitted` painting (Ghiasi et al. 2017)."""
