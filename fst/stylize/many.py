@@ -69,7 +69,11 @@ class Many:
             raise UserError(f"painting {painting} does not exist")
 
         def make(folder: Path) -> None:
-            pixels = self.fitted(images.read(painting, at_least=size), size)
+            pixels = images.read(painting, at_least=size)
+            try:
+                pixels = self.fitted(pixels, size)
+            except UserError as error:
+                raise UserError(f"style={painting}: {error}") from None
             np.save(folder / "vector.npy", self.read_pixels(pixels))
 
         sources = (self.path, painting, str(size).encode())
@@ -86,9 +90,7 @@ class Many:
         height, width = images.fit_long_edge(*painting.shape[:2], size)
         if min(height, width, *painting.shape[:2]) < NARROWEST:
             was = f"{painting.shape[1]}x{painting.shape[0]}"
-            raise UserError(
-                f"a painting of {was} pixels is too small or narrow to read a style from: find a larger one"
-            )
+            raise UserError(f"a painting of {was} pixels is too small or narrow to read a style from")
         painting = images.resize(painting, (height, width))
         if painting.std((0, 1)).max() < PLAIN:
             raise UserError("the painting is all but one colour: there is no style in it to read")
