@@ -16,6 +16,7 @@ from fst.config.compose import compose, composed
 from fst.config.several import styles
 from fst.data import painting_crops
 from fst.errors import UserError
+from fst.evaluate.judge import reference_losses
 from fst.losses.student import read, student
 from fst.losses.style_target import StyleTarget
 from fst.losses.term import Step
@@ -79,6 +80,13 @@ def test_each_style_is_previewed_and_painted(run: Path) -> None:
 def test_an_earlier_run_of_several_is_repeated_with_all_of_them(run: Path) -> None:
     again = check(composed([], primary=replay.find([f"rerun='{run}'"]).primary))
     assert list(styles(again.style)) == ["painting", "other_one"] and again.loss.style_weight == "auto"
+
+
+def test_a_sweep_compares_runs_of_several_by_the_mean_over_them(run: Path) -> None:
+    config = check(composed([], primary=replay.find([f"rerun='{run}'"]).primary))
+    found = reference_losses(config, run)
+    figures = stylefile.read_info(run / "style.safetensors").training["by_style"].values()
+    assert found["reference/content_loss"] == pytest.approx(np.mean([of["content"] for of in figures]), rel=0.2)
 
 
 def test_a_picture_has_its_own_paintings_weight() -> None:

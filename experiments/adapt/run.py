@@ -60,7 +60,7 @@ def main() -> None:
             for name in given.paintings:
                 if ARMS[arm] is not None:
                     train(name, arm, given.settings)
-        report()
+        report(given.settings)
 
 
 def train(name: str, arm: str, settings: list[str]) -> None:
@@ -79,7 +79,7 @@ def file(name: str) -> Path:
     return store.home() / "paintings" / PAINTINGS[name]
 
 
-def report() -> None:
+def report(settings: list[str]) -> None:
     """The table, results.json, and a picture: painting, photo, and what each arm makes of it."""
     photos = {name: images.to_tensor(square(pixels, judge.SIDE)) for name, pixels in judge.read_photos(None).items()}
     results, rows = {}, []
@@ -90,7 +90,7 @@ def report() -> None:
         photo = list(photos.values())[len(rows) % len(photos)]
         row = [square(pixels, judge.SIDE), images.to_pixels(photo)]
         for arm in ARMS:
-            network = _network(name, arm)
+            network = _network(name, arm, settings)
             if network is None:
                 continue
             found = one.losses(judge.as_used(network))
@@ -115,11 +115,11 @@ def _lines(results: dict[str, dict]) -> list[str]:
     return [*lines, f"| median | | {' | '.join(cells)} |"]
 
 
-def _network(name: str, arm: str) -> Network | None:
+def _network(name: str, arm: str, overrides: list[str]) -> Network | None:
     if ARMS[arm] is not None:
         path = RUNS / arm / name / STYLE
         return stylefile.load(path)[0] if path.is_file() else None
-    config = compose(["method=adapt", "style=custom", f"style.image={file(name)}"])
+    config = compose(["method=adapt", "style=custom", f"style.image={file(name)}", *overrides])
     settings = {key: value for key, value in OmegaConf.to_container(config.network).items() if key != "name"}
     network = build(config.network.name, **settings)
     init_from(network, config.method.init_from, config.network.name, judge.read_painting(str(file(name))))

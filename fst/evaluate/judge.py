@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from fst import data as photo_data
 from fst import images, runfolder, store, stylefile
+from fst.config import several
 from fst.config.compose import compose
 from fst.config.schema import LossConfig, TrainConfig
 from fst.data.paintings import painting
@@ -137,22 +138,21 @@ def weighted(loss: LossConfig, **settings: object) -> LossConfig:
 def reference_losses(config: TrainConfig, run_dir: Path) -> dict[str, float]:
     """`reference/content_loss` and `reference/style_loss` of a finished feed-forward run, unweighted.
 
-    Means over the run's held-out photos, by its own loss network and painting, by DEFINITION: runs with other layers,
-    scales or weights compare.
+    Means over the run's held-out photos, and over its styles, by its own loss network and paintings, by DEFINITION:
+    runs with other layers, scales or weights compare.
 
     Raises:
         UserError: weights, painting or photos that are no longer there.
     """
     device = "cuda" if parts.accelerator(config.trainer.accelerator) == "cuda" else "cpu"
     photos = photo_data.build(config.data, seed=config.seed).preview_photos(config.data.val_images)
-    judge = Judge(
-        weighted(config.loss, **DEFINITION),
-        painting(config.style),
-        {f"{number}": photo[None] for number, (_, photo) in enumerate(photos)},
-        device=device,
-    )
-    losses = judge.losses(as_used(stylefile.load(run_dir / runfolder.STYLE)[0].to(device)))
-    return {f"reference/{name}": losses[name] for name in ("content_loss", "style_loss")}
+    named = {f"{number}": photo[None] for number, (_, photo) in enumerate(photos)}
+    trained, rows = stylefile.load(run_dir / runfolder.STYLE)[0], []
+    for name, style in several.styles(config.style).items():
+        judge = Judge(weighted(config.loss, **DEFINITION), painting(style), named, device=device)
+        network = trained.for_style({name: 1.0}) if several.is_many(config) else trained
+        rows.append(judge.losses(as_used(network.to(device))))
+    return {f"reference/{name}": statistics.fmean(row[name] for row in rows) for name in ("content_loss", "style_loss")}
 
 
 def read_photos(folder: Path | None, count: int | None = None, *, kept: str = "content") -> dict[str, np.ndarray]:
