@@ -59,6 +59,9 @@ def test_a_run_starts_from_what_a_network_of_many_styles_reads_from_its_painting
     assert torch.allclose(fresh(photo), many(photo, vector), atol=1e-4)
     with pytest.raises(UserError, match=r"another network than this run's: realtime with .*network.depths="):
         init_from(build("realtime", widths=[4, 6], depths=[0, 1]), str(file), "realtime", PAINTING)
+    if predictor:
+        with pytest.raises(UserError, match="one colour"):
+            init_from(fresh, str(file), "realtime", np.full_like(PAINTING, 90))
 
 
 def test_the_automatic_style_weight_balances_paintings() -> None:

@@ -246,18 +246,19 @@ def init_from(network: Network, style: str, name: str, painting: np.ndarray) -> 
         painting: uint8 (H, W, 3), which a file of many styles is asked for.
 
     Raises:
-        UserError: no such style, or its network is not of the same shape.
+        UserError: no such style, its network is not of the same shape, or a painting that no style is read from.
     """
     from fst import stylefile
     from fst.networks.conditional import Conditional
 
     shelf = stylefile.bundled() | {"many": stylefile.BUNDLED / stylefile.MANY}
     path = shelf.get(style, Path(style).expanduser())
-    weights, info = stylefile.load(path / STYLE if path.is_dir() else path)
+    path = path / STYLE if path.is_dir() else path
+    weights, info = stylefile.load(path)
     kind, settings = info.network, info.settings
     if isinstance(weights, Conditional) and not isinstance(network, Conditional):
         kind, settings = snake_case(weights.plain_class.__name__), weights.settings
-        weights = weights.folded(_read(weights, painting))
+        weights = weights.folded(_read(weights, path, painting))
     shapes = [{key: value.shape for key, value in of.state_dict().items()} for of in (weights, network)]
     if kind != name or shapes[0] != shapes[1]:
         described = ", ".join(f"network.{key}={value}" for key, value in settings.items())
@@ -265,14 +266,16 @@ def init_from(network: Network, style: str, name: str, painting: np.ndarray) -> 
     network.load_state_dict(weights.state_dict())
 
 
-def _read(network: Conditional, painting: np.ndarray) -> Tensor:
-    """The style vector (1, V) that a network of many styles begins a painting with."""
-    from fst import images
-    from fst.losses.student import read, student
+def _read(network: Conditional, path: Path, painting: np.ndarray) -> Tensor:
+    """The style vector (1, V) that a file of many styles begins a painting with."""
+    import torch
+
+    from fst.stylize.many import opened
 
     if network.predictor is None:
         return network.table.mean(0, keepdim=True)
-    return network.predictor(read(student(), [images.to_tensor(painting)]))
+    many = opened(path)
+    return torch.from_numpy(many.read_pixels(many.fitted(painting, max(painting.shape[:2]))))[None]
 
 
 def style_info(config: TrainConfig) -> StyleInfo:
