@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from clips import bars, film
-from styles import make_style
+from styles import make_many, make_style
 from test_stylize import picture
 from test_stylize_backends import psnr
 from torch import Tensor, nn
@@ -144,6 +144,22 @@ def test_planes_are_painted_as_their_rgb_is(network, settings):
     for frame, painted in zip(planes, stylizer.stream(planes), strict=True):
         levels = [psnr(*pair) for pair in zip(painted[:3], to_planes(reference(to_rgb(frame))), strict=True)]
         assert painted.shape == (90, 122) and min(levels) > 43, levels
+
+
+def test_each_style_of_many_paints_planes_by_its_vector():
+    file = make_many(Path("many.safetensors"))
+    frame = cv2.GaussianBlur(picture(90, 122), (0, 0), 2) // 2 + 60
+    planes = Planes(*(plane.round().astype(np.uint8) for plane in to_planes(frame)), Matrix(0.299, 0.114, False))
+    ways = {"openvino": planes, "torch": to_rgb(planes)}
+    painted = {
+        (name, way): next(Stylizer.load(f"{file}:{name}", backend=way, precision="f32", strength=0.3).stream([given]))
+        for name in ("gogh", "seurat")
+        for way, given in ways.items()
+    }
+    luma = {name: to_planes(painted[name, "torch"])[0] for name in ("gogh", "seurat")}
+    for name, expected in luma.items():
+        assert psnr(painted[name, "openvino"].luma, expected) > 45
+    assert psnr(*luma.values()) < 35  # strength takes most of what tells them apart
 
 
 def test_a_film_whose_colours_or_size_change_stays_as_it_began():
