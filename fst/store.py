@@ -79,6 +79,7 @@ def _download(remote: Remote, target: Path, *, title: str, otherwise: str) -> st
             target.open("wb") as out,
             Progress(*columns, transient=True) as progress,
         ):
+            _check_answer(response, remote.address)
             task = progress.add_task(title, total=remote.size)
             while chunk := response.read(CHUNK_BYTES):
                 out.write(chunk)
@@ -88,13 +89,21 @@ def _download(remote: Remote, target: Path, *, title: str, otherwise: str) -> st
             if announced is not None and out.tell() < int(announced):
                 raise ConnectionError(f"it ended after {readable_size(out.tell())} of {readable_size(int(announced))}")
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", None) or error
+        reason = " ".join(str(getattr(error, "reason", None) or error).split())[:200]  # a server may say anything
         size = f" ({readable_size(remote.size)})" if remote.size else ""
         raise UserError(
             f"{title}{size} is not in {target.parent} and could not be downloaded from "
             f"{remote.address}: {reason}; connect to a network, put the file there, or {otherwise}"
         ) from None
     return digest.hexdigest()
+
+
+def _check_answer(response: http.client.HTTPResponse, address: str) -> None:
+    """Raise ConnectionError for what is not the file asked for: where its digest is not known, nothing else tells."""
+    if response.headers.get_content_type() == "text/html":
+        raise ConnectionError("a web page came instead of the file: does this network ask for a sign-in?")
+    if address.startswith("https:") and not response.url.startswith("https:"):
+        raise ConnectionError(f"the server sends on to {response.url}, which is not encrypted")
 
 
 def readable_size(size: int) -> str:

@@ -21,7 +21,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/missing":
             self.send_error(404)
             return
+        if self.path == "/odd":
+            self.wfile.write(b"no\nHTTP\n\n")
+            return
         self.send_response(200)
+        self.send_header("Content-Type", "text/html" if self.path == "/sign-in" else "image/jpeg")
         self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
         self.wfile.write(CONTENT[: 1_500_000 if self.path == "/cut" else None])
@@ -62,6 +66,8 @@ def test_a_file_is_downloaded_once(server, home):
         ("/x", "0" * 64, "is not the file fst knows"),
         ("/cut", DIGEST, "ended after 2 MB of 3 MB"),
         ("/missing", DIGEST, "Not Found"),
+        ("/odd", DIGEST, "could not be downloaded"),
+        ("/sign-in", None, "a web page came instead"),
     ],
 )
 def test_nothing_is_left_of_a_bad_download(server, home, path, digest, said):
