@@ -13,7 +13,7 @@ class UserError(Exception):
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the program with `error: ...` and status 1 on a UserError, with status 130 on Ctrl-C: never a traceback."""
+    """End the program with `error: ...` and status 1 on a UserError or an OSError, with 130 on Ctrl-C: no traceback."""
     try:
         yield
     except UserError as error:
@@ -26,6 +26,10 @@ def one_line_errors() -> Iterator[None]:
         # The reader of our output went away: Python would complain once more while it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
+    except OSError as error:  # of a library's own writing: the disk is full, a folder is gone or may not be written
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def near(word: str, choices: list[str]) -> str:

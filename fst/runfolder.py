@@ -8,6 +8,7 @@ import math
 import os
 import socket
 import zipfile
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ CHANGES = "changes.patch"  # of tracked files against the commit, where there ar
 METRICS = "metrics.csv"  # a row each time that something was logged: step, seconds, then a column a metric
 STYLE = "style.safetensors"  # the trained network
 CHECKPOINT = Path("checkpoints", "last.ckpt")  # to resume from
+LOCK = ".lock"  # held by the process that trains here
 PREVIEWS = "previews"  # photos/NAME.png, step-000100/NAME.png, step-000100.png
 PAINTING = "painting.png"  # the style image as the run used it
 JOB = "job.json"  # how a job of a sweep ended
@@ -36,6 +38,32 @@ def check_checkpoint(path: str | Path) -> None:
         whole = False
     if not whole:
         raise UserError(f"{path} is no checkpoint, or it is damaged: its checksums do not fit")
+
+
+@contextlib.contextmanager
+def held(run_dir: Path) -> Iterator[None]:
+    """Within, no other process trains in a run folder: two would write one checkpoint.
+
+    The kernel lets go of it when the process ends, however it ends; Windows has no such lock.
+
+    Raises:
+        UserError: another process does, or the folder may not be written.
+    """
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        file = (run_dir / LOCK).open("w")
+    except OSError as error:
+        raise UserError(f"cannot write {run_dir}: {error.strerror}") from None
+    with file:
+        try:
+            import fcntl
+
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise UserError(f"another process trains in {run_dir}: wait for its end, or stop it") from None
+        except (ImportError, OSError):  # a file system without locks
+            pass
+        yield
 
 
 class Row(NamedTuple):

@@ -114,13 +114,16 @@ def differences(folder: str | Path, now: dict[str, Any]) -> list[str]:
         now: `fst.tracking.run_metadata()`.
     """
     then = _read(Path(folder).expanduser())[1]
-    changed = [
-        f"{name} was {before}, is {after}"
-        for name, before, after in _compared(then, now)
-        if before != after and before is not None
-    ]
-    if (then.get("git") or {}).get("dirty"):
-        changed.append(f"the earlier run had changes on top of its commit; {folder}/changes.patch has them")
+    try:
+        changed = [
+            f"{name} was {before}, is {after}"
+            for name, before, after in _compared(then, now)
+            if before != after and before is not None
+        ]
+        if (then.get("git") or {}).get("dirty"):
+            changed.append(f"the earlier run had changes on top of its commit; {folder}/changes.patch has them")
+    except (AttributeError, KeyError, TypeError):  # values of other kinds than a run writes
+        raise UserError(f"{Path(folder) / RUN} is damaged: it is no record of a run") from None
     if (now.get("git") or {}).get("dirty"):
         changed.append("the checkout has uncommitted changes")
     return changed

@@ -113,7 +113,7 @@ class Checkpoints(pl.Callback):
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stopped is not None:
-            raise KeyboardInterrupt
+            raise SystemExit(128 + number)  # a KeyboardInterrupt would become Lightning's own end, with status 1
         self.stopped = signal.Signals(number)
         print("\nstopping after this step; once more to stop at once", flush=True)
 

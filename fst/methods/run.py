@@ -63,16 +63,17 @@ def run(config: TrainConfig, run_dir: Path) -> Method:
 @contextlib.contextmanager
 def tracked(config: TrainConfig, run_dir: Path, settings: dict, name: str) -> Iterator[Logger | None]:
     """The run's files and logger; closed at the end, as failed when an error passes through."""
-    write_run(run_dir, settings)
-    logger = build_logger(config.logger, run_dir, name=name, settings=settings, resume=config.resume is not None)
-    try:
-        yield logger
-    except BaseException as error:
-        ended = runfolder.FAILED if isinstance(error, Exception) else runfolder.STOPPED
-        rank_zero_only(runfolder.write_state)(run_dir, ended)
-        finish(logger, failed=True)
-        raise
-    finish(logger)
+    with contextlib.nullcontext() if rank_zero_only.rank else runfolder.held(run_dir):
+        write_run(run_dir, settings)
+        logger = build_logger(config.logger, run_dir, name=name, settings=settings, resume=config.resume is not None)
+        try:
+            yield logger
+        except BaseException as error:
+            ended = runfolder.FAILED if isinstance(error, Exception) else runfolder.STOPPED
+            rank_zero_only(runfolder.write_state)(run_dir, ended)
+            finish(logger, failed=True)
+            raise
+        finish(logger)
 
 
 def quiet() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import signal
 import socket
 import sys
@@ -48,6 +49,7 @@ def serve(config: InferConfig, loader: StyleLoader, reason: str) -> None:
     Raises:
         UserError: the host is not this machine's, or the device named cannot be had.
     """
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # a traceback for whatever a stranger sends
     camera = None if config.webcam.device is None else Camera(config.webcam)
     try:
         listener = _listen(config.page.host, config.page.port)
