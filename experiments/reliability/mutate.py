@@ -208,7 +208,7 @@ class Attempt:
                 node[key] = value * self.chance.choice([-1, 10, 1000, 10**9])
             elif isinstance(value, list) and value and self.chance.random() < 0.4:
                 node[key] = self.chance.choice(
-                    [value * 100, [copy.deepcopy(self.chance.choice(WILD))], value[:-1], [7] * 10**5]
+                    [value * 100, [copy.deepcopy(self.chance.choice(WILD))], value[:-1], [7] * 10**3]
                 )
             elif self.chance.random() < 0.8:
                 node[key if self.chance.random() < 0.9 else "new"] = copy.deepcopy(self.chance.choice(WILD))
