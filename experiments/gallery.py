@@ -1,8 +1,9 @@
-"""Photos × bundled styles as one picture: python experiments/gallery.py [PHOTO...] [--output FILE.jpg]
+"""Photos × styles as one picture: python experiments/gallery.py [PHOTO...] [--paintings FILE...] [--output FILE.jpg]
 
 Without photos, four that FST_HOME holds (content/*.jpg). Every photo is cropped to 4:3, painted at --size pixels and
-shown at --width; the first row is the photos, every other a style in one of its networks. The JPEG's quality is lowered
-until it takes at most 600 kB.
+shown at --width; the first row is the photos, every other a bundled style with a network of its own; or, with
+--paintings, a painting and what the network of many styles reads of it. The JPEG's quality is lowered until it takes at
+most 600 kB.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ def page(rows: list[tuple[str, list[np.ndarray]]]) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", nargs="*", type=Path)
+    parser.add_argument("--paintings", nargs="+", type=Path, help="any paintings, in place of the bundled styles")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("gallery.jpg"))
     parser.add_argument("--width", type=int, default=320, help="of each picture, in pixels")
     parser.add_argument("--size", type=int, default=640, help="long edge at which a photo is painted")
@@ -83,11 +85,16 @@ def main() -> None:
     def shrunk(pictures: list[np.ndarray]) -> list[np.ndarray]:
         return [images.resize(picture, (round(chosen.width / ASPECT), chosen.width)) for picture in pictures]
 
-    rows = [("Photos that no network saw", shrunk(photos))]
-    for name, path in shelf.items():
-        info = stylefile.read_info(path)
-        rows.append((label(info), shrunk(list(map(Stylizer.load(name), photos)))))
-        print(f"{name} ({info.network})")
+    if chosen.paintings:
+        rows = [
+            ("", shrunk([cropped(images.read(file), chosen.size), *map(Stylizer.load(file), photos)]))
+            for file in chosen.paintings
+        ]
+    else:
+        rows = [("Photos that no network saw", shrunk(photos))]
+        for name in (name for name, path in shelf.items() if "styles" not in stylefile.read_info(path).settings):
+            stylizer = Stylizer.load(name)
+            rows.append((label(stylizer.info), shrunk(list(map(stylizer, photos)))))
     write_jpeg(chosen.output, page(rows), MOST_BYTES)
     print(f"{chosen.output}: {len(photos)} photos, {chosen.output.stat().st_size / 1000:.0f} kB")
 

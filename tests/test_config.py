@@ -389,8 +389,8 @@ def test_an_experiment_beats_the_defaults_and_the_command_line_beats_both() -> N
     plain, quick = compose([]), compose(["experiment=quickstart"])
     assert (quick.loss.architecture, plain.loss.architecture) == ("vgg16_small", "vgg16")
     assert quick.trainer.max_steps != plain.trainer.max_steps
-    given = compose(["experiment=quickstart", "trainer.max_steps=7", "network=johnson", "style=hokusai"])
-    assert (given.trainer.max_steps, given.network.name, given.style.name) == (7, "johnson", "hokusai")
+    given = compose(["experiment=quickstart", "trainer.max_steps=7", "style=hokusai"])
+    assert (given.trainer.max_steps, given.style.name) == (7, "hokusai")
     assert given.data.size == quick.data.size
 
 
