@@ -45,9 +45,6 @@ def test_a_run_logs_every_term_without_and_with_its_weight(finished: Path) -> No
         assert float(row["train/loss"]) == pytest.approx(content + 1e5 * style + 500 * stability, rel=1e-4)
         layers = [float(row[f"train/style_loss/{layer}"]) for layer in ("relu1_2", "relu2_2", "relu3_3")]
         assert sum(layers) == pytest.approx(style, rel=1e-4)
-    # Learnt is what held-out photos say, the same at each validation; each step of training sees other crops.
-    validated = [float(row["val/loss"]) for row in rows if row["val/loss"]]
-    assert validated[-1] < validated[0]
 
 
 def test_validation_is_on_held_out_photos_with_a_ratio_to_the_untouched(finished: Path) -> None:
