@@ -165,7 +165,7 @@ def test_a_new_method(project) -> None:
 
 def test_each_is_on_the_help_screen_and_typed(project) -> None:
     screen = run(project, "train.py", "--help")
-    for text in ("Two convolutions", "One colour is learnt", "Three colours", "My photos"):
+    for text in ("Two convolutions", "One colour is learnt", " mine,", "My photos"):
         assert text in screen
     done = subprocess.run(
         [sys.executable, "train.py", "network=plain", "network.width=wide"],

@@ -1,17 +1,13 @@
-"""Every command of this folder but `live`, which is about time, a little of each: python -m experiments.reliability"""
+"""A little of each command of this folder that takes seconds: python -m experiments.reliability"""
 
 import importlib
 import sys
 
 SMALL = {
-    "kill": ["--times", "1", "--kinds", "adapting"],
-    "stop": ["--times", "1"],
     "mutate": ["--times", "8"],
     "disk": ["--times", "2"],
     "page": ["--times", "9"],
-    "twice": ["--times", "2"],
     "downloads": ["--times", "11"],
-    "extremes": ["--times", "2"],
 }
 
 if __name__ == "__main__":
