@@ -80,9 +80,12 @@ def file(name: str) -> Path:
 
 
 def report(settings: list[str]) -> None:
-    """The table, results.json, and a picture: painting, photo, and what each arm makes of it."""
+    """The table, results.json, and a picture: painting, photo, and what the arms that all paintings have make of it."""
     photos = {name: images.to_tensor(square(pixels, judge.SIDE)) for name, pixels in judge.read_photos(None).items()}
     results, rows = {}, []
+    shown = [
+        arm for arm in ARMS if ARMS[arm] is None or all((RUNS / arm / name / STYLE).is_file() for name in PAINTINGS)
+    ]
     for name in PAINTINGS:
         pixels = judge.read_painting(str(file(name)))
         one = judge.Judge(_loss(), pixels, photos)
@@ -96,12 +99,11 @@ def report(settings: list[str]) -> None:
             found = one.losses(judge.as_used(network))
             objective = found["content_loss"] + weight * found["style_loss"]
             results.setdefault(name, {"style_weight": weight})[arm] = {**found, "objective": objective}
-            row.append(images.to_pixels(judge.as_used(network)(photo)))
+            if arm in shown:
+                row.append(images.to_pixels(judge.as_used(network)(photo)))
         rows.append(side_by_side(row))
     write_json(HERE / "results.json", results)
-    width = max(row.shape[1] for row in rows)
-    whole = [row for row in rows if row.shape[1] == width]
-    write_jpeg(HERE / "figure.jpg", side_by_side([row.transpose(1, 0, 2) for row in whole]).transpose(1, 0, 2).copy())
+    write_jpeg(HERE / "figure.jpg", side_by_side([row.transpose(1, 0, 2) for row in rows]).transpose(1, 0, 2).copy())
     print("\n".join(_lines(results)))
 
 
