@@ -6,7 +6,6 @@ import sys
 SMALL = {
     "mutate": ["--times", "8"],
     "disk": ["--times", "2"],
-    "page": ["--times", "9"],
     "downloads": ["--times", "11"],
 }
 
