@@ -68,7 +68,8 @@ class Bank:
 
 def photos(device: str) -> tuple[Bank, list[Path]]:
     """The store's photos but for a few, and those few."""
-    files = [file for folder in PHOTOS for file in images.files(store.home() / folder)]
+    folders = [found for folder in PHOTOS if (found := store.find(folder)) is not None]
+    files = [file for folder in folders for file in images.files(folder)]
     held = files[len(files) // (2 * HELD_OUT) :: max(1, len(files) // HELD_OUT)][:HELD_OUT]
     return Bank([file for file in files if file not in held], device), held
 

@@ -1,0 +1,27 @@
+"""The plan for the hour when a GPU is there, a few steps of it on any machine."""
+
+from pathlib import Path
+
+import pytest
+from photos import make_photos
+from PIL import Image
+
+from fst import stylefile
+
+
+def test_its_parts_leave_style_files_and_tables(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from experiments.gpu.paintings import BOX
+    from experiments.gpu.run import main
+
+    home = tmp_path / "home"
+    (home / "styles").mkdir(parents=True)
+    (home / "weights").symlink_to(store / "weights")
+    make_photos(home / "photos", 17)
+    make_photos(home / "paintings", 17)
+    Image.effect_noise((90, 60), 80).convert("RGB").save(home / "styles" / BOX["gogh"].file)
+    monkeypatch.setenv("FST_HOME", str(home))
+    main(["bench", "box", "many", "--only", "gogh", "--tiny", "--out", str(tmp_path / "out")])
+    assert stylefile.load(tmp_path / "out/gogh.safetensors")[1].training["steps"] == 2
+    many = stylefile.load(tmp_path / "out/many.safetensors")[0]
+    assert many.names == ["gogh"] and many.predictor is not None
+    assert (tmp_path / "out/bench.md").read_text().count("| realtime |") == 2
