@@ -1,7 +1,10 @@
 """Style files for tests: the real networks, narrow, with random weights."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import torch
 
 from fst import stylefile
@@ -45,3 +48,15 @@ def make_many(path: Path, names: tuple[str, ...] = ("gogh", "hokusai", "seurat")
         path.stem, "realtime_many", settings, {"title": "Many", "paintings": paintings}, {"by_style": losses}
     )
     return stylefile.save(path, built, described)
+
+
+@contextlib.contextmanager
+def bundled_shelf(folder: Path) -> Iterator[Path]:
+    """Within, gogh and boccioni come in networks of their own; gogh, hokusai and seurat in a file of many."""
+    make_style(folder / "gogh.safetensors", "realtime")
+    make_style(folder / "boccioni.safetensors", "realtime")
+    make_many(folder / "many.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stylefile, "BUNDLED", folder)
+        patch.setenv("FST_HOME", str(folder / "home"))
+        yield folder

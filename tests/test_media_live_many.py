@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from live_fakes import quadrants
-from styles import make_many, make_style
+from styles import bundled_shelf
 from test_media_live import config
 from test_media_live_page import jpeg, site, viewer
 from test_stylize import picture
 from test_stylize_backends import psnr
 from test_stylize_many import gradient, same
 
-from fst import images, stylefile
+from fst import images
 from fst.errors import UserError
 from fst.media.live import style_loader
 from fst.media.live.controls import Controls
@@ -29,14 +29,8 @@ FRAME = picture(48, 64)
 
 @pytest.fixture(scope="module", autouse=True)
 def shelf(tmp_path_factory):
-    """gogh and boccioni in networks of their own; gogh, hokusai and seurat in a file of many."""
     folder = tmp_path_factory.mktemp("shelf")
-    make_style(folder / "gogh.safetensors", "realtime")
-    make_style(folder / "boccioni.safetensors", "realtime")
-    make_many(folder / "many.safetensors")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stylefile, "BUNDLED", folder)
-        patch.setenv("FST_HOME", str(folder / "home"))
+    with bundled_shelf(folder):
         yield folder
 
 

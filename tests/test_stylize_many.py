@@ -12,7 +12,7 @@ import pytest
 import torch
 from clips import film, pixels
 from PIL import Image
-from styles import make_many, make_style
+from styles import bundled_shelf, make_many, make_style
 from test_infer import infer
 from test_stylize import by_hand, picture
 from test_stylize_backends import START, psnr
@@ -29,15 +29,9 @@ FRAME = picture(48, 64)
 
 @pytest.fixture(scope="module", autouse=True)
 def shelf(tmp_path_factory):
-    """gogh in a network of its own; gogh, hokusai and seurat in a file of many."""
     folder = tmp_path_factory.mktemp("shelf")
-    make_style(folder / "gogh.safetensors", "realtime")
-    make_style(folder / "boccioni.safetensors", "realtime")
-    make_many(folder / "many.safetensors")
     make_many(folder / "other/more.safetensors", ("gogh", "monet"), predictor=0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stylefile, "BUNDLED", folder)
-        patch.setenv("FST_HOME", str(folder / "home"))
+    with bundled_shelf(folder):
         yield folder
 
 
