@@ -9,22 +9,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fst.losses.gram import gram_matrix
+from fst.losses.terms.stability import EDGE, GAIN, LIFT
 from fst.losses.vgg import VGGFeatures
-from fst.losses.weights import load_weights
+from fst.losses.weights import OXFORD, load_weights
 
 LAYERS = ("relu1_2", "relu2_2", "relu3_3")
 CONTENT = "relu2_2"
-MARGIN, SHIFT, EDGE = 8, 12, 8  # as method.margin, loss.stability_shift and fst.losses.terms.stability have them
-NOISE, GAIN, LIFT = 6.0, 0.03, 0.02
+MARGIN, SHIFT, NOISE = 8, 12, 6.0  # as method.margin, loss.stability_shift and method.noise have them
 
 Grams = dict[str, Tensor]
 
 
-def extractor(device: str, architecture: str = "vgg16", dtype: torch.dtype = torch.float32) -> VGGFeatures:
-    """The loss network, channels last."""
-    source = "BUNDLED" if architecture == "vgg16_small" else "IMAGENET1K_FEATURES"
-    weights = load_weights(source, LAYERS, architecture=architecture)
-    features = VGGFeatures(LAYERS, weights.tensors, architecture=architecture, normalisation=weights.normalisation)
+def extractor(device: str, dtype: torch.dtype = torch.float32) -> VGGFeatures:
+    """VGG-16, channels last."""
+    weights = load_weights(OXFORD, LAYERS)
+    features = VGGFeatures(LAYERS, weights.tensors, normalisation=weights.normalisation)
     return features.to(device, memory_format=torch.channels_last).in_precision(dtype)
 
 

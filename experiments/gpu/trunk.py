@@ -1,6 +1,6 @@
 """The network of many styles, with the predictor that reads any painting, trained whole on a GPU.
 
-Of each batch one half is painted in styles of the table, the other in styles that are predicted from paintings of the
+Of each batch some are painted in styles of the table, the others in styles that are predicted from paintings of the
 store; both share every convolution.
 """
 
@@ -13,25 +13,16 @@ import torch
 from torch import Tensor
 
 from experiments.gpu.captured import Captured, Optimizer
-from experiments.gpu.objective import LAYERS, Grams, Objective, energy, extractor, grams_of
+from experiments.gpu.objective import LAYERS, Grams, Objective, energy, grams_of
 from experiments.gpu.paintings import Painting
 from experiments.gpu.pictures import Bank, painting
 from experiments.gpu.styles import CROP, Studio
-from fst import images, store, stylefile
+from fst import stylefile
+from fst.data.painting_crops import SEEN, SHORT, split
+from fst.losses.student import student
+from fst.methods.parts import LEAST, MOST
 from fst.networks import build
 from fst.stylefile import StyleInfo
-
-SIDE = 320  # of a painting's short edge in memory
-SEEN = 288  # of the crop that is read and learnt from
-HELD_OUT_EVERY = 16
-LEAST, MOST = 2.5e4, 3e5  # style weights of paintings; as much as makes their objectives alike between
-
-
-def paintings() -> tuple[list[Path], list[Path]]:
-    """The store's paintings: to learn from, and held out by name, every 16th."""
-    files = images.files(store.home() / "paintings")
-    held = files[HELD_OUT_EVERY // 2 :: HELD_OUT_EVERY]
-    return [file for file in files if file not in held], held
 
 
 class Shelf:
@@ -40,15 +31,15 @@ class Shelf:
     @torch.no_grad()
     def __init__(self, studio: Studio, files: list[Path], crops_each: int, unit: Tensor) -> None:
         device = studio.device
-        student = extractor(device, "vgg16_small")
-        bank = Bank(files, device, SIDE)
+        reader = student().to(device)
+        bank = Bank(files, device, SHORT)
         targets, seen = [], []
         for number in range(crops_each):
             for index in torch.arange(len(files), device=device).split(32):
                 crops = bank.crops(len(index), SEEN, 0.7, index)
                 crops = _turned(crops) if number % 3 == 2 else crops
                 targets.append(grams_of(studio.exact, crops))
-                seen.append(grams_of(student, crops))
+                seen.append(grams_of(reader, crops))
         self.targets = {layer: torch.cat([one[layer] for one in targets]) for layer in LAYERS}
         self.seen = {layer: torch.cat([one[layer] for one in seen]) for layer in LAYERS}
         self.count = len(self.seen[LAYERS[0]])
@@ -116,7 +107,7 @@ def job(
         grams = {layer: torch.cat([one[layer] for one in own]) for layer in LAYERS}
         weights = torch.tensor([style.style_weight for style in styles.values()], device=device)
         unit = energy(own[list(styles).index("gogh")])[0] if "gogh" in styles else energy(own[0])[0]
-        shelf = Shelf(studio, paintings()[0][:most], crops_each, unit) if predicted else None
+        shelf = Shelf(studio, split(None)[0][:most], crops_each, unit) if predicted else None
         objective = Objective(studio.features, crop)
         turn = torch.zeros((), dtype=torch.long, device=device)
 

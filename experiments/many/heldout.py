@@ -16,48 +16,42 @@ from experiments.gpu import trunk
 from experiments.gpu.objective import CONTENT, LAYERS, energy, extractor, grams_of
 from experiments.gpu.paintings import BOX
 from experiments.gpu.pictures import painting
-from fst import images, store, stylefile
+from fst import images, stylefile
+from fst.data.painting_crops import split
 from fst.errors import one_line_errors
+from fst.evaluate import judge
+from fst.evaluate.figures import square
+from fst.losses.gram import gram_matrix
+from fst.losses.student import read, student
 from fst.networks import framed
 from fst.stylize.framing import MARGIN
 
-SIDE = 256
 
-
-def photos() -> list[Tensor]:
-    """The middle squares of the store's content/ photos."""
-    found = []
-    for file in images.files(store.home() / "content"):
-        pixels = images.read(file)
-        height, width = pixels.shape[:2]
-        side = min(height, width)
-        box = ((height - side) / 2, (width - side) / 2, side, side)
-        found.append(images.to_tensor(images.resize(pixels, (SIDE, SIDE), box=box)))
-    return found
+def style_loss(features: dict[str, Tensor], grams: dict[str, Tensor]) -> float:
+    """Of one picture's features."""
+    return sum((gram_matrix(features[layer]) - gram).square().mean().item() for layer, gram in grams.items())
 
 
 @torch.no_grad()
 def main(count: int | None) -> None:
     """Print a row a painting, then the distribution."""
     many = stylefile.load(stylefile.BUNDLED / "many.safetensors")[0]
-    exact, student = extractor("cpu"), extractor("cpu", "vgg16_small")
+    exact, reader = extractor("cpu"), student()
     unit = energy(grams_of(exact, painting(BOX["gogh"].path)))[0]
-    contents = [(photo, exact(photo, [CONTENT])[CONTENT]) for photo in photos()]
+    photos = [images.to_tensor(square(pixels, judge.SIDE)) for pixels in judge.read_photos(None).values()]
+    untouched = [exact(photo, LAYERS) for photo in photos]
     rows = []
-    for file in trunk.paintings()[1][:count]:
+    for file in split(None)[1][:count]:
         picture = painting(file)
         grams = grams_of(exact, picture)
         weight = trunk.style_weights(grams, unit).item()
-        network = many.folded(many.predictor(grams_of(student, picture)))
+        network = many.folded(many.predictor(read(reader, [picture])))
         losses = []
-        for photo, wanted in contents:
-            painted = (framed(network, photo, MARGIN).clamp(0, 1) * 255).round() / 255
-            found = grams_of(exact, painted)
-            content = (exact(painted, [CONTENT])[CONTENT] - wanted).square().mean().item()
-            style = sum((found[layer] - grams[layer]).square().mean().item() for layer in LAYERS)
-            untouched = grams_of(exact, photo)
-            before = sum((untouched[layer] - grams[layer]).square().mean().item() for layer in LAYERS)
-            losses.append((content, style, content + weight * style, style / before))
+        for photo, before in zip(photos, untouched, strict=True):
+            found = exact((framed(network, photo, MARGIN).clamp(0, 1) * 255).round() / 255, LAYERS)
+            content = (found[CONTENT] - before[CONTENT]).square().mean().item()
+            style = style_loss(found, grams)
+            losses.append((content, style, content + weight * style, style / style_loss(before, grams)))
         rows.append((weight, *np.mean(losses, 0)))
         told = "{:.3g} | {:.2f} | {:.2e} | {:.2f} | {:.3f}".format(*rows[-1])
         print(f"| {file.stem[:40]} | {told} |", flush=True)
