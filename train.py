@@ -3,14 +3,16 @@
 import sys
 from pathlib import Path
 
-from omegaconf import DictConfig
-
-from fst import __version__
-from fst.config import help as screens
-from fst.config.checks import check
 from fst.errors import one_line_errors
-from fst.launch import launch
-from fst.runfolder import read_metrics
+
+with one_line_errors():  # importing takes a second, in which Ctrl-C is a line too
+    from omegaconf import DictConfig
+
+    from fst import __version__
+    from fst.config import help as screens
+    from fst.config.checks import check
+    from fst.launch import launch
+    from fst.runfolder import read_metrics
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from fst.config.schema import short_name
 from fst.errors import UserError, one_line_errors
 from fst.files import number, read_json, shown, write_json
 from fst.methods.method import build
-from fst.runfolder import CHECKPOINT, CONFIG
+from fst.runfolder import CHECKPOINT, CONFIG, held
 from fst.sweep import arms, search, summary
 from fst.sweep import run as sweeps
 from fst.sweep.job import Sweep, readable
@@ -129,20 +129,22 @@ def _many(task: Callable[..., Any], overrides: list[str], earlier: replay.Replay
         direction = hydra.sweeper.direction
         count = len(direction) if OmegaConf.is_list(direction) else 1
         sweep = Sweep(sweep.folder, swept_keys, reference=True, parallel=sweep.parallel, objectives=count)
-        first = 1 + max((job["job"] for job in summary.read(sweep)), default=0)
-        more = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", *search.go_on(hydra, overrides)]
-        sweeps.run(task, sweeps.search(earlier.primary if earlier else PRIMARY, [*overrides, *more], first), sweep)
+        with held(sweep.folder):
+            first = 1 + max((job["job"] for job in summary.read(sweep)), default=0)
+            more = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", *search.go_on(hydra, overrides)]
+            sweeps.run(task, sweeps.search(earlier.primary if earlier else PRIMARY, [*overrides, *more], first), sweep)
         return
     jobs = _grid(found, [*own, *rest] if found else [*own, *overrides], sweep, earlier)
     folders = tuple(os.path.abspath(job.folder) for job in jobs)  # noqa: PTH100  as Hydra names them
     sweep = Sweep(sweep.folder, swept_keys, reference, sweep.parallel, jobs=folders)
     for_all = [override for override in overrides if override.startswith("hydra")]
     for_all.append(f"hydra.sweep.dir={quoted(str(sweep.folder))}")
-    for job in jobs:
-        if job.done:
-            print(f"job {jobs.index(job) + 1} of {len(jobs)} is done: {shown(job.folder)}")
-    write_json(sweep.folder / COMMAND, {"overrides": overrides})
-    sweeps.run(task, sweeps.grid(jobs, for_all), sweep)
+    with held(sweep.folder):
+        for place, job in enumerate(jobs, 1):
+            if job.done:
+                print(f"job {place} of {len(jobs)} is done: {shown(job.folder)}")
+        write_json(sweep.folder / COMMAND, {"overrides": overrides})
+        sweeps.run(task, sweeps.grid(jobs, for_all), sweep)
 
 
 def _grid(

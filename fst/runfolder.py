@@ -22,7 +22,7 @@ CHANGES = "changes.patch"  # of tracked files against the commit, where there ar
 METRICS = "metrics.csv"  # a row each time that something was logged: step, seconds, then a column a metric
 STYLE = "style.safetensors"  # the trained network
 CHECKPOINT = Path("checkpoints", "last.ckpt")  # to resume from
-LOCK = ".lock"  # held by the process that trains here
+LOCK = ".lock"  # held by the process that trains here, in a sweep's folder as in a run's
 PREVIEWS = "previews"  # photos/NAME.png, step-000100/NAME.png, step-000100.png
 PAINTING = "painting.png"  # the style image as the run used it
 JOB = "job.json"  # how a job of a sweep ended
@@ -42,7 +42,7 @@ def check_checkpoint(path: str | Path) -> None:
 
 @contextlib.contextmanager
 def held(run_dir: Path) -> Iterator[None]:
-    """Within, no other process trains in a run folder: two would write one checkpoint.
+    """Within, no other process trains in a run's or a sweep's folder: two would write one checkpoint.
 
     The kernel lets go of it when the process ends, however it ends; Windows has no such lock.
 

@@ -134,6 +134,7 @@ def test_the_defaults_of_then_count(earlier: Path, tmp_path: Path) -> None:
         ("config.yaml={", "", "config.yaml is damaged: "),
         ("config.yaml=", "", "config.yaml is damaged: it holds no settings"),
         ("config.yaml=[1]", "", "config.yaml is damaged: "),
+        pytest.param(f"config.yaml=[{'7, ' * 50_000}]", "", "it has 150002 bytes", id="a config of 150 kB"),
         ("config.yaml=style: 3", "", "config.yaml is damaged: it is no config of a run"),
         ("run.json={", "", "run.json is damaged: "),
         ("run.json=\x00\xff", "", "run.json is damaged: "),

@@ -142,7 +142,7 @@ def test_a_studys_arms_are_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             launch(lambda config: None, ["experiment=norm", arguments])
 
 
-def test_ctrl_c_keeps_what_was_done(tmp_path: Path) -> None:
+def test_one_program_works_on_a_sweep_and_ctrl_c_keeps_what_it_has_done(tmp_path: Path) -> None:
     command = [sys.executable, str(PROGRAM), "-m", "trainer=cpu", "seed=1,16,2"]
     environment = {**os.environ, "PYTHONPATH": str(groups.ROOT)}
     with _default_interrupt():
@@ -150,6 +150,10 @@ def test_ctrl_c_keeps_what_was_done(tmp_path: Path) -> None:
             command, cwd=tmp_path, text=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
     _wait_for(lambda: list(tmp_path.rglob("waiting")), running)
+    [file] = tmp_path.rglob("waiting")
+    status, _, errors = sweep(tmp_path, "seed=1,16,2", f"hydra.sweep.dir={file.parents[1]}")
+    assert (status, errors.count("\n")) == (1, 1) and "another process trains in" in errors
+    assert json.loads(file.with_name("job.json").read_text())["status"] == "running"
     running.send_signal(signal.SIGINT)
     said, errors = running.communicate(timeout=60)
     assert running.returncode == 130 and not errors

@@ -4,6 +4,8 @@ import importlib.metadata
 import json
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,11 @@ import pytest
 import torch
 from PIL import Image
 from test_tracking import histories, inspect, of_type
-from training import run_here, start, tiny_arguments, wait_for_step, weights
+from training import TRAIN, run_here, start, tiny_arguments, wait_for_step, weights
 
 from fst import stylefile
 from fst.errors import UserError
+from fst.methods.checkpoints import Checkpoints
 from fst.runfolder import STYLE
 
 
@@ -104,6 +107,30 @@ def test_a_signal_saves_and_ends_with_its_status(tmp_path: Path, tiny_vgg: Path,
     output = run.communicate(timeout=60)[0]
     assert run.returncode == 128 + number, output
     assert re.search(r"stopped at step \d+", output) and "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("number", "hook", "error"), [(signal.SIGINT, "setup", "^$"), (signal.SIGTERM, "on_train_start", "143")]
+)
+def test_a_signal_before_the_first_step_ends_a_run_with_its_status(
+    tmp_path: Path, tiny_vgg: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, hook: str, error: str
+) -> None:
+    before = getattr(Checkpoints, hook)
+    monkeypatch.setattr(Checkpoints, hook, lambda *args, **how: (signal.raise_signal(number), before(*args, **how)))
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises((KeyboardInterrupt, SystemExit), match=error):
+            run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg))
+    finally:
+        signal.signal(signal.SIGINT, interrupt)  # Lightning leaves it ignored
+
+
+def test_ctrl_c_while_the_program_is_imported_is_a_line() -> None:
+    interrupting = "lambda name, *_: signal.raise_signal(2) if name == 'omegaconf' else None"
+    code = f"import runpy, signal, sys, types; sys.meta_path.insert(0, types.SimpleNamespace(find_spec={interrupting}))"
+    code += f"; signal.signal(2, signal.default_int_handler); runpy.run_path({str(TRAIN)!r})"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (130, "interrupted\n")
 
 
 def test_content_that_is_no_image_is_said_before_training(tmp_path: Path, tiny_vgg: Path) -> None:

@@ -24,6 +24,7 @@ from fst.errors import UserError
 from fst.runfolder import CHECKPOINT, CONFIG, RUN
 
 RUNS = Path("runs")
+LARGEST = 100_000  # bytes of config.yaml: OmegaConf reads no more than that in ten seconds
 OF_THE_RUN_ITSELF = ("rerun", "resume")
 NAMES = ("logger.group", "logger.run_name")  # they tell a run from others, so a rerun does not have them
 # Settings that say how a run is watched or where its files lie, not what it learns.
@@ -212,6 +213,8 @@ def _read(folder: Path) -> tuple[DictConfig, dict[str, Any]]:
     """config.yaml and run.json of a run folder."""
     if not folder.is_dir() or not all((folder / name).is_file() for name in (CONFIG, RUN)):
         raise UserError(f"{folder} is no run folder: one holds {CONFIG} and {RUN}")
+    if (size := (folder / CONFIG).stat().st_size) > LARGEST:
+        raise UserError(f"{folder / CONFIG} is damaged: it has {size} bytes, a run's has a few thousand")
     found = []
     for name, read in {
         CONFIG: OmegaConf.load,

@@ -53,7 +53,10 @@ def run(config: TrainConfig, run_dir: Path) -> Method:
     with tracked(config, run_dir, settings, method.run_name()) as logger:
         method.log_inputs(logger)
         trainer = _trainer(config, method, logger, checkpoints, run_dir)
-        trainer.fit(method.module, method.data, ckpt_path=checkpoints.path if config.resume else None)
+        try:
+            trainer.fit(method.module, method.data, ckpt_path=checkpoints.path if config.resume else None)
+        except SystemExit as end:  # Lightning's own before the first step: 1 on Ctrl-C, 0 on SIGTERM
+            raise KeyboardInterrupt if end.code == 1 else SystemExit(end.code or 143) from None
         if checkpoints.stopped is None:
             _conclude(trainer, method, logger)
     _end(method, checkpoints, run_dir)
