@@ -31,7 +31,8 @@ size=        long edge in pixels at which the network works: smaller makes large
              source's size
 strength=    0 (the source) to 1 (the painting, default)
 colors=      style, or content for the source's own colours
-stabilize=   flow: a film flickers less: its paint moves with the picture; for films that are written to a file
+stabilize=   hold (default): in films and live, paint stays where the picture stays; flow: it also moves along with
+             the picture, which is slower, for films that are written to a file; none: every frame by itself
 tile=        auto (default), or N: paint in pieces of about N x N pixels, in bounded memory; null: never
 quality=     of JPEG 1 to 100 (95), or of video;  codec= of video
 backend=     auto (default), torch or openvino

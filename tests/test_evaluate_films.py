@@ -18,17 +18,17 @@ def test_a_still_film_is_steady_and_a_noisy_one_steadier_when_stabilized(tmp_pat
     lossless = {"codec": "ffv1", "pixel_format": "bgr0"}
     still, grainy = film(tmp_path / "still.mkv", [picture] * 7, **lossless), film(tmp_path / "n.mkv", noisy, **lossless)
     entry = tmp_path / "README.md"
-    entry.write_text(f"Before.\n{films.BEGIN}\nold\n<!-- end -->\nAfter.\n", encoding="utf-8")
+    entry.write_text(f"Before.\n{films.BEGIN}\nstale\n<!-- end -->\nAfter.\n", encoding="utf-8")
     style = make_style(tmp_path / "random.safetensors", "realtime")
     films.main([str(style), "--film", str(still), "--film", str(grainy), "--frames", "6", "--into", str(entry)])
     written = entry.read_text(encoding="utf-8")
-    assert written.startswith("Before.") and written.endswith("After.\n") and "old" not in written
-    rows = {line.split(" | ")[0]: re.findall(r"[\d.]+(?= /)", line) for line in written.splitlines() if " / " in line}
-    source, alone, stabilized = list(rows.values())[:3]
-    assert [alone[:2], stabilized[:2]] == [["0.0", "0.0"]] * 2
-    assert 0 < float(stabilized[2]) < 0.8 * float(alone[2])
+    assert written.startswith("Before.") and written.endswith("After.\n") and "stale" not in written
+    rows = [re.findall(r"[\d.]+(?= /)", line) for line in written.splitlines() if " / " in line]
+    source, alone, held, flowing = rows[:4]
+    assert [alone[:2], held[:2], flowing[:2]] == [["0.0", "0.0"]] * 3
+    assert 0 <= float(held[2]) < 0.8 * float(alone[2]) and 0 <= float(flowing[2]) < 0.8 * float(alone[2])
     assert float(source[2]) == pytest.approx(6 * 2 / np.sqrt(np.pi), rel=0.15)
-    assert "frames a second" in capsys.readouterr().out
+    assert "stabilize=hold, ms more" in capsys.readouterr().out
 
 
 def test_mistakes_are_one_line(tmp_path) -> None:

@@ -162,3 +162,21 @@ def test_the_pages_slider_and_a_painting_change_the_picture(tmp_path):
             assert "no picture yet" in (await two.words("error"))["error"]
 
     asyncio.run(check())
+
+
+def test_before_a_camera_that_stands_paint_stays_until_something_is_chosen():
+    rng = np.random.default_rng(0)
+
+    class Trembling:
+        many = vector = None
+
+        def __call__(self, frame: np.ndarray, vector: None) -> np.ndarray:
+            return rng.integers(100, 120, frame.shape, dtype=np.uint8)
+
+    for hold in (True, False):
+        state = LiveState.of(config(), 1)
+        painter = LivePainter(None, state, Trembling(), hold)
+        first, second = painter.paint(FRAME), painter.paint(FRAME)
+        assert np.array_equal(first, second) == hold
+        state.apply("weaker")
+        assert not np.array_equal(painter.paint(FRAME), second)

@@ -54,7 +54,7 @@ class InferConfig:
     size: int | None = None  # long edge in pixels at which the network works; None: the source's
     strength: float = 1.0  # 0: the source, 1: the painting
     colors: str = "style"  # style, or content: the source's colours
-    stabilize: str | None = None  # flow: a film's paint goes along with its motion; for films written to a file
+    stabilize: str = "hold"  # of films and live: hold: paint stays where the source stays; flow: and moves along; none
     tile: Any = "auto"  # auto, a number of pixels, or null for never
     quality: int | None = None  # of JPEG and WebP (1 to 100, default 95), or of video
     codec: str | None = None  # of video

@@ -1,7 +1,7 @@
 """How steady painted films are, style by style: python -m fst.evaluate.films [STYLE...] [--film FILE...]
 
-Paints the beginning of each film in each style, alone and with stabilize=flow, and measures it by
-`fst.evaluate.flicker`. Needs memory for all frames of one film and their motion: 1 GB at 1280×720.
+Paints the beginning of each film in each style and measures it by `fst.evaluate.flicker`: frame by frame, and by each
+`stabilize=`. Needs memory for all frames of one film and their motion: 1 GB at 1280×720.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,60 +18,63 @@ from fst import store, stylefile
 from fst.errors import UserError, one_line_errors
 from fst.evaluate import report
 from fst.evaluate.flicker import LONG, Flicker, Step, compare, frames, steps
-from fst.media.video.stabilize import Blend
+from fst.media.video.stabilize import WAYS
 from fst.stylize import Stylizer
 from fst.tracking.metadata import run_metadata
 
 FILMS = ("chaplin.mp4", "carphone_pristine.mp4", "bunny_720p.mp4")  # in the store's video/
 BEGIN = "<!-- written by python -m fst.evaluate.films -->"
 GOALS = {"along_motion": ("along the motion", 5.0), "still": ("where nothing moves", 1.0)}  # levels of 255
-SOURCE, STABILIZED = "the source", ", stabilize=flow"
+SOURCE = "the source"
+ORDER = ("none", "hold", "flow")  # of the ways
 
 
-class Seconds(NamedTuple):
-    """What a frame took, in the median."""
+def judge(
+    film: list[np.ndarray], motion: list[Step], stylizer: Stylizer
+) -> tuple[dict[str, Flicker], dict[str, float]]:
+    """Paint a film, uint8 (H, W, 3) RGB frames, once; by way, its flicker and the median seconds that a frame took.
 
-    painting: float
-    stabilizing: float
-
-
-def judge(film: list[np.ndarray], motion: list[Step], stylizer: Stylizer) -> tuple[Flicker, Flicker, Seconds]:
-    """Paint a film, uint8 (H, W, 3) RGB frames; its flicker, that with stabilize=flow, and the time that each took."""
+    The seconds of "none" are those of painting; those of the others come on top of them.
+    """
     stylizer(film[0])  # compiles
     begun = time.perf_counter()
     painted = list(stylizer.stream(film))
-    painting = (time.perf_counter() - begun) / len(film)
-    blend, stabilized, took = Blend(), [], []
-    for source, picture in zip(film, painted, strict=True):
-        begun = time.perf_counter()
-        stabilized.append(blend(source, picture))
-        took.append(time.perf_counter() - begun)
-    return compare(motion, painted), compare(motion, stabilized), Seconds(painting, float(np.median(took)))
+    flicker, seconds = {"none": compare(motion, painted)}, {"none": (time.perf_counter() - begun) / len(film)}
+    for way in ORDER[1:]:
+        steps_, steadier, took = [step() for step in WAYS[way]], [], []
+        for source, picture in zip(film, painted, strict=True):
+            begun = time.perf_counter()
+            for step in steps_:
+                picture = step(source, picture)
+            took.append(time.perf_counter() - begun)
+            steadier.append(picture)
+        flicker[way], seconds[way] = compare(motion, steadier), float(np.median(took))
+    return flicker, seconds
 
 
 def measured(
     films: dict[str, list[np.ndarray]], stylizers: dict[str, Stylizer]
-) -> tuple[dict[str, dict[str, Flicker]], dict[str, list[Seconds]]]:
-    """Flicker by style (as "gogh" and "gogh, stabilize=flow") and film; what each film's frames took, a style each."""
-    rows: dict[str, dict[str, Flicker]] = {SOURCE: {}}
-    prices: dict[str, list[Seconds]] = {}
+) -> tuple[dict[tuple[str, str], dict[str, Flicker]], dict[str, list[dict[str, float]]]]:
+    """Flicker by (style, way) and film; what each film's frames took by way, a style each."""
+    rows: dict[tuple[str, str], dict[str, Flicker]] = {(SOURCE, ""): {}}
+    prices: dict[str, list[dict[str, float]]] = {}
     for name, film in films.items():
         motion = list(steps(film))
-        rows[SOURCE][name] = compare(motion, film)
+        rows[SOURCE, ""][name] = compare(motion, film)
         for style, stylizer in stylizers.items():
-            alone, stabilized, price = judge(film, motion, stylizer)
-            rows.setdefault(style, {})[name] = alone
-            rows.setdefault(style + STABILIZED, {})[name] = stabilized
-            prices.setdefault(name, []).append(price)
+            flicker, seconds = judge(film, motion, stylizer)
+            for way, found in flicker.items():
+                rows.setdefault((style, way), {})[name] = found
+            prices.setdefault(name, []).append(seconds)
     return rows, prices
 
 
-def table(rows: dict[str, dict[str, Flicker]]) -> str:
+def table(rows: dict[tuple[str, str], dict[str, Flicker]]) -> str:
     """Three figures a cell: along the motion / where nothing moves / against LONG frames before."""
-    names = list(rows[SOURCE])
-    lines = [f"| | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
-    for style, found in rows.items():
-        lines.append(f"| {style} | {' | '.join(_cell(found[name]) for name in names)} |")
+    names = list(rows[SOURCE, ""])
+    lines = [f"| | stabilize= | {' | '.join(names)} |", f"|---|---|{'---:|' * len(names)}"]
+    for (style, way), found in rows.items():
+        lines.append(f"| {style} | {way} | {' | '.join(_cell(found[name]) for name in names)} |")
     return "\n".join(lines)
 
 
@@ -81,38 +83,33 @@ def _cell(found: Flicker) -> str:
     return " / ".join("–" if value is None else f"{value:.1f}" for value in figures)
 
 
-def verdict(rows: dict[str, dict[str, Flicker]]) -> str:
-    """The least steady style of each film, against what is wanted: a line a figure, without stabilize=flow and with."""
-    styles = [name for name in rows if name != SOURCE]
-    ways = {
-        "frame by frame": [name for name in styles if not name.endswith(STABILIZED)],
-        "with stabilize=flow": [name for name in styles if name.endswith(STABILIZED)],
-    }
+def verdict(rows: dict[tuple[str, str], dict[str, Flicker]]) -> str:
+    """The least steady style of each film, against what is wanted: a line a figure and way."""
     return "\n".join(
-        f"- {way}, {label}, at most {most:g}: {_worst(rows, names, figure, most)}"
-        for way, names in ways.items()
+        f"- stabilize={way}, {label}, at most {most:g}: {_worst(rows, way, figure, most)}"
+        for way in ORDER
         for figure, (label, most) in GOALS.items()
     )
 
 
-def _worst(rows: dict[str, dict[str, Flicker]], names: list[str], figure: str, most: float) -> str:
+def _worst(rows: dict[tuple[str, str], dict[str, Flicker]], way: str, figure: str, most: float) -> str:
     said, missed = [], False
-    for film in rows[SOURCE]:
-        value, name = max((getattr(rows[name][film], figure) or 0.0, name) for name in names)
+    for film in rows[SOURCE, ""]:
+        of_way = {style: found[film] for (style, its), found in rows.items() if its == way}
+        value, name = max((getattr(found, figure) or 0.0, style) for style, found in of_way.items())
         missed |= value > most
-        said.append(f"{value:.1f} ({name.removesuffix(STABILIZED)}, {film})")
+        said.append(f"{value:.1f} ({name}, {film})")
     return f"{', '.join(said)}: {'**missed**' if missed else '**met**'}"
 
 
-def price_table(films: dict[str, list[np.ndarray]], prices: dict[str, list[Seconds]]) -> str:
-    """Milliseconds a frame, the median of the styles, and frames a second from both."""
-    lines = ["| film | size | painting, ms | stabilize=flow, ms | frames a second | with stabilize=flow |"]
-    lines.append("|---|---:|---:|---:|---:|---:|")
+def price_table(films: dict[str, list[np.ndarray]], prices: dict[str, list[dict[str, float]]]) -> str:
+    """Milliseconds a frame, the median of the styles: of painting, and what each way adds."""
+    lines = [f"| film | size | painting, ms | {' | '.join(f'stabilize={way}, ms more' for way in ORDER[1:])} |"]
+    lines.append(f"|---|---:|{'---:|' * len(ORDER)}")
     for name, film in films.items():
-        painting, stabilizing = (float(np.median(times)) for times in zip(*prices[name], strict=True))
         size = f"{film[0].shape[1]}×{film[0].shape[0]}"
-        rates = f"{1 / painting:.1f} | {1 / (painting + stabilizing):.1f}"
-        lines.append(f"| {name} | {size} | {1000 * painting:.0f} | {1000 * stabilizing:.0f} | {rates} |")
+        cells = (f"{1000 * np.median([took[way] for took in prices[name]]):.0f}" for way in ORDER)
+        lines.append(f"| {name} | {size} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fst import images
 from fst.errors import UserError
 from fst.media import photos
+from fst.media.video import stabilize
 from fst.stylize import Stylizer
 from fst.stylize.styles import split
 
@@ -55,8 +56,7 @@ def paint(config: InferConfig) -> None:
     watched = config.output in (WINDOW, PAGE) or ("://" in config.source and config.output is None)
     if ">" in config.style and (kind != "video" or watched):
         raise UserError(f"style={config.style} moves over a film that is written: name a film, or one of the styles")
-    if config.stabilize is not None:
-        _check_stabilize(config.stabilize, kind == "video" and not watched)
+    stabilize.check(config.stabilize, film=kind == "video" and not watched)
     if kind == "live" or watched:
         from fst.media.live.session import run
 
@@ -81,20 +81,13 @@ def paint(config: InferConfig) -> None:
         photos.paint(config.source, config.output, styles, load, **how)
         return
     from fst.media.video.paint_video import paint_video
-    from fst.media.video.stabilize import Stabilized
 
     for style in styles:
-        stylizer = load(style) if config.stabilize is None else Stabilized(load(style))
+        moving = ">" in style  # its paint is to change, also where the source does not
+        stylizer = stabilize.Stabilized(load(style), "none" if moving else config.stabilize)
         output = video_target(config.output, stylizer.name, several=len(styles) > 1)
         how = {"quality": config.quality, "codec": config.codec, "overwrite": config.overwrite}
         print(paint_video(config.source, output, stylizer, **how))
-
-
-def _check_stabilize(choice: str, film: bool) -> None:
-    if choice != "flow":
-        raise UserError(f"stabilize={choice} is unknown: flow, or null for none")
-    if not film:
-        raise UserError("stabilize=flow is for films that are written to a file: leave it out for photos and live")
 
 
 def video_target(output: str | None, style: str, *, several: bool) -> Path | None:

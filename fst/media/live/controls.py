@@ -40,7 +40,7 @@ class Controls:
         self._loader = loader
         self._frame: np.ndarray | None = None
         self._rate = rate
-        self._painter = LivePainter(loader, self.state, loader.choose(0).result())
+        self._painter = LivePainter(loader, self.state, loader.choose(0).result(), config.stabilize == "hold")
         self._clock = Clock()
         self._picture: np.ndarray | None = None
         self._recorder: Recorder | None = None

@@ -55,7 +55,12 @@ def run(config: InferConfig, styles: list[str]) -> None:
         if recorded:
             path = _recording_path(config, styles)
             with _until_interrupted() as stop:
-                _record(config, LivePainter(loader, LiveState.of(config, 1), first.result()), path, stop)
+                _record(
+                    config,
+                    LivePainter(loader, LiveState.of(config, 1), first.result(), config.stabilize == "hold"),
+                    path,
+                    stop,
+                )
         elif reason := _why_page(config):
             first.result()
             _serve(config, loader, reason)

@@ -16,6 +16,7 @@ import numpy as np
 
 from fst.errors import UserError
 from fst.media.live.state import LiveState
+from fst.media.video.hold import Hold
 from fst.stylize.many import Style, bundled, of_many
 from fst.stylize.styles import short
 
@@ -110,9 +111,15 @@ class LivePainter:
 
     Attributes:
         shown: index of the style that paints.
+
+    Args:
+        loader: the styles.
+        state: what is chosen.
+        first: the style that is there already.
+        hold: whether paint stays where the picture stays.
     """
 
-    def __init__(self, loader: StyleLoader, state: LiveState, first: Stylizer):
+    def __init__(self, loader: StyleLoader, state: LiveState, first: Stylizer, hold: bool = True):
         self.state = state
         self.stylizer = first
         self.shown = 0
@@ -120,6 +127,7 @@ class LivePainter:
         self._vector = self._before = first.vector  # what the last frame was painted by; what is faded from
         self._chosen = -FADE_SECONDS  # when the fade began
         self._other: Stylizer | None = None  # mixed in
+        self._hold = Hold() if hold else None
 
     def follow(self) -> None:
         """Take the state's styles once they are loaded.
@@ -155,6 +163,9 @@ class LivePainter:
         self.stylizer.strength, self.stylizer.colors = state.strength, state.colors  # viewers share a Stylizer
         self._vector = self._faded()
         painted = self.stylizer(frame, self._vector)
+        if self._hold:
+            vector = None if self._vector is None else self._vector.tobytes()
+            painted = self._hold(frame, painted, (self.shown, vector, state.strength, state.colors, state.mirror))
         return np.concatenate([frame, painted], axis=1) if state.side and here else painted
 
     def _loaded(self, index: int) -> Stylizer | None:

@@ -80,7 +80,7 @@ class Viewer:
         """Answer until the browser leaves."""
         config, loader = self.shared.config, self.loader
         first = await asyncio.wrap_future(loader.choose(0))
-        self.painter = LivePainter(loader, self.state, first)
+        self.painter = LivePainter(loader, self.state, first, config.stabilize == "hold")
         camera = {"width": config.webcam.width, "height": config.webcam.height, "fps": config.webcam.fps}
         keys = {key: word for key, word in KEYS.items() if word not in ("record", "help", "quit")}
         here = self.shared.camera is not None
