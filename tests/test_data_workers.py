@@ -1,10 +1,15 @@
 import os
+import signal
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+import torch
+
 from fst.data import workers
+from fst.errors import UserError
 
 PROGRAM = """
     import os, signal
@@ -41,3 +46,23 @@ def test_half_of_the_cores_shared_by_the_training_processes(monkeypatch):
     for cores, processes, expected in [(1, 1, 1), (2, 1, 1), (4, 1, 2), (16, 1, 8), (16, 4, 2), (96, 1, 8), (4, 8, 1)]:
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=cores: range(n), raising=False)
         assert workers.count(processes) == expected
+
+
+class Deadly(torch.utils.data.Dataset):
+    """Whose third sample kills the process that reads it."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> int:
+        if index == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return index
+
+
+def test_a_worker_that_was_killed_is_said_in_a_line_and_other_errors_are_not():
+    workers.check_alive(RuntimeError("something else"))
+    with pytest.raises(RuntimeError) as killed:
+        list(torch.utils.data.DataLoader(Deadly(), num_workers=1, worker_init_fn=workers.start))
+    with pytest.raises(UserError, match="process that decodes photos was killed"):
+        workers.check_alive(killed.value)

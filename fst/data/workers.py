@@ -25,14 +25,23 @@ def start(worker: int) -> None:
     """Set a worker up: one thread, and a process group of its own.
 
     So Ctrl-C and a SIGTERM to the group reach the trainer alone, which saves while the workers go on feeding it; they
-    end when it says so, or is gone.
+    end when it says so (by a SIGTERM), or is gone.
     """
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    for number in (signal.SIGINT, signal.SIGTERM):  # not the trainer's handlers, which a fork inherits
-        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a `pkill -INT` by name, which reaches them too
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the trainer's handler, which a fork inherits
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
+
+
+def check_alive(error: RuntimeError) -> None:
+    """Raise a UserError where torch's error says that a worker died, as of the system that is short of memory."""
+    if str(error).startswith("DataLoader worker"):
+        raise UserError(
+            "a process that decodes photos was killed (is memory short?): go on with resume=last; data.workers=0 does "
+            "without one"
+        ) from None
 
 
 def collate(samples: list[Any]) -> torch.Tensor | UserError:

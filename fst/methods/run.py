@@ -18,6 +18,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from fst import images, runfolder
 from fst.config.replay import differences
 from fst.config.schema import TrainConfig
+from fst.data import workers
 from fst.files import shown
 from fst.methods import method as methods
 from fst.methods.checkpoints import CheckedFiles, Checkpoints
@@ -57,6 +58,9 @@ def run(config: TrainConfig, run_dir: Path) -> Method:
             trainer.fit(method.module, method.data, ckpt_path=checkpoints.path if config.resume else None)
         except SystemExit as end:  # Lightning's own before the first step: 1 on Ctrl-C, 0 on SIGTERM
             raise KeyboardInterrupt if end.code == 1 else SystemExit(end.code or 143) from None
+        except RuntimeError as error:
+            workers.check_alive(error)
+            raise
         if checkpoints.stopped is None:
             _conclude(trainer, method, logger)
     _end(method, checkpoints, run_dir)
