@@ -251,6 +251,17 @@ def test_differences_are_named(earlier: Path) -> None:
     assert len(lines) == 7
 
 
+@pytest.mark.parametrize("wrong", [{"packages": 3}, {"git": "x"}, {"cpu": [1]}, {"gpus": [{}]}, {"threads": {}}])
+def test_a_record_of_wrong_types_is_told_or_compared(earlier: Path, tmp_path: Path, wrong: dict) -> None:
+    folder = _copy(earlier, tmp_path)
+    now = json.loads((folder / RUN).read_text())
+    (folder / RUN).write_text(json.dumps(now | wrong))
+    try:
+        assert replay.differences(folder, now)
+    except UserError as error:
+        assert str(error) == f"{folder / RUN} is damaged: it is no record of a run"
+
+
 def _copy(earlier: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "copy"
     folder.mkdir()

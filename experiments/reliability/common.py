@@ -9,6 +9,7 @@ import csv
 import ctypes
 import importlib
 import json
+import math
 import os
 import resource
 import shutil
@@ -132,6 +133,7 @@ def _become(
         os.dup2(out, 1)
         os.dup2(out, 2)
         os.chdir(folder)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         sys.argv = [f"{name}.py", *arguments]
         program = sys.modules[name].main
         if memory is not None:
@@ -290,29 +292,49 @@ def arguments(words: str, times: int, **more: object) -> argparse.Namespace:
     """
     parser = argparse.ArgumentParser(description=words)
     parser.add_argument("--times", type=int, default=times, help=f"how often ({times})")
+    more = {"minutes": math.inf, **more}  # after which no try is begun
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", action="store_true", help="put the row into README.md")
     for name, value in more.items():
         parser.add_argument(f"--{name}", type=type(value), default=value)
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.until = time.monotonic() + 60 * options.minutes
+    return options
 
 
-def report(row: str, what: str, goal: str, tried: int, faults: list[str], note: str = "", *, write: bool) -> None:
-    """Print what was tried and what was lost; with `write`, renew README.md's row. Exits with status 1 on a fault."""
+def numbers(options: argparse.Namespace, times: int | None = None) -> Iterator[int]:
+    """The tries' numbers: so many, fewer when --minutes are over; `options.tried` counts them."""
+    options.tried, first = 0, getattr(options, "first", 0)
+    for number in range(first, first + (times or options.times)):
+        if time.monotonic() > options.until:
+            return
+        options.tried += 1
+        yield number
+
+
+def report(row: str, what: str, goal: str, options: argparse.Namespace, faults: list[str], note: str = "") -> None:
+    """As `add_row`, and exit with status 1 on a fault."""
+    add_row(row, what, goal, options, faults, note)
+    if faults:
+        raise SystemExit(1)
+
+
+def add_row(row: str, what: str, goal: str, options: argparse.Namespace, faults: list[str], note: str = "") -> None:
+    """Print what was tried and what was lost; with `--write`, renew README.md's row."""
     for fault in faults:
         print(f"lost: {fault}")
-    print(f"{row}: {tried} tried, {len(faults)} lost{f'; {note}' if note else ''}")
-    if write:
+    tried = options.tried
+    print(f"{row}: {tried} tried, {len(faults)} lost{f'; {note}' if note else ''}", flush=True)
+    if options.write:
         from fst.tracking.metadata import git_state
 
         git = git_state() or {}
         facts = {"what": what, "goal": goal, "tried": tried, "lost": len(faults), "note": note}
         facts |= {"date": date.today().isoformat(), "commit": str(git.get("commit"))[:8]}
         found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
-        write_json(RESULTS, {name: {**found, row: facts}[name] for name in ROWS if name in {**found, row: facts}})
+        found[row] = facts
+        write_json(RESULTS, {name: found[name] for name in sorted(found, key=lambda name: ROWS.index(name.split()[0]))})
         renew(HERE / "README.md", BEGIN, table())
-    if faults:
-        raise SystemExit(1)
 
 
 def table() -> str:

@@ -128,7 +128,7 @@ def main() -> None:
     with common.workplace() as folder:
         make_sources(folder)
         folder.chmod(0o755)
-        for number in range(options.times):
+        for number in common.numbers(options):
             at = folder / f"at{number}"
             way = WAYS[number % len(WAYS)]
             if fault := attempt(at, folder, way, random.Random(f"{options.seed} {number}")):
@@ -139,9 +139,8 @@ def main() -> None:
         "disk",
         "no room for a file at any size, folders that vanish, files where folders or the store should be",
         "one line each; what was there before is still there",
-        options.times,
+        options,
         faults,
-        write=options.write,
     )
 
 

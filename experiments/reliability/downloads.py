@@ -130,7 +130,7 @@ def main() -> None:
     store.TIMEOUT_SECONDS = 1
     faults = []
     with common.workplace(), server() as address:
-        for number in range(options.times):
+        for number in common.numbers(options):
             way = WAYS[number % len(WAYS)]
             if fault := attempt(address, way, random.Random(f"{options.seed} {number}")):
                 faults.append(f"{number}: {fault}")
@@ -139,10 +139,9 @@ def main() -> None:
         "downloads",
         "downloads that are cut at any byte, wrong, slow, redirected, or a sign-in page",
         "refused in a line, or the whole right file; never put in place otherwise",
-        options.times,
+        options,
         faults,
         ", ".join(WAYS),
-        write=options.write,
     )
 
 

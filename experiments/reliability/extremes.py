@@ -87,7 +87,7 @@ def main() -> None:
         line = np.zeros((48, 64, 3), np.uint8)
         line[:, 30] = 255
         Image.fromarray(line).save(folder / "line.png")
-        for number in range(options.first, options.first + options.times):
+        for number in common.numbers(options):
             at = folder / "at"
             if fault := attempt(at, folder, random.Random(f"{options.seed} {number}")):
                 faults.append(f"{number}: {fault}")
@@ -97,9 +97,8 @@ def main() -> None:
         "extremes",
         "weights from 1e-30 to 1e38, learning rates to 1e30, constant paintings and photos",
         "trains, or stops with one line that names the term; nothing that is not finite is written",
-        options.times,
+        options,
         faults,
-        write=options.write,
     )
 
 

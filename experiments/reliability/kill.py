@@ -8,6 +8,7 @@ before the kill was not touched; no process is left.
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import shutil
@@ -22,6 +23,7 @@ from fst.runfolder import CHECKPOINT, JOB, METRICS
 
 KINDS = {"training": 1.0, "sweep": 0.4, "search": 0.4, "gatys": 0.4, "adapting": 0.4}  # and their share of --times
 TRIALS = 3
+GOAL = "it goes on and is equal to the bit to the uninterrupted one; nothing finished is done twice"
 
 
 def commands(folder: Path) -> dict[str, list[str]]:
@@ -119,7 +121,8 @@ def attempt(kind: str, command: list[str], at: Path, whole: Path, seconds: float
     return compared(kind, at, whole)
 
 
-def try_kind(kind: str, times: int, folder: Path, chance: random.Random) -> list[str]:
+def try_kind(kind: str, options: argparse.Namespace, folder: Path) -> list[str]:
+    chance = random.Random(f"{options.seed} {kind}")
     whole, faults = folder / "whole" / kind, []
     whole.mkdir(parents=True)
     command: Callable[[Path], list[str]] = lambda at: [*commands(folder)[kind], *place(kind, at)]  # noqa: E731
@@ -128,7 +131,7 @@ def try_kind(kind: str, times: int, folder: Path, chance: random.Random) -> list
     seconds = time.monotonic() - began
     if end.status:
         return [f"{kind}: the uninterrupted run: {end.text}"]
-    for number in range(times):
+    for number in common.numbers(options, max(1, round(options.times * KINDS[kind]))):
         at = folder / f"{kind}{number}"
         at.mkdir()
         if fault := attempt(kind, command(at), at, whole, seconds, chance):
@@ -143,23 +146,17 @@ def try_kind(kind: str, times: int, folder: Path, chance: random.Random) -> list
 def main() -> None:
     options = common.arguments(__doc__.splitlines()[0], 50, kinds=",".join(KINDS))
     common.ready()
-    kinds, chance = options.kinds.split(","), random.Random(options.seed)
-    faults, counts = [], {}
+    lost = False
     with common.workplace() as folder:
         common.style_file(folder)
-        for kind in kinds:
-            counts[kind] = max(1, round(options.times * KINDS[kind]))
-            faults += try_kind(kind, counts[kind], folder, chance)
-    note = ", ".join(f"{kind} {count}" for kind, count in counts.items())
-    common.report(
-        "kill",
-        "kill -9 at random moments, one to three times, then go on",
-        "every run goes on and is equal to the bit to the uninterrupted one; nothing finished is done twice",
-        sum(counts.values()),
-        faults,
-        note,
-        write=options.write,
-    )
+        for kind in options.kinds.split(","):
+            faults = try_kind(kind, options, folder)
+            common.add_row(
+                f"kill {kind}", "kill -9 at random moments, one to three times, then go on", GOAL, options, faults
+            )
+            lost |= bool(faults)
+    if lost:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

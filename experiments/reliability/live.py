@@ -89,7 +89,7 @@ def main() -> None:
             faults.append(f"traceback: {program.log.read_text()[-400:]}")
     early = max(held[: max(1, len(held) // 6)])
     late = statistics.median(held[-max(1, len(held) // 6) :])
-    old = sum(age > OLD for age in ages)
+    options.tried, old = len(ages), sum(age > OLD for age in ages)
     if late > early + GROWTH:
         faults.append(f"the page holds {late:.0f} MB at the end, {early:.0f} at first")
     if old > len(ages) / 100:
@@ -107,10 +107,9 @@ def main() -> None:
         "live",
         "a live page for long: a slow viewer, others that come and go, styles that change",
         "no growth of memory, no frame older than 100 ms (one in 100 allowed), nobody blocked",
-        len(ages),
+        options,
         faults,
         note,
-        write=options.write,
     )
 
 

@@ -31,6 +31,8 @@ from fst.runfolder import CHECKPOINT, CONFIG, METRICS, RUN
 # What is given, and its share of --times.
 KINDS = {"photos": 0.25, "films": 0.15, "styles": 0.15, "checkpoints": 0.1, "weights": 0.075, "paintings": 0.075}
 KINDS |= {"configs": 0.1, "commands": 0.1}
+WHAT = "flipped bits, cut, lengths that lie, wrong types"
+GOAL = "no traceback, no crash, no hang over 30 s, no more than 4 GB, no half-written file"
 WILD = (-1, 0, 1e30, 10**12, 2**63, float("nan"), "", "x", "../..", "\0", None, True, [], [[]], {}, {"a": {"b": []}})
 
 
@@ -274,27 +276,22 @@ def _film(kind: str, codec: str, frames: list[Image.Image]) -> bytes:
 def main() -> None:
     options = common.arguments(__doc__.splitlines()[0], 2000, kinds=",".join(KINDS), first=0)
     common.ready()
-    faults, counts = [], {}
+    lost = False
     with common.workplace() as folder:
         make_sources(folder)
         for kind in options.kinds.split(","):
-            counts[kind] = max(1, round(options.times * KINDS[kind]))
-            for number in range(options.first, options.first + counts[kind]):
+            faults = []
+            for number in common.numbers(options, max(1, round(options.times * KINDS[kind]))):
                 at = folder / "at"
                 at.mkdir()
                 if fault := Attempt(kind, folder, at, random.Random(f"{options.seed} {kind} {number}")).run():
                     faults.append(f"{kind} {number}: {fault}")
                     print(faults[-1], flush=True)
                 shutil.rmtree(at)
-    common.report(
-        "mutate",
-        "inputs with flipped bits, cut, with lengths that lie, of wrong types",
-        "no traceback, no crash, no hang over 30 s, no more than 4 GB, no half-written file",
-        sum(counts.values()),
-        faults,
-        ", ".join(f"{kind} {count}" for kind, count in counts.items()),
-        write=options.write,
-    )
+            common.add_row(f"mutate {kind}", WHAT, GOAL, options, faults)
+            lost |= bool(faults)
+    if lost:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

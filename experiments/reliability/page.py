@@ -146,7 +146,7 @@ async def attempts(address: str, program: common.Program, options) -> list[str]:
     async with viewer(address) as good:
         await frame(good, jpeg())
         before = pages.memory(program)
-        for number in range(options.times):
+        for number in common.numbers(options):
             way, chance = WAYS[number % len(WAYS)], random.Random(f"{options.seed} {number}")
             try:
                 if not await attempt(way, address, chance):
@@ -176,10 +176,9 @@ def main() -> None:
         "page",
         "foreign hosts and origins, other sites' WebSockets, large, thin and false frames, 200 connections",
         "refused, and a viewer beside them has its frames",
-        options.times,
+        options,
         faults,
         f"{held:.0f} MB held at the end",
-        write=options.write,
     )
 
 

@@ -94,7 +94,7 @@ def main() -> None:
     common.ready()
     faults = []
     with common.workplace() as folder:
-        for number in range(options.times):
+        for number in common.numbers(options):
             which, when = SIGNALS[number % 3], WHEN[number // 3 % 4]
             at = folder / f"{number}"
             if fault := attempt(which, when, at, folder, random.Random(f"{options.seed} {number}")):
@@ -104,9 +104,8 @@ def main() -> None:
         "stop",
         "SIGINT, SIGTERM and SIGHUP at the start, in a step, while writing, and twice",
         "saved, the signal's status, nothing left running, and it goes on",
-        options.times,
+        options,
         faults,
-        write=options.write,
     )
 
 

@@ -1,6 +1,6 @@
-"""Start two programs at once on the same things: python -m experiments.reliability.twice [--times 24]
+"""Start two programs at once on the same things: python -m experiments.reliability.twice [--times 40]
 
-The same run folder, the same resumed run, the same photo or film. Nothing is damaged: both
+The same run folder, the same resumed run, the same sweep, the same photo or film. Nothing is damaged: both
 succeed, or one says in a line that the other is at work; what is there at the end is whole.
 """
 
@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 
 from experiments.reliability import common
-from experiments.reliability.common import Program, difference, leftovers, tiny
+from experiments.reliability.common import Program, leftovers, tiny
+from experiments.reliability.kill import compared
 from experiments.reliability.mutate import _whole, make_sources
 
-WAYS = ("run", "resume", "photo", "film")
+WAYS = ("run", "resume", "sweep", "photo", "film")
 
 
 def commands(way: str, sources: Path, at: Path) -> tuple[str, list[str]]:
@@ -23,6 +24,7 @@ def commands(way: str, sources: Path, at: Path) -> tuple[str, list[str]]:
     return {
         "run": ("train", [*tiny(sources), f"hydra.run.dir={at}/out"]),
         "resume": ("train", [f"resume={at}/out", "trainer.max_steps=12"]),
+        "sweep": ("train", ["-m", *tiny(sources), "loss.style_weight=1e4,1e5", f"hydra.sweep.dir={at}/out"]),
         "photo": ("infer", [f"source={sources}/photo.png", *paint, f"output={at}/out.png"]),
         "film": ("infer", [f"source={sources}/films/a.mp4", *paint, f"output={at}/out.mp4"]),
     }[way]
@@ -43,7 +45,7 @@ def attempt(way: str, sources: Path, at: Path, whole: dict[str, Path], chance: r
         return f"{way}: neither came to its end: {ends[0].text.strip()[-150:]} / {ends[1].text.strip()[-150:]}"
     if left := leftovers(at):
         return f"{way}: {left[0]} is left"
-    if way in ("run", "resume") and (lost := difference(at / "out", whole[way])):
+    if way in whole and (lost := compared(way, at / "out", whole[way])):
         return f"{way}: {lost} (statuses {[end.status for end in ends]})"
     files = [path for path in (at / "out.png", at / "out.mp4") if path.exists()]
     return next((f"{way}: half a {path.name}" for path in files if not _whole(path)), None)
@@ -55,13 +57,12 @@ def main() -> None:
     faults = []
     with common.workplace() as folder:
         make_sources(folder)
-        whole = {"run": folder / "whole", "resume": shutil.copytree(folder / "run", folder / "resumed")}
-        alone = {"run": [*tiny(folder), f"hydra.run.dir={whole['run']}"]}
-        alone["resume"] = [f"resume={whole['resume']}", "trainer.max_steps=12"]
-        for words in alone.values():
-            end = Program("train", words, folder).wait()
+        whole = {way: folder / way / "out" for way in ("run", "resume", "sweep")}
+        shutil.copytree(folder / "run", whole["resume"])
+        for way in whole:
+            end = Program(*commands(way, folder, folder / way), folder).wait()
             assert not end.status, end.text
-        for number in range(options.times):
+        for number in common.numbers(options):
             at = folder / f"at{number}"
             way = WAYS[number % len(WAYS)]
             if fault := attempt(way, folder, at, whole, random.Random(f"{options.seed} {number}")):
@@ -70,11 +71,10 @@ def main() -> None:
             shutil.rmtree(at)
     common.report(
         "twice",
-        "two programs at once in the same run folder, or on the same output",
+        "two programs at once in the same folder of a run or a sweep, or on the same output",
         "no damage; the second waits or says so",
-        options.times,
+        options,
         faults,
-        write=options.write,
     )
 
 

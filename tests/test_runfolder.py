@@ -1,0 +1,100 @@
+"""What keeps a run whole: one process in its folder, signals, and checkpoints that are what was written."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from training import run_here, tiny_arguments
+
+from fst import stylefile
+from fst.errors import UserError, one_line_errors
+from fst.methods.checkpoints import CheckedFiles, Checkpoints
+from fst.runfolder import CHECKPOINT, STYLE, check_checkpoint, held
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no such lock")
+def test_a_run_folder_is_one_processs_until_it_is_killed(tmp_path: Path) -> None:
+    told, tells = os.pipe()
+    child = os.fork()
+    if not child:
+        with held(tmp_path / "run"):
+            os.write(tells, b"held")
+            signal.pause()
+        os._exit(1)
+    os.read(told, 4)
+    with pytest.raises(UserError, match="another process trains in"), held(tmp_path / "run"):
+        pass
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with held(tmp_path / "run"):
+        pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_at_once_with_its_status(tmp_path: Path, number: signal.Signals) -> None:
+    before, callback = signal.getsignal(number), Checkpoints(tmp_path, 1, None)
+    callback.on_train_start(None, None)
+    try:
+        signal.raise_signal(number)
+        assert callback.stopped == number
+        with pytest.raises(SystemExit) as ended:
+            signal.raise_signal(number)
+        assert ended.value.code == 128 + number
+    finally:
+        callback.teardown(None, None, "fit")
+    assert signal.getsignal(number) == before
+
+
+def test_a_flipped_bit_of_a_checkpoint_and_another_programs_are_told(tmp_path: Path) -> None:
+    good, other = tmp_path / "runs" / "last.ckpt", tmp_path / "other.ckpt"
+    good.parent.mkdir()
+    torch.save({"state_dict": {"weight": torch.ones(1000)}}, good)
+    check_checkpoint(good)
+    content = bytearray(good.read_bytes())
+    content[content.index(torch.ones(4).numpy().tobytes()) + 2000] ^= 1
+    other.write_bytes(content)
+    assert not torch.equal(torch.load(other)["state_dict"]["weight"], torch.ones(1000)), "torch does not notice"
+    with pytest.raises(UserError, match="its checksums do not fit"):
+        CheckedFiles().load_checkpoint(other)
+    with pytest.raises(UserError, match="is not the checkpoint of a run"):
+        CheckedFiles().load_checkpoint(good)
+
+
+def test_weights_that_are_not_finite_are_never_written(
+    tmp_path: Path, tiny_vgg: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The optimiser's step may spoil them while the loss is still finite."""
+
+    def spoil(callback: Checkpoints, trainer: object, module: torch.nn.Module, *_: object) -> None:
+        if trainer.global_step == 4:
+            with torch.no_grad():
+                next(module.parameters()).view(-1)[0] = torch.inf
+        batch_end(callback, trainer, module)
+
+    batch_end = Checkpoints.on_train_batch_end
+    monkeypatch.setattr(Checkpoints, "on_train_batch_end", spoil)
+    arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__checkpoint_every_n_steps=2, trainer__val_check_interval=6)
+    with pytest.raises(UserError, match=r"after step 4 \S+ is not finite, so nothing was written"):
+        run_here(tmp_path / "run", arguments)
+    assert torch.load(tmp_path / "run" / CHECKPOINT)["global_step"] == 2
+    network, info = stylefile.load(tmp_path / "run" / STYLE)
+    assert info.training["steps"] == 2 and all(torch.isfinite(value).all() for value in network.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (OSError(28, "No space left on device", "runs/a.log"), 1, "error: runs/a.log: No space left on device\n"),
+        (OSError("the pipe is gone"), 1, "error: the pipe is gone\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+        (UserError("style=goth: no such style"), 1, "error: style=goth: no such style\n"),
+    ],
+)
+def test_errors_that_are_no_mistakes_of_the_codes_are_one_line(
+    error: BaseException, status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended, one_line_errors():
+        raise error
+    assert (ended.value.code, capsys.readouterr().err) == (status, said)
