@@ -77,14 +77,15 @@ class Row(NamedTuple):
 def read_rows(run_dir: Path) -> list[Row]:
     """The rows of metrics.csv in the order they were written; a row that is being written is left out."""
     try:
-        lines = (run_dir / METRICS).read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = (run_dir / METRICS).read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     except OSError:
         return []
     rows = []
-    for row in csv.DictReader(line for line in lines if line.endswith("\n")):
-        with contextlib.suppress(TypeError, ValueError):  # a damaged row is no reason to lose the others
-            step, seconds = int(row.pop("step")), float(row.pop("seconds"))
-            rows.append(Row(step, seconds, {key: float(value) for key, value in row.items() if value}))
+    with contextlib.suppress(csv.Error):
+        for row in csv.DictReader(line for line in lines if line.endswith("\n")):
+            with contextlib.suppress(KeyError, TypeError, ValueError):  # a damaged row is no reason to lose the others
+                step, seconds = int(row.pop("step")), float(row.pop("seconds"))
+                rows.append(Row(step, seconds, {key: float(value) for key, value in row.items() if value}))
     return rows
 
 

@@ -11,7 +11,7 @@ from training import run_here, tiny_arguments
 from fst import stylefile
 from fst.errors import UserError, one_line_errors
 from fst.methods.checkpoints import CheckedFiles, Checkpoints
-from fst.runfolder import CHECKPOINT, STYLE, check_checkpoint, held
+from fst.runfolder import CHECKPOINT, METRICS, STYLE, check_checkpoint, held, read_rows
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no such lock")
@@ -30,6 +30,17 @@ def test_a_run_folder_is_one_processs_until_it_is_killed(tmp_path: Path) -> None
     os.waitpid(child, 0)
     with held(tmp_path / "run"):
         pass
+
+
+@pytest.mark.parametrize(
+    "damage", [b"\xff,\x00", b"1e", b",,,,", b'"', b"9" * 200_000], ids=["bytes", "word", "empty", "quote", "long"]
+)
+def test_a_damaged_row_is_left_out_and_no_error(tmp_path: Path, damage: bytes) -> None:
+    good = b"step,seconds,train/loss\n1,0.5,3\n2,0.9,2\n"
+    (tmp_path / METRICS).write_bytes(good + damage + b"\n")
+    assert [row.step for row in read_rows(tmp_path)] == [1, 2]
+    (tmp_path / METRICS).write_bytes(damage + good)
+    assert read_rows(tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -70,7 +81,7 @@ def test_weights_that_are_not_finite_are_never_written(
     def spoil(callback: Checkpoints, trainer: object, module: torch.nn.Module, *_: object) -> None:
         if trainer.global_step == 4:
             with torch.no_grad():
-                next(module.parameters()).view(-1)[0] = torch.inf
+                next(module.parameters())[0] = torch.inf
         batch_end(callback, trainer, module)
 
     batch_end = Checkpoints.on_train_batch_end

@@ -325,7 +325,7 @@ def add_row(row: str, what: str, goal: str, options: argparse.Namespace, faults:
         print(f"lost: {fault}")
     tried = options.tried
     print(f"{row}: {tried} tried, {len(faults)} lost{f'; {note}' if note else ''}", flush=True)
-    if options.write:
+    if options.write and tried:
         from fst.tracking.metadata import git_state
 
         git = git_state() or {}
