@@ -14,7 +14,7 @@ from tests.photos import make_photos
 
 
 def samples(photos, seed=0, chosen=None, **settings):
-    settings = {"size": 16, "scale": (1.0, 1.5), "flip": True} | settings
+    settings = {"size": 16, "shorts": (16, 24), "flip": True} | settings
     return TrainingPhotos(photos, chosen or list(range(len(photos))), seed=seed, **settings)
 
 
@@ -39,13 +39,13 @@ def test_scale_crop_and_flip(tmp_path):
     ramp = np.tile(np.arange(100, dtype=np.uint8)[None, :, None], (50, 1, 3))  # a pixel's value is its column
     (tmp_path / "a").mkdir()
     Image.fromarray(ramp).save(tmp_path / "a/ramp.png")
-    data = samples(Photos(tmp_path), size=25, scale=(1.0, 2.0))
+    data = samples(Photos(tmp_path), size=25, shorts=(25, 50))
     rows = [data[i][0, 12].int() for i in range(200)]
     spans = torch.stack([(row[-1] - row[0]).float() for row in rows])
     assert 0.35 < (spans < 0).float().mean() < 0.65, "half of the crops are mirrored"
     assert spans.abs().max() > 46 and spans.abs().min() < 27, "squares from the whole short side to half of it"
     assert min(row.min() for row in rows) < 4 and max(row.max() for row in rows) > 95, "from edge to edge"
-    straight = samples(Photos(tmp_path), size=25, flip=False)
+    straight = samples(Photos(tmp_path), size=25, shorts=(25, 38), flip=False)
     assert all((straight[i][0, 12, -1] > straight[i][0, 12, 0]) for i in range(20))
 
 

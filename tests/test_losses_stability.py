@@ -18,8 +18,10 @@ def photos(count: int = 2, height: int = 64, width: int = 80) -> Tensor:
 
 
 def value(term: Stability, paint, image: Tensor) -> Tensor:
-    painted = paint(image)
-    return term(Step(painted, {}, StyleTarget({}), None, {}, photos=image, paint=paint))
+    """Of the image's middle, in the whole image."""
+    place = tuple((edge - edge // 2) // 2 for edge in image.shape[-2:])
+    seen = image[..., place[0] : -place[0], place[1] : -place[1]]
+    return term(Step(paint(seen), {}, StyleTarget({}), None, {}, photos=seen, paint=paint, around=image, place=place))
 
 
 def test_what_follows_the_photo_costs_nothing() -> None:
@@ -61,8 +63,21 @@ def test_the_gradient_goes_through_the_picture_alone() -> None:
     assert gain.grad is not None and calls == [True, False]
 
 
-def test_pictures_too_small_to_move_cost_nothing() -> None:
-    assert value(Stability(shift=12), lambda x: x, torch.rand(1, 3, 28, 200)).item() == 0
+def test_paint_that_is_there_because_the_picture_ends_there_costs() -> None:
+    """A border of 4 pixels, and the padding that gives a network its place."""
+
+    def framing(x: Tensor) -> Tensor:
+        border = F.pad(torch.zeros_like(x[..., 4:-4, 4:-4]), (4,) * 4, value=0.3)
+        return x + border
+
+    share = 1 - (32 - 8) * (40 - 8) / (32 * 40)  # of the picture's pixels
+    assert value(Stability(), framing, photos()).item() == pytest.approx(0.3**2 * share, rel=0.1)
+
+
+def test_without_more_around_only_the_exposure_is_another() -> None:
+    image = photos()
+    step = Step(image, {}, StyleTarget({}), None, {}, photos=image, paint=lambda x: x)
+    assert Stability()(step).item() < 1e-12
 
 
 def test_values_that_make_no_sense_are_one_line() -> None:

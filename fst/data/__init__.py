@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 NAMES = ("coco", "folder", "imagenet_sample", "procedural")
 
 
-def build(config: DataConfig, *, seed: int) -> PhotoData:
+def build(config: DataConfig, *, seed: int, room: int = 0) -> PhotoData:
     """The data module of a config; its `name` is the choice made where the config says auto.
+
+    Args:
+        config: of the data.
+        seed: as PhotoData's.
+        room: as PhotoData's.
 
     Raises:
         UserError: an unknown name, a missing or empty folder, or photos that are not in the store when
@@ -27,7 +32,7 @@ def build(config: DataConfig, *, seed: int) -> PhotoData:
 
     from fst.data.photo_data import PhotoData
 
-    data = PhotoData(replace(config, name=name), seed=seed)
+    data = PhotoData(replace(config, name=name), seed=seed, room=room)
     if config.name == AUTO:
         data.announce()
     return data

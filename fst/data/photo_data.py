@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 class PhotoData(pl.LightningDataModule):
     """Batches are float32 (B, 3, size, size) RGB in [0, 1]; until they are on their device they are uint8.
 
+    Those to train on have `room` pixels more, across and down.
+
     Training has no length: the trainer counts steps, not epochs (`check_val_every_n_epoch=None`), and leaves the
     order to this module (`use_distributed_sampler=False`). Every process validates on all held-out photos, so that
     the numbers are the same on any number of devices; their crops stay in memory (3·size² bytes each).
@@ -32,14 +34,15 @@ class PhotoData(pl.LightningDataModule):
     Args:
         config: a DataConfig whose name is not auto.
         seed: sample i is a pure function of (seed, i).
+        room: of the loss terms, `fst.losses.term.Term`.
 
     Raises:
         UserError: photos that are neither there nor to be downloaded, or an empty folder.
     """
 
-    def __init__(self, config: DataConfig, *, seed: int) -> None:
+    def __init__(self, config: DataConfig, *, seed: int, room: int = 0) -> None:
         super().__init__()
-        self.config, self.seed, self.name = config, seed, config.name
+        self.config, self.seed, self.room, self.name = config, seed, room, config.name
         self.source = None if self.name == "procedural" else sources.locate(config)
         self._warned = False
         if self.source is not None and self.source.train.is_dir():
@@ -123,13 +126,11 @@ class PhotoData(pl.LightningDataModule):
         return split(self._photos, count, size)
 
     def _training_samples(self) -> Dataset:
-        config = self.config
+        config, size = self.config, self.config.size + self.room
         if self.source is None:
-            return DrawnImages(config.size, seed=self.seed)
-        low, high = config.scale
-        return TrainingPhotos(
-            self._photos, self._split[1], size=config.size, scale=(low, high), flip=config.flip, seed=self.seed
-        )
+            return DrawnImages(size, seed=self.seed)
+        shorts = tuple(max(size, round(config.size * scale)) for scale in config.scale)
+        return TrainingPhotos(self._photos, self._split[1], size=size, shorts=shorts, flip=config.flip, seed=self.seed)
 
     def _skip_line(self) -> str:
         first = self._photos.paths[int(self._photos.unreadable.argmax())]

@@ -58,17 +58,17 @@ class TrainingPhotos(Dataset):
     """
 
     def __init__(
-        self, photos: Photos, chosen: list[int], *, size: int, scale: tuple[float, float], flip: bool, seed: int
+        self, photos: Photos, chosen: list[int], *, size: int, shorts: tuple[int, int], flip: bool, seed: int
     ) -> None:
         self.photos, self.chosen = photos, np.asarray(chosen)
-        self.size, self.scale, self.flip, self.seed = size, scale, flip, seed
+        self.size, self.shorts, self.flip, self.seed = size, shorts, flip, seed
         self._orders: dict[int, np.ndarray] = {}
 
     def __getitem__(self, index: int) -> torch.Tensor | UserError:
         """uint8 (3, size, size). An error is handed back, not raised: raised in a worker it would be a traceback."""
         rng = generator(self.seed, CROPS, index)
         where = rng.random(4)
-        short = round(self.size * (self.scale[0] + (self.scale[1] - self.scale[0]) * where[0]))
+        short = round(self.shorts[0] + (self.shorts[1] - self.shorts[0]) * where[0])
         for photo in self._candidates(index, rng):
             pixels = self.photos.read(photo, short)
             if pixels is not None:

@@ -84,6 +84,11 @@ class Criterion(nn.Module):
         self.content_layers = list(dict.fromkeys(layer for term in self.terms.values() for layer in term.photo_layers))
 
     @property
+    def room(self) -> int:
+        """Pixels of a training photo, across and down, that terms want to see beyond the picture."""
+        return max(term.room for term in self.terms.values())
+
+    @property
     def style(self) -> Style | None:
         """The style term, if it has a weight."""
         return dict(self.terms.items()).get("style")
@@ -122,6 +127,8 @@ class Criterion(nn.Module):
         photos: Tensor | None = None,
         paint: Callable[[Tensor], Tensor] | None = None,
         regions: Tensor | None = None,
+        around: Tensor | None = None,
+        place: tuple[int, int] = (0, 0),
     ) -> Losses:
         """Compare RGB (N, 3, H, W) in about [0, 1] with a `content_target` and a `style_target`.
 
@@ -132,10 +139,12 @@ class Criterion(nn.Module):
             photos: what the pictures were painted from, for terms that look at it.
             paint: the network, for terms that paint something else; they are left out without, as for a single picture.
             regions: masks (R, 1, H, W) in [0, 1] of a single picture.
+            around: photos with `room` pixels more around them.
+            place: row and column of the photos' corner there.
         """
+        more = {"photos": photos, "paint": paint, "regions": regions, "around": around, "place": place}
         with torch.autocast(painted.device.type, enabled=False):
-            step = Step(painted.float(), content, style, self.features, self._wanted(content), photos, paint, regions)
-            return self._summed(step)
+            return self._summed(Step(painted.float(), content, style, self.features, self._wanted(content), **more))
 
     def _summed(self, step: Step) -> Losses:
         values, parts = {}, {}

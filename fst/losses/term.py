@@ -42,6 +42,8 @@ class Step:
         content: the photos' features by layer, of `Criterion.content_target`.
         style: the style to reach.
         photos: (N, 3, H, W) in [0, 1], where the pictures were painted by a network.
+        around: photos with more around them, as far as terms have asked by their `room`; None: there is no more.
+        place: row and column of the photos' corner there.
         paint: the network, to paint something else with; None where a picture is optimised.
         regions: masks (R, 1, H, W) in [0, 1], for a single picture whose regions have styles of their own.
         wanted: layers by scale that the terms in use ask of `features`.
@@ -55,6 +57,8 @@ class Step:
     photos: Tensor | None = None
     paint: Callable[[Tensor], Tensor] | None = None
     regions: Tensor | None = None
+    around: Tensor | None = None
+    place: tuple[int, int] = (0, 0)
     _computed: dict[float, dict[str, Tensor]] = field(default_factory=dict)
 
     def features(self, scale: float = 1.0) -> dict[str, Tensor]:
@@ -71,11 +75,13 @@ class Term(nn.Module):
         default_weight: of `loss.NAME_weight`.
         needs_network: it paints something else with `step.paint`, so it is of no use where a picture is optimised.
         photo_layers: layers of the photo that it compares with, in `step.content`.
+        room: pixels of the photo, across and down, that it wants to see in training beyond the picture.
     """
 
     default_weight: float = 0.0
     needs_network: bool = False
     photo_layers: tuple[str, ...] = ()
+    room: int = 0
 
     def painted_layers(self) -> dict[float, Iterable[str]]:
         """The layers that it asks of `step.features(scale)`, by scale."""

@@ -101,7 +101,7 @@ class Feedforward(Method):
         criterion = parts.criterion(config.loss)
         style = parts.style_target(criterion, self.paintings.values())
         style = parts.decide_style_weight(config, criterion, style)
-        self.data = photo_data.build(config.data, seed=config.seed)
+        self.data = photo_data.build(config.data, seed=config.seed, room=criterion.room)
         config.data.name = self.data.name
         self.data.prepare_data()
         network = self._network()

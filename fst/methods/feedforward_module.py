@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 import statistics
@@ -97,9 +98,9 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         """
         self._paint = torch.compile(self.network.forward)
 
-    def _compared(self, painted: Tensor, photos: Tensor, aim: Aim) -> Losses:
+    def _compared(self, painted: Tensor, photos: Tensor, aim: Aim, **around: Any) -> Losses:
         content = self.criterion.content_target(photos)
-        return self.criterion(painted, content, aim.style, photos=photos, paint=aim.paint)
+        return self.criterion(painted, content, aim.style, photos=photos, paint=aim.paint, **around)
 
     def on_fit_start(self) -> None:
         self.style = self.style.to(self.device)
@@ -108,11 +109,14 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         self.style = self.style.to(self.device)
 
     def training_step(self, photos: Tensor, index: int) -> Tensor:
-        margin = self.settings.margin
+        margin, room = self.settings.margin, self.criterion.room
+        top, left = torch.randint(0, room + 1, (2,)).tolist() if room else (0, 0)
         height, width = photos.shape[-2:]
-        inner = (..., slice(margin, height - margin), slice(margin, width - margin))
+        seen = photos[..., top : height - room + top, left : width - room + left]
+        inner = (..., slice(margin, seen.shape[-2] - margin), slice(margin, seen.shape[-1] - margin))
         aim = self.drawn(len(photos))
-        losses = self._compared(aim.paint(with_noise(photos, self.settings.noise))[inner], photos[inner], aim)
+        painted = aim.paint(with_noise(seen, self.settings.noise))[inner]
+        losses = self._compared(painted, seen[inner], aim, around=photos, place=(top + margin, left + margin))
         if not torch.isfinite(losses.total):
             raise UserError(f"at step {self.global_step} the {losses.first_not_finite()} is not finite; {USUAL_CAUSES}")
         logged = losses.named() | losses.named_parts()
@@ -126,7 +130,8 @@ class FeedForwardStyleTransfer(pl.LightningModule):
             # The same draws at every validation: figures compare, and training's random state is left as it was.
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(number)
-                losses = self._compared(framed(aim.paint, photo, MARGIN), photo, aim)
+                in_margin = Aim(aim.style, functools.partial(framed, aim.paint, margin=MARGIN))
+                losses = self._compared(in_margin.paint(photo), photo, in_margin)
                 values = {name: value.item() for name, value in losses.named().items()}
                 if "style_loss" in values:
                     values["style_ratio"] = values["style_loss"] / self._style_of_untouched(photo, number, style, aim)

@@ -1,7 +1,7 @@
 """What changes in the photo changes in the picture in the same way, and nothing else does: films that do not flicker.
 
-As Gupta et al. 2017 and Wang et al. 2020 (ReReVST), but without films or flow: the other frame is the photo itself, a
-little moved and with another exposure. The noise of a camera is added to what the network paints from in training
+As Gupta et al. 2017 and Wang et al. 2020 (ReReVST), but without films or flow: the other frame is the photo itself, of
+which more is seen, with another exposure. The noise of a camera is added to what the network paints from in training
 (`method.noise`): a gradient has to go through the noisy picture for the network to learn to overlook it.
 """
 
@@ -14,16 +14,18 @@ from torch import Tensor
 from fst.losses.term import Step, Term, register
 from fst.values import at_least
 
-EDGE = 8  # pixels left out all around: what a network paints there depends on its padding
 GAIN, LIFT = 0.03, 0.02  # of exposure: at most so much either way
 
 
 @register
 class Stability(Term):
-    """Mean squared difference between the picture of a moved photo and the moved picture of the photo.
+    """Mean squared difference between a picture and the same place in the picture of a larger part of the photo.
+
+    What a network paints because its picture ends there, at a place and in a light of its own, is not in both. Without
+    the larger part (in validation) only the exposure is another.
 
     Args:
-        shift: pixels that the photo is moved by at most, either way.
+        shift: pixels that the larger part has more, across and down; the picture's place in it is drawn anew.
 
     Raises:
         UserError: a shift below 0.
@@ -32,24 +34,21 @@ class Stability(Term):
     default_weight = 500.0
     needs_network = True
 
-    def __init__(self, shift: int = 12) -> None:
+    def __init__(self, shift: int = 48) -> None:
         super().__init__()
         at_least("loss.stability_shift", shift, 0)
-        self.shift = shift
+        self.room = shift
 
     def forward(self, step: Step) -> Tensor:
-        """0 for pictures too small to be moved by `shift`."""
-        height, width = step.photos.shape[-2:]
-        if min(height, width) <= self.shift + 2 * EDGE:
-            return step.painted.new_zeros(())
-        top, left = torch.randint(0, self.shift + 1, (2,)).tolist()
-        rows, columns = slice(top, height - self.shift + top), slice(left, width - self.shift + left)
-        gain, lift = (1 + GAIN * _either_way(), LIFT * _either_way())
+        """The term, of a step whose photos are known."""
+        around = step.photos if step.around is None else step.around
+        rows, columns = (
+            slice(start, start + edge) for start, edge in zip(step.place, step.painted.shape[-2:], strict=True)
+        )
+        gain, lift = 1 + GAIN * _either_way(), LIFT * _either_way()
         with torch.no_grad():  # the target: a gradient through both would cost a second backward pass
-            moved = step.paint(step.photos[..., rows, columns] * gain + lift).float()
-        expected = step.painted[..., rows, columns] * gain + lift
-        inner = (..., slice(EDGE, -EDGE), slice(EDGE, -EDGE))
-        return F.mse_loss(expected[inner], moved[inner])
+            other = step.paint(around * gain + lift).float()
+        return F.mse_loss(step.painted * gain + lift, other[..., rows, columns])
 
 
 def _either_way() -> float:
