@@ -186,8 +186,8 @@ def test_equal_results_have_no_best():
 
 
 def test_settings_are_written_as_on_the_command_line():
-    values = [1e5, 1.6e5, 0.001, 2e-4, 0.0, 1500, True, None, [1.0, 0.5], ["relu1_2"], "gogh"]
-    written = ["1e5", "1.6e5", "0.001", "2e-4", "0", "1500", "true", "", "[1,0.5]", "[relu1_2]", "gogh"]
+    values = [1e5, 1.6e5, 0.001, 2e-4, 0.0, float("inf"), 1500, True, None, [1.0, 0.5], ["relu1_2"], "gogh"]
+    written = ["1e5", "1.6e5", "0.001", "2e-4", "0", "inf", "1500", "true", "", "[1,0.5]", "[relu1_2]", "gogh"]
     assert [table.text(value) for value in values] == written
     runs = [
         fake("a", {"x": 1, "y": [1], "logger.tags": [1]}),
@@ -220,17 +220,21 @@ def test_a_run_under_way_and_broken_folders(parent, tmp_path, capsys):
     runfolder.write_state(going, "running")
     broken = shutil.copytree(going, tmp_path / "broken", symlinks=True)
     (broken / "config.yaml").write_text("loss: [")
+    odd = shutil.copytree(going, tmp_path / "odd", symlinks=True)
+    (odd / "run.json").write_text('{"git": 3}')
+    (odd / "job.json").write_text('{"metrics": 3}')
     empty = tmp_path / "empty"
     empty.mkdir()
     for name in ("config.yaml", "run.json"):
         (empty / name).write_text("{}\n")
     command.main([str(tmp_path), f"output={tmp_path / 'out.html'}"])
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == 2 and "broken" in told[0] and "neither metrics.csv nor previews" in told[1]
+    assert len(told) == 3 and "broken" in told[0] and "neither metrics.csv nor previews" in told[1]
+    assert "odd/run.json is damaged: it is no record of a run" in told[2]
     data = of_page(tmp_path / "out.html")
     assert [(run["name"], run["state"]) for run in data["runs"]] == [("going", "running")]
     assert 0 < len(data["runs"][0]["series"]["train/loss"][0]) < STEPS
-    assert sum(note.startswith("Left out") for note in data["notes"]) == 2
+    assert sum(note.startswith("Left out") for note in data["notes"]) == 3
 
 
 def test_names_and_settings_cannot_break_the_page(tmp_path):

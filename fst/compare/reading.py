@@ -86,10 +86,13 @@ def read(folder: Path, name: str) -> Run:
     """Read one run's folder, also one that is still being written.
 
     Raises:
-        UserError: a damaged config.yaml, or a run that has left neither metrics nor previews.
+        UserError: a damaged config.yaml or run.json, or a run that has left neither metrics nor previews.
     """
-    settings = _settings(folder / CONFIG)
-    facts, job = runfolder.read_run(folder), read_json(folder / JOB)
+    settings, job = _settings(folder / CONFIG), read_json(folder / JOB)
+    try:
+        settings |= _about(runfolder.read_run(folder))
+    except (AttributeError, TypeError):  # values of other kinds than a run writes
+        raise UserError(f"{folder / RUN} is damaged: it is no record of a run") from None
     rows = runfolder.read_rows(folder)
     photos, previews = _previews(folder / PREVIEWS)
     if not rows and not previews:
@@ -99,7 +102,7 @@ def read(folder: Path, name: str) -> Run:
     return Run(
         folder=folder,
         name=name,
-        settings=settings | _about(facts),
+        settings=settings,
         series=runfolder.read_series(folder),
         clock=[(row.step, row.seconds) for row in rows],
         seconds=rows[-1].seconds if rows else None,
@@ -108,7 +111,7 @@ def read(folder: Path, name: str) -> Run:
         photos=photos,
         previews=previews,
         painting=painting if painting.is_file() else None,
-        ended=job.get("metrics") or {},
+        ended=metrics if isinstance(metrics := job.get("metrics"), dict) else {},
         reason=job.get("reason"),
     )
 
