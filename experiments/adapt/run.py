@@ -11,6 +11,7 @@ import argparse
 import statistics
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -18,6 +19,7 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
 from omegaconf import OmegaConf  # noqa: E402
+from torch import Tensor  # noqa: E402
 
 from fst import images, store, stylefile  # noqa: E402
 from fst.config.compose import compose  # noqa: E402
@@ -59,17 +61,17 @@ def main() -> None:
         for arm in given.arms:
             for name in given.paintings:
                 if ARMS[arm] is not None:
-                    train(name, arm, given.settings)
+                    train(name, arm, [*ARMS[arm], *given.settings])
         report(given.settings)
 
 
-def train(name: str, arm: str, settings: list[str]) -> None:
+def train(name: str, arm: str, overrides: list[str]) -> None:
     """One run of train.py, unless its folder has a finished one."""
     folder = RUNS / arm / name
     if (folder / STYLE).is_file():
         return
     painting = ["style=custom", f"style.image={file(name)}", "logger=none", f"hydra.run.dir={folder}"]
-    command = [sys.executable, str(ROOT / "train.py"), "method=adapt", *painting, *ARMS[arm], *settings]
+    command = [sys.executable, str(ROOT / "train.py"), "method=adapt", *painting, *overrides]
     if subprocess.run(command).returncode:
         raise UserError(f"the run in {folder} did not finish")
 
@@ -87,24 +89,28 @@ def report(settings: list[str]) -> None:
         arm for arm in ARMS if ARMS[arm] is None or all((RUNS / arm / name / STYLE).is_file() for name in PAINTINGS)
     ]
     for name in PAINTINGS:
-        pixels = judge.read_painting(str(file(name)))
-        one = judge.Judge(_loss(), pixels, photos)
-        weight = automatic_style_weight(one.style.energy(one.criterion.style.layer_weights).item())
+        one, weight = judged(name, photos)
         photo = list(photos.values())[len(rows) % len(photos)]
-        row = [square(pixels, judge.SIDE), images.to_pixels(photo)]
+        row = [square(judge.read_painting(str(file(name))), judge.SIDE), images.to_pixels(photo)]
         for arm in ARMS:
-            network = _network(name, arm, settings)
-            if network is None:
+            made = network(name, arm, settings)
+            if made is None:
                 continue
-            found = one.losses(judge.as_used(network))
+            found = one.losses(judge.as_used(made))
             objective = found["content_loss"] + weight * found["style_loss"]
             results.setdefault(name, {"style_weight": weight})[arm] = {**found, "objective": objective}
             if arm in shown:
-                row.append(images.to_pixels(judge.as_used(network)(photo)))
+                row.append(images.to_pixels(judge.as_used(made)(photo)))
         rows.append(side_by_side(row))
     write_json(HERE / "results.json", results)
     write_jpeg(HERE / "figure.jpg", side_by_side([row.transpose(1, 0, 2) for row in rows]).transpose(1, 0, 2).copy())
     print("\n".join(_lines(results)))
+
+
+def judged(name: str, photos: Mapping[str, Tensor]) -> tuple[judge.Judge, float]:
+    """What tells content and style loss of a painting, and the painting's own style weight."""
+    one = judge.Judge(_loss(), judge.read_painting(str(file(name))), photos)
+    return one, automatic_style_weight(one.style.energy(one.criterion.style.layer_weights).item())
 
 
 def _lines(results: dict[str, dict]) -> list[str]:
@@ -117,15 +123,16 @@ def _lines(results: dict[str, dict]) -> list[str]:
     return [*lines, f"| median | | {' | '.join(cells)} |"]
 
 
-def _network(name: str, arm: str, overrides: list[str]) -> Network | None:
+def network(name: str, arm: str, overrides: list[str]) -> Network | None:
+    """What an arm has made, in evaluation mode; None: it was not trained here."""
     if ARMS[arm] is not None:
         path = RUNS / arm / name / STYLE
         return stylefile.load(path)[0] if path.is_file() else None
     config = compose(["method=adapt", "style=custom", f"style.image={file(name)}", *overrides])
     settings = {key: value for key, value in OmegaConf.to_container(config.network).items() if key != "name"}
-    network = build(config.network.name, **settings)
-    init_from(network, config.method.init_from, config.network.name, judge.read_painting(str(file(name))))
-    return network.eval().requires_grad_(False)
+    made = build(config.network.name, **settings)
+    init_from(made, config.method.init_from, config.network.name, judge.read_painting(str(file(name))))
+    return made.eval().requires_grad_(False)
 
 
 def _loss() -> object:
