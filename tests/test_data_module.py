@@ -89,11 +89,13 @@ def test_a_resumed_run_goes_on_where_it_stopped(tmp_path):
 
 
 def test_batches_are_floats_and_validation_never_changes(tmp_path):
-    data = build(folder(make_photos(tmp_path, 20)), seed=0)
+    data = build(folder(make_photos(tmp_path, 20)), seed=0, room=5)
     model = Recorder()
     trainer(tmp_path, 4).fit(model, datamodule=data)
     assert all(batch.dtype == torch.float32 and batch.min() >= 0 and 0.1 < batch.max() <= 1 for batch in model.seen)
+    assert all(batch.shape == (4, 3, 21, 21) for batch in model.seen), "with the room that loss terms ask for"
     assert len(model.validated) == 2 and torch.equal(*model.validated)
+    assert model.validated[0].shape[1:] == (3, 16, 16)
     names, photos = zip(*data.preview_photos(99), strict=True)
     assert torch.equal(torch.stack(photos), model.validated[0]) and len(set(names)) == 3
 

@@ -7,9 +7,13 @@ from torch import Tensor
 
 from fst.data.noise import with_noise
 from fst.errors import UserError
+from fst.losses.criterion import Criterion
 from fst.losses.style_target import StyleTarget
 from fst.losses.term import Step
 from fst.losses.terms.stability import Stability
+from fst.methods.feedforward import Feedforward
+from fst.methods.feedforward_module import FeedForwardStyleTransfer
+from fst.networks import Network
 
 
 def photos(count: int = 2, height: int = 64, width: int = 80) -> Tensor:
@@ -72,6 +76,29 @@ def test_paint_that_is_there_because_the_picture_ends_there_costs() -> None:
 
     share = 1 - (32 - 8) * (40 - 8) / (32 * 40)  # of the picture's pixels
     assert value(Stability(), framing, photos()).item() == pytest.approx(0.3**2 * share, rel=0.1)
+
+
+def test_a_training_step_looks_for_the_picture_where_it_is_in_the_larger_part(monkeypatch) -> None:
+    """A network that gives the photo itself: whatever place is drawn, the term is 0 but for a wrong place."""
+
+    class Photo(Network):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = torch.nn.Identity()
+
+        def before(self, x: Tensor) -> Tensor:
+            return x
+
+        after = before
+
+    criterion = Criterion(None, {"stability": (1.0, Stability(shift=9))})
+    module = FeedForwardStyleTransfer(
+        Photo(), criterion, StyleTarget({}), Feedforward(margin=3, noise=0), steps=9, info=None
+    )
+    monkeypatch.setattr(module, "log_dict", lambda *_, **__: None)
+    for seed in range(5):
+        torch.manual_seed(seed)
+        assert module.training_step(photos(), 0).item() < 1e-12
 
 
 def test_without_more_around_only_the_exposure_is_another() -> None:
