@@ -7,7 +7,9 @@ import torch
 from photos import make_photos
 from PIL import Image
 
+from experiments.adapt import seconds
 from experiments.many import loop, readers, shared
+from fst.config.compose import compose
 from fst.losses.gram import gram_matrix
 from fst.losses.student import student
 from fst.networks import build
@@ -45,3 +47,11 @@ def test_only_the_chosen_part_of_a_network_learns(tmp_path: Path) -> None:
     inner = {key for key, shape in kernels.items() if shape == (shared.INNER, shared.INNER)}
     assert moved & set(kernels) == inner
     assert any(key.endswith("bias") for key in moved)
+
+
+def test_an_arm_of_seconds_is_composed_with_its_steps_and_beginning() -> None:
+    begins = {"prediction": "many", "mean": str(seconds.MEAN), "nothing": None}
+    for beginning, steps in seconds.STEPS.items():
+        config = compose(["method=adapt", *seconds.overrides(beginning, 10)])
+        assert config.trainer.max_steps == config.trainer.val_check_interval == steps[10]
+        assert config.method.init_from == begins[beginning]

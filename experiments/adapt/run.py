@@ -23,6 +23,7 @@ from torch import Tensor  # noqa: E402
 
 from fst import images, store, stylefile  # noqa: E402
 from fst.config.compose import compose  # noqa: E402
+from fst.config.schema import LossConfig  # noqa: E402
 from fst.errors import UserError, one_line_errors  # noqa: E402
 from fst.evaluate import judge  # noqa: E402
 from fst.evaluate.figures import square, write_jpeg  # noqa: E402
@@ -109,7 +110,7 @@ def report(settings: list[str]) -> None:
 
 def judged(name: str, photos: Mapping[str, Tensor]) -> tuple[judge.Judge, float]:
     """What tells content and style loss of a painting, and the painting's own style weight."""
-    one = judge.Judge(_loss(), judge.read_painting(str(file(name))), photos)
+    one = judge.Judge(loss(), judge.read_painting(str(file(name))), photos)
     return one, automatic_style_weight(one.style.energy(one.criterion.style.layer_weights).item())
 
 
@@ -135,7 +136,8 @@ def network(name: str, arm: str, overrides: list[str]) -> Network | None:
     return made.eval().requires_grad_(False)
 
 
-def _loss() -> object:
+def loss() -> LossConfig:
+    """Content and style loss by the judge's definition, 1 each."""
     return judge.weighted(OmegaConf.to_object(compose(judge.LOSS).loss), **judge.DEFINITION)
 
 

@@ -1,0 +1,56 @@
+"""L-BFGS on paintings that the network of many styles never saw: python -m experiments.adapt.optimised [PHOTO ...]
+
+For each of run.py's paintings, on photos of content/ (tubingen): the objective of what the network reads of it, that
+after some iterations of L-BFGS from noise, and at which iteration it is as low as the prediction's. Prints the table.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import sys
+from collections.abc import Sequence
+
+from experiments.adapt import run
+from fst import images
+from fst.errors import UserError, one_line_errors
+from fst.evaluate import figures, judge
+
+ITERATIONS = (10, 30, 60)
+
+
+def reached(totals: Sequence[float], value: float) -> int | None:
+    """The first iteration whose total is no higher; None: it does not come to that."""
+    return next((number for number, total in enumerate(totals) if total <= value), None)
+
+
+def row(name: str, photos: Sequence[str]) -> str:
+    """Means over the photos."""
+    kept = judge.read_photos(None)
+    missing = [photo for photo in photos if photo not in kept]
+    if missing:
+        raise UserError(f"content/ has no photo '{missing[0]}': choose from {', '.join(kept)}")
+    crops = {photo: images.to_tensor(figures.square(kept[photo], judge.SIDE)) for photo in photos}
+    weight = run.judged(name, {})[1]
+    loss = dataclasses.replace(run.loss(), style_weight=weight)
+    one = judge.Judge(loss, judge.read_painting(str(run.file(name))), crops)
+    paint = judge.as_used(run.network(name, "prediction", []))
+    predicted = {photo: one.total(paint, photo) for photo in photos}
+    totals = {photo: one.lbfgs(photo, max(ITERATIONS)) for photo in photos}
+    told = [f"{statistics.fmean(predicted.values()):.1f}"]
+    told += [f"{statistics.fmean(of[number] for of in totals.values()):.1f}" for number in ITERATIONS]
+    worth = [str(reached(totals[photo], predicted[photo]) or f"> {max(ITERATIONS)}") for photo in photos]
+    return f"| {name} | {' | '.join(told)} | {', '.join(worth)} |"
+
+
+def main(photos: Sequence[str]) -> None:
+    """Print a row a painting."""
+    print(f"| painting | prediction | {' | '.join(f'{n} iterations' for n in ITERATIONS)} | the prediction is worth |")
+    print(f"|---|---:|{'---:|' * len(ITERATIONS)}---:|")
+    for name in run.PAINTINGS:
+        print(row(name, photos), flush=True)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main(sys.argv[1:] or ["tubingen"])
