@@ -18,8 +18,8 @@ def main(run: Path, name: str) -> None:
     """Write fst/styles/NAME.safetensors and say how large and how exact it is."""
     network, info = stylefile.load(run / "style.safetensors")
     method = info.training.get("method", {})
-    if method.get("start"):
-        method["start"] = Path(method["start"]).name  # a folder of this machine says nothing elsewhere
+    if method.get("init_from"):
+        method["init_from"] = Path(method["init_from"]).stem  # a folder of this machine says nothing elsewhere
     target = stylefile.save(stylefile.BUNDLED / f"{name}.safetensors", network, info, half=True)
     size = target.stat().st_size
     if size > MOST_BYTES:
