@@ -11,10 +11,13 @@ import zipfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fst.errors import UserError
 from fst.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 CONFIG = "config.yaml"  # every setting, each `auto` replaced by what was decided
 RUN = "run.json"  # commit, command, machine, versions, and how the run ended
@@ -26,6 +29,7 @@ LOCK = ".lock"  # held by the process that trains here, in a sweep's folder as i
 PREVIEWS = "previews"  # photos/NAME.png, step-000100/NAME.png, step-000100.png
 PAINTING = "painting.png"  # the style image as the run used it
 JOB = "job.json"  # how a job of a sweep ended
+LARGEST_CONFIG = 100_000  # bytes, which take OmegaConf ten seconds
 RUNNING, FINISHED, STOPPED, FAILED = STATES = ("running", "finished", "stopped", "failed")
 
 
@@ -102,6 +106,26 @@ def read_series(run_dir: Path) -> dict[str, list[tuple[int, float]]]:
 def read_metrics(run_dir: Path) -> dict[str, float]:
     """The last finite value of each metric; none of a run that has not got that far."""
     return {name: points[-1][1] for name, points in read_series(run_dir).items()}
+
+
+def read_config(run_dir: Path) -> DictConfig:
+    """The settings of config.yaml.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    from omegaconf import DictConfig, OmegaConf
+
+    path = run_dir / CONFIG
+    try:
+        if (size := path.stat().st_size) > LARGEST_CONFIG:
+            raise ValueError(f"it has {size} bytes, a run's has a few thousand")
+        found = OmegaConf.load(path)
+    except Exception as error:  # YAML's errors have many types, and an odd file OmegaConf's own
+        raise UserError(f"{path} is damaged: {(str(error).splitlines() or ['it is no YAML'])[0]}") from None
+    if not isinstance(found, DictConfig) or not found:
+        raise UserError(f"{path} is damaged: it holds no settings")
+    return found
 
 
 def read_run(run_dir: Path) -> dict[str, Any]:

@@ -226,7 +226,7 @@ def test_a_run_under_way_and_broken_folders(parent, tmp_path, capsys):
     empty = tmp_path / "empty"
     empty.mkdir()
     for name in ("config.yaml", "run.json"):
-        (empty / name).write_text("{}\n")
+        (empty / name).write_text('{"x": 1}\n')
     command.main([str(tmp_path), f"output={tmp_path / 'out.html'}"])
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 3 and "broken" in told[0] and "neither metrics.csv nor previews" in told[1]

@@ -11,7 +11,18 @@ from training import run_here, tiny_arguments
 from fst import stylefile
 from fst.errors import UserError, one_line_errors
 from fst.methods.checkpoints import CheckedFiles, Checkpoints
-from fst.runfolder import CHECKPOINT, METRICS, STYLE, check_checkpoint, held, read_rows
+from fst.runfolder import (
+    CHECKPOINT,
+    FINISHED,
+    METRICS,
+    PREVIEWS,
+    STYLE,
+    check_checkpoint,
+    held,
+    read_rows,
+    state,
+)
+from fst.tracking.previews import Previews
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no such lock")
@@ -58,6 +69,19 @@ def test_a_second_signal_ends_at_once_with_its_status(tmp_path: Path, number: si
     assert signal.getsignal(number) == before
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has none")
+def test_a_run_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    before, callback = signal.signal(signal.SIGHUP, signal.SIG_IGN), Checkpoints(tmp_path, 1, None)
+    try:
+        callback.on_train_start(None, None)
+        signal.raise_signal(signal.SIGHUP)
+        assert callback.stopped is None
+        callback.teardown(None, None, "fit")
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_flipped_bit_of_a_checkpoint_and_another_programs_are_told(tmp_path: Path) -> None:
     good, other = tmp_path / "runs" / "last.ckpt", tmp_path / "other.ckpt"
     good.parent.mkdir()
@@ -71,6 +95,18 @@ def test_a_flipped_bit_of_a_checkpoint_and_another_programs_are_told(tmp_path: P
         CheckedFiles().load_checkpoint(other)
     with pytest.raises(UserError, match="is not the checkpoint of a run"):
         CheckedFiles().load_checkpoint(good)
+
+
+def test_a_run_killed_at_its_very_end_goes_on_to_the_last_preview_and_is_finished(
+    tmp_path: Path, tiny_vgg: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, arguments = tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, trainer__checkpoint_every_n_steps=2)
+    with monkeypatch.context() as killed, pytest.raises(ZeroDivisionError):
+        killed.setattr(Previews, "on_train_end", lambda *_: 1 / 0)
+        run_here(run, arguments)
+    for _ in range(2):  # the second time nothing is left to train
+        run_here(run, [*arguments, f"resume={run}"])
+        assert (run / PREVIEWS / "step-000006.png").is_file() and state(run) == FINISHED
 
 
 def test_weights_that_are_not_finite_are_never_written(

@@ -1,5 +1,6 @@
 """What tests of training share: the smallest run that is still a run."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from photos import make_photos
 from PIL import Image
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
+# Tests may run under nohup, which a run heeds.
+UNIGNORE = (lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)) if hasattr(signal, "SIGHUP") else None
 
 
 def run_here(run_dir: Path, arguments: list[str]) -> Path:
@@ -63,6 +66,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=UNIGNORE,
     )
 
 

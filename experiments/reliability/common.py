@@ -133,7 +133,8 @@ def _become(
         os.dup2(out, 1)
         os.dup2(out, 2)
         os.chdir(folder)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it,
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and this one's under nohup
         sys.argv = [f"{name}.py", *arguments]
         program = sys.modules[name].main
         if memory is not None:

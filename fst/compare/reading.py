@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import OmegaConf
 
 from fst import runfolder
@@ -88,9 +87,9 @@ def read(folder: Path, name: str) -> Run:
     Raises:
         UserError: a damaged config.yaml or run.json, or a run that has left neither metrics nor previews.
     """
-    settings, job = _settings(folder / CONFIG), read_json(folder / JOB)
+    config, job = OmegaConf.to_container(runfolder.read_config(folder)), read_json(folder / JOB)
     try:
-        settings |= _about(runfolder.read_run(folder))
+        settings = dict(_leaves(config)) | _about(runfolder.read_run(folder))
     except (AttributeError, TypeError):  # values of other kinds than a run writes
         raise UserError(f"{folder / RUN} is damaged: it is no record of a run") from None
     rows = runfolder.read_rows(folder)
@@ -114,13 +113,6 @@ def read(folder: Path, name: str) -> Run:
         ended=metrics if isinstance(metrics := job.get("metrics"), dict) else {},
         reason=job.get("reason"),
     )
-
-
-def _settings(path: Path) -> dict[str, Any]:
-    try:
-        return dict(_leaves(OmegaConf.to_container(OmegaConf.load(path))))
-    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
 
 
 def _leaves(node: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

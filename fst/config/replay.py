@@ -8,7 +8,6 @@ refuses settings that the checkpoint does not fit.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,9 @@ from fst.config.commandline import FILE_KEYS, LISTS_OF_FILES, quoted
 from fst.config.compose import PRIMARY, composed, keys
 from fst.config.schema import AUTO, RENAMED
 from fst.errors import UserError
-from fst.runfolder import CHECKPOINT, CONFIG, RUN
+from fst.runfolder import CHECKPOINT, CONFIG, RUN, read_config, read_run
 
 RUNS = Path("runs")
-LARGEST = 100_000  # bytes of config.yaml: OmegaConf reads no more than that in ten seconds
 OF_THE_RUN_ITSELF = ("rerun", "resume")
 NAMES = ("logger.group", "logger.run_name")  # they tell a run from others, so a rerun does not have them
 # Settings that say how a run is watched or where its files lie, not what it learns.
@@ -213,20 +211,9 @@ def _read(folder: Path) -> tuple[DictConfig, dict[str, Any]]:
     """config.yaml and run.json of a run folder."""
     if not folder.is_dir() or not all((folder / name).is_file() for name in (CONFIG, RUN)):
         raise UserError(f"{folder} is no run folder: one holds {CONFIG} and {RUN}")
-    if (size := (folder / CONFIG).stat().st_size) > LARGEST:
-        raise UserError(f"{folder / CONFIG} is damaged: it has {size} bytes, a run's has a few thousand")
-    found = []
-    for name, read in {
-        CONFIG: OmegaConf.load,
-        RUN: lambda path: json.loads(path.read_text(encoding="utf-8")),
-    }.items():
-        try:
-            found.append(read(folder / name))
-        except Exception as error:  # YAML's and JSON's errors have many types, and an odd file OmegaConf's own
-            raise UserError(f"{folder / name} is damaged: {str(error).splitlines()[0]}") from None
-        if not isinstance(found[-1], dict | DictConfig) or not found[-1]:
-            raise UserError(f"{folder / name} is damaged: it holds no settings")
-    return found[0], found[1]
+    if not (facts := read_run(folder)):
+        raise UserError(f"{folder / RUN} is damaged: it is no record of a run")
+    return read_config(folder), facts
 
 
 def _pinned(saved: DictConfig, facts: dict[str, Any], folder: Path) -> DictConfig:

@@ -14,6 +14,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from fst.errors import UserError
 from fst.methods.method import Method
 from fst.runfolder import CHECKPOINT, check_checkpoint
+from fst.tracking.measures import is_last
 
 # A closed terminal, or a lost ssh connection, is a SIGHUP; Windows has none.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -58,6 +59,8 @@ class Checkpoints(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Here, after Lightning has put a handler of its own for SIGTERM, which would end the run with status 0.
         for number in SIGNALS:
+            if number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # nohup: the run is to outlive its terminal
             self._handlers[number] = signal.signal(number, self._stop)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -70,13 +73,13 @@ class Checkpoints(pl.Callback):
         # A signal may reach the processes of a run at different steps; they have to stop after the same one.
         if trainer.strategy.reduce_boolean_decision(self.stopped is not None, all=False):
             trainer.should_stop = True
-        if self.stopped is None and self._validation_follows(trainer):
-            return  # saved after it: a run that is killed in between would go on without that validation
+        if self.stopped is None and (self._validation_follows(trainer) or is_last(trainer, trainer.global_step)):
+            return  # saved after it, and after the last previews: a run killed in between would go on without them
         if trainer.should_stop or trainer.global_step % self.every == 0:
             self.save(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.global_step % self.every == 0:
+        if trainer.global_step % self.every == 0 and not is_last(trainer, trainer.global_step):
             self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
