@@ -73,6 +73,8 @@ def default() -> DictConfig:
         ("style=", "choose from boccioni, custom, froissart"),
         ("style=null", "choose from boccioni, custom, froissart"),
         ("loss=[vgg16,vgg16_relu3]", "is no choice, did you mean 'vgg16_relu3'"),
+        ("logger=0", "logger=0 is no choice; choose from"),
+        ("data=True", "data=True is no choice; choose from"),
         ("loss={a:1}", "choose from vgg16, vgg16_relu3, vgg16_small"),
         ("network.name=realtime", "write network=realtime"),
         ("gogh", "write style=gogh"),

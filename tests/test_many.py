@@ -1,5 +1,6 @@
 """Several styles in one run, end to end: what is drawn, told and left behind."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from fst.losses.term import Step
 from fst.losses.terms.style import Style
 from fst.methods import any_module
 from fst.methods.method import build
+from fst.methods.run import run as train
 from fst.networks import build as build_network
 from fst.runfolder import read_metrics
 from fst.stylefile import StyleInfo
@@ -58,6 +60,16 @@ def test_the_style_file_has_every_style_with_its_figures(run: Path) -> None:
     totals = [figure["total"] for figure in figures.values()]
     assert metrics["val/loss"] == pytest.approx(sum(totals) / 2, rel=1e-5)
     assert info.int8["inputs"] and info.int8["psnr"] > 10
+
+
+def test_a_run_that_goes_on_from_its_last_step_keeps_each_styles_losses(run: Path, tmp_path: Path) -> None:
+    again = tmp_path / "run"
+    shutil.copytree(run, again)
+    (again / "style.safetensors").unlink()
+    overrides = [f"resume='{again}'"]
+    train(check(composed(overrides, primary=replay.find(overrides).primary)), again)
+    infos = [stylefile.read_info(folder / "style.safetensors") for folder in (run, again)]
+    assert infos[0].training == infos[1].training
 
 
 def test_styles_take_turns_in_training(run: Path) -> None:

@@ -21,6 +21,7 @@ FILE_KEYS |= {"rerun", "resume", "style.image", "style.paintings"}
 LISTS_OF_FILES = {"logger.preview_images", "method.style_masks", "method.styles", "style.names"}
 TEXT_KEYS = {"logger.group", "logger.notes", "logger.run_name", "style.artist", "style.licence", "style.title"}
 CHOSEN = ("data", "logger", "method", "network")  # `name` in these is set by the choice, never by hand
+NO_WORD = r"(?i)null|true|false|-?(nan|inf|[\d_]+(e-?\d+)?)"  # what Hydra's grammar takes for another thing
 NOT_OURS = ("config_dir", "config_name", "config_path", "experimental_rerun", "hydra_help", "run")  # options of Hydra's
 
 
@@ -115,7 +116,7 @@ def _check_choice(group: str, value: str, multirun: bool) -> None:
     if (group == "experiment" and value == "null") or re.fullmatch(r"(glob|choice|shuffle|sort)\(.*\)", value):
         return
     for choice in value.split(",") if multirun else [value]:
-        if choice == "null" or not re.fullmatch(r"[\w,-]+", choice.strip().strip("'\"")):
+        if re.fullmatch(NO_WORD, choice) or not re.fullmatch(r"[\w,-]+", choice.strip().strip("'\"")):
             raise UserError(f"{group}={choice} is no choice{near(choice, groups.choices(group))}")
         if group == "experiment" and choice not in groups.choices(group):  # Hydra knows no group without a file
             raise UserError(f"no experiment is called '{choice}'{near(choice, groups.choices(group))}")

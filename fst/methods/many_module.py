@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from fst.losses.style_target import StyleTarget
 from fst.methods.feedforward_module import Aim, FeedForwardStyleTransfer
 from fst.networks import Network
-from fst.stylefile import StyleInfo
+from fst.stylefile import CHECKPOINT_INFO, StyleInfo
 
 
 class ManyStyles(FeedForwardStyleTransfer):
@@ -18,6 +19,8 @@ class ManyStyles(FeedForwardStyleTransfer):
 
     Its network is a `fst.networks.conditional.Conditional`, its style has as many paintings as the network's table.
     """
+
+    _by_style: dict[str, dict[str, float]] | None = None  # by the last validation before this start of a resumed run
 
     def drawn(self, count: int) -> Aim:
         return self._aim(self._paint, *self.turn(count, self.global_step * count))
@@ -42,10 +45,13 @@ class ManyStyles(FeedForwardStyleTransfer):
         """With the losses of each style."""
         info = super().style_info()
         if "losses" in info.training:
-            info.training["by_style"] = {
-                name: self._figures(place, name) for place, name in enumerate(self.network.names)
-            }
+            figures = {name: self._figures(place, name) for place, name in enumerate(self.network.names)}
+            info.training["by_style"] = figures if any(figures.values()) else self._by_style or figures
         return info
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self._by_style = checkpoint[CHECKPOINT_INFO]["training"].get("by_style", {})
 
     def _figures(self, place: int, name: str) -> dict[str, float]:
         """Content and style loss before their weights, and the objective, on held-out photos."""
