@@ -10,7 +10,7 @@ with one_line_errors():  # importing takes a second, in which Ctrl-C is a line t
 
     from fst import __version__
     from fst.config import help as screens
-    from fst.config.checks import check
+    from fst.config.schema import check
     from fst.launch import launch
     from fst.runfolder import read_metrics
 

@@ -11,10 +11,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fst.config import commandline, groups, replay
-from fst.config.checks import check
 from fst.config.commandline import quoted
 from fst.config.compose import PRIMARY, composed, mistakes, register
-from fst.config.schema import short_name
+from fst.config.schema import check, short_name
 from fst.errors import UserError, one_line_errors
 from fst.files import number, read_json, shown, write_json
 from fst.methods.method import build

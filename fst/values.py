@@ -1,9 +1,10 @@
-"""What settings may be, each refused in one sentence, and how those that come from a class are called."""
+"""What settings may be, each refused in one sentence; how they are called."""
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from fst.errors import UserError, near
 
@@ -45,8 +46,26 @@ def is_count(value: object) -> bool:
     return str(value).isdigit() and int(str(value)) > 0
 
 
+def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of every setting in a nested dict, as ("loss.style_weight", 1e5)."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
 def _finite_or(value: float, bound: str) -> str:
     return "finite" if value == math.inf else f"at most {LARGEST:g}" if value > LARGEST else bound
+
+
+class Registry(dict[str, type]):
+    """Classes by their names in snake case: JohnsonPaper is johnson_paper."""
+
+    def register(self, cls: type) -> type:
+        """Put a class in; a decorator."""
+        self[snake_case(cls.__name__)] = cls
+        return cls
 
 
 def snake_case(name: str) -> str:

@@ -34,6 +34,10 @@ def job(config: DictConfig, *, reference: bool = False) -> dict[str, float]:
     return {**found, **workers, "train/images_per_second": 3.5, "process": float(os.getpid())}
 
 
-if __name__ == "__main__":
+def main() -> None:
     with one_line_errors():
         launch(job, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from fst import launch
-from fst.config import checks, commandline, groups, infer, schema
+from fst.config import commandline, groups, infer, schema
 from fst.config import compose as configuration
 from fst.config.compose import compose
 from fst.config.help import LONG, WIDTH, choices, training
@@ -172,7 +172,7 @@ def test_an_invalid_value_is_refused(default, arguments, said) -> None:
         override = OverridesParser.create().parse_override(argument)
         OmegaConf.update(config, override.get_key_element(), override.value())
     with pytest.raises(UserError) as error:
-        build(checks.check(config).method).check(checks.check(config))
+        build(schema.check(config).method).check(schema.check(config))
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
@@ -204,11 +204,11 @@ def test_a_combination_is_refused(arguments, said) -> None:
     ],
 )
 def test_what_is_right_is_accepted(arguments) -> None:
-    checks.check(compose(arguments.split(" ")))
+    schema.check(compose(arguments.split(" ")))
 
 
 def test_composing_and_checking_import_no_torch() -> None:
-    code = "import sys; from fst.config.compose import compose; from fst.config.checks import check;"
+    code = "import sys; from fst.config.compose import compose; from fst.config.schema import check;"
     code += "check(compose([]));"
     code += "import fst.config.help, fst.config.infer;"
     code += "print({'torch', 'wandb', 'cv2', 'pytorch_lightning'} & set(sys.modules))"

@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,17 +10,15 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from test_gatys_runs import arguments as gatys_arguments
 from test_gatys_runs import pictures  # noqa: F401  a fixture
-from training import run_here, start, tiny_arguments, weights
+from training import run_here, tiny_arguments, train_here, weights
 
 from fst.config import commandline, replay
-from fst.config.checks import check
 from fst.config.compose import composed
+from fst.config.schema import check
 from fst.errors import UserError
 from fst.launch import launch
 from fst.methods.run import run
 from fst.runfolder import CHECKPOINT, CONFIG, RUN, read_metrics
-
-TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 
 
 def config(*arguments: str) -> DictConfig:
@@ -67,11 +63,11 @@ def test_from_the_command_line_in_a_new_folder_with_a_warning(earlier: Path, tmp
     facts = json.loads((old / "run.json").read_text())
     facts["packages"]["torch"], facts["git"] = "1.0", {"commit": "0123456789abcdef", "dirty": True}
     (old / "run.json").write_text(json.dumps(facts))
-    command = [sys.executable, str(TRAIN), "rerun=old", "loss.style_weight=3e4", "trainer.max_steps=1", "logger=none"]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
-    assert ran.returncode == 0, ran.stderr
-    warned = [line for line in ran.stderr.splitlines() if line.startswith("rerun: ")]
-    assert any(line.startswith("rerun: torch was 1.0, is ") for line in warned), ran.stderr
+    more = ("loss.style_weight=3e4", "trainer.max_steps=1", "logger=none")
+    status, _, errors = train_here(tmp_path, "rerun=old", *more)
+    assert status == 0, errors
+    warned = [line for line in errors.splitlines() if line.startswith("rerun: ")]
+    assert any(line.startswith("rerun: torch was 1.0, is ") for line in warned), errors
     assert any("commit was 0123456789, is " in line for line in warned) == bool(_commit())
     assert any("old/changes.patch" in line for line in warned)
     [new] = (tmp_path / "runs").iterdir()
@@ -186,13 +182,11 @@ def test_a_run_goes_on_from_another_folder_with_its_relative_files(tmp_path: Pat
     arguments = tiny_arguments(there, tiny_vgg, style__image="painting.png", data__root="photos", trainer__max_steps=2)
     arguments += ["hydra.run.dir=mine", "content=photos/000.jpg", f"logger.preview_images=[{_photo(there)}]"]
     arguments = [a.replace("photos/000.jpg", _photo(there)) for a in arguments]
-    first = start(there, *[a for a in arguments if not a.startswith(("trainer.precision", "compile"))])
-    assert first.communicate(timeout=200)[0] and first.returncode == 0
+    assert train_here(there, *[a for a in arguments if not a.startswith(("trainer.precision", "compile"))])[0] == 0
     then = OmegaConf.load(there / "mine" / CONFIG)
     for steps in (3, 4):  # twice: the second finds what the first has written
-        again = start(here, "resume=../there/mine", f"trainer.max_steps={steps}")
-        said = again.communicate(timeout=200)[0]
-        assert again.returncode == 0, said
+        status, _, errors = train_here(here, "resume=../there/mine", f"trainer.max_steps={steps}")
+        assert status == 0, errors
         assert torch.load(there / "mine" / CHECKPOINT, weights_only=False)["global_step"] == steps
     now = OmegaConf.load(there / "mine" / CONFIG)
     assert now.style.image == str(there / "painting.png") and now.data.root == str(there / "photos")

@@ -8,27 +8,28 @@ import pytest
 from fst.methods import fast
 
 FAULTS = """
-import resource, sys
+import resource
 import torch
 from fst.system import keep_memory
-if sys.argv[1] == "kept":
-    keep_memory()
 layer = torch.nn.Conv2d(3, 32, 3)
 photos = torch.rand(4, 3, 192, 192)
-for step in range(16):
-    if step == 8:  # by then the heap has grown to what a step needs
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    layer(photos).relu().square().mean().backward()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+def faults():
+    for step in range(12):
+        if step == 6:  # by then the heap has grown to what a step needs
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        layer(photos).relu().square().mean().backward()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(faults())
+keep_memory()
+print(faults())
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator is Linux's")
 def test_kept_memory_is_not_asked_for_again() -> None:
-    def faults(mode: str) -> int:
-        return int(subprocess.run([sys.executable, "-c", FAULTS, mode], capture_output=True, text=True).stdout)
-
-    assert faults("kept") * 10 < faults("as it is")
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True)
+    as_it_is, kept = map(int, done.stdout.split())
+    assert kept * 10 < as_it_is
 
 
 @pytest.mark.parametrize(("gain", "precision"), [(0.6, "32-true"), (1.1, "32-true"), (1.8, "bf16-mixed")])
@@ -38,10 +39,6 @@ def test_auto_precision_on_a_cpu_is_what_was_measured_faster(
     monkeypatch.setattr(fast, "_bf16_gain", lambda: gain)
     assert fast.choose_precision("auto", "cpu") == precision
     assert fast.choose_precision("32-true", "cpu") == "32-true"
-
-
-def test_the_gain_of_bf16_is_timed() -> None:
-    assert 0.05 < fast._bf16_gain() < 50
 
 
 def test_compiling_is_for_long_runs_with_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

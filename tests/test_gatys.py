@@ -7,8 +7,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from fst.config.checks import check
 from fst.config.compose import compose
+from fst.config.schema import check
 from fst.errors import UserError
 from fst.losses.build import build_criterion
 from fst.losses.criterion import Losses

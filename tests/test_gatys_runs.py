@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from training import run_here
+from training import run_here, train_here
 
 from fst.errors import UserError
 
@@ -168,7 +168,6 @@ def test_a_signal_keeps_the_picture_and_resume_finishes(pictures, tiny_vgg, tmp_
     assert checkpoint(tmp_path / "run")["global_step"] == stopped
     with Image.open(tmp_path / "run" / "photo-art.png") as picture:
         assert picture.size == (60, 90)
-    again = [sys.executable, str(TRAIN), f"resume={tmp_path / 'run'}", f"method.iterations={stopped + 2}"]
-    done = subprocess.run(again, cwd=tmp_path, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stdout + done.stderr
+    again = train_here(tmp_path, f"resume={tmp_path / 'run'}", f"method.iterations={stopped + 2}")
+    assert again[0] == 0, again
     assert checkpoint(tmp_path / "run")["global_step"] == stopped + 2

@@ -12,8 +12,8 @@ from training import run_here, tiny_arguments
 
 from fst import images, stylefile
 from fst.config import replay
-from fst.config.checks import check
 from fst.config.compose import compose, composed
+from fst.config.schema import check
 from fst.config.several import styles
 from fst.data import painting_crops
 from fst.errors import UserError

@@ -4,8 +4,8 @@ import torch
 from omegaconf import OmegaConf
 
 from fst import images, stylefile
-from fst.config.checks import check
 from fst.config.compose import compose
+from fst.config.schema import check
 from fst.data.paintings import painting
 from fst.errors import UserError
 from fst.losses.build import build_criterion

@@ -20,6 +20,7 @@ from fst.config import infer as infer_config
 from fst.config.compose import compose, known_keys
 from fst.errors import UserError
 from fst.launch import COMMAND, launch
+from fst.values import leaves
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -142,7 +143,7 @@ def test_settings_in_tables_are_understood(section, here) -> None:
 
 def test_settings_between_backticks_exist() -> None:
     known = {*known_keys(), *known_keys(("method=gatys",))}
-    known |= {*infer_config._keys(OmegaConf.structured(infer_config.InferConfig))}
+    known |= {*dict(leaves(OmegaConf.to_container(OmegaConf.structured(infer_config.InferConfig))))}
     spans = [word for span in re.findall(r"`([^`\n]+)`", TEXT) for word in span.split()]
     named = {match[1] for word in spans if (match := re.fullmatch(r"([a-z_]+\.[a-z_]+)(=\S*)?", word))}
     settings = {key for key in named if key.partition(".")[0] in groups.groups() and not key.endswith(".safetensors")}

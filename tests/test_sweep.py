@@ -13,15 +13,16 @@ from pathlib import Path
 
 import optuna
 import pytest
+import sweep_program
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from test_tracking import inspect, of_type
-from training import run_here, tiny_arguments
+from training import here, run_here, tiny_arguments, train_here
 
 from fst.config import groups
-from fst.config.checks import check
 from fst.config.compose import compose, composed
+from fst.config.schema import check
 from fst.errors import UserError
 from fst.launch import launch
 from fst.runfolder import CHECKPOINT, CONFIG, METRICS, read_metrics
@@ -38,6 +39,11 @@ def sweep(folder: Path, *arguments: str, program: Path = PROGRAM, timeout: float
     ran = subprocess.run(given, cwd=folder, capture_output=True, text=True, timeout=timeout, env=environment)
     assert "Traceback" not in ran.stdout + ran.stderr and "HYDRA_FULL_ERROR" not in ran.stdout + ran.stderr
     return ran.returncode, ran.stdout, ran.stderr
+
+
+def sweep_here(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """The same in this process."""
+    return here(folder, sweep_program.main, "-m", "trainer=cpu", *arguments)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -74,7 +80,7 @@ def test_real_jobs_are_one_group_and_each_is_as_if_alone(tmp_path: Path, tiny_vg
 
 
 def test_every_way_to_fail_is_a_line_and_the_rest_goes_on(tmp_path: Path) -> None:
-    status, said, errors = sweep(tmp_path, "seed=1,13,14,2", "logger.group=mine")
+    status, said, errors = sweep_here(tmp_path, "seed=1,13,14,2", "logger.group=mine")
     assert status == 1
     user_mistake, bug = errors.splitlines()
     assert user_mistake == "job 2 failed: seed 13 is unlucky: choose another"
@@ -101,30 +107,26 @@ def test_a_killed_sweep_goes_on_and_does_nothing_twice(tmp_path: Path, tiny_vgg:
     config = OmegaConf.load(begun / CONFIG)
     config.trainer.max_steps = step + 2  # or the test would take its time
     OmegaConf.save(config, begun / CONFIG)
-    refused = subprocess.run(
-        [sys.executable, str(TRAIN), "resume=mine", "seed=3"], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
-    assert refused.stderr == "error: resume=mine goes on with a sweep as it was: leave out seed=3\n"
+    refused = train_here(tmp_path, "resume=mine", "seed=3")
+    assert refused == (1, "", "error: resume=mine goes on with a sweep as it was: leave out seed=3\n")
     command = json.loads((tmp_path / "mine/sweep.json").read_text())
     command["overrides"] = [o.replace("2,3000", f"2,{step + 2}") for o in command["overrides"]]
     (tmp_path / "mine/sweep.json").write_text(json.dumps(command))
-    ran = subprocess.run(
-        [sys.executable, str(TRAIN), "resume=mine"], cwd=tmp_path, capture_output=True, text=True, timeout=200
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "job 1 of 2 is done: mine/1_painting_2e5" in ran.stdout and "2 of 2 jobs done" in ran.stdout
+    status, said, errors = train_here(tmp_path, "resume=mine")
+    assert status == 0, said + errors
+    assert "job 1 of 2 is done: mine/1_painting_2e5" in said and "2 of 2 jobs done" in said
     assert (tmp_path / "mine/1_painting_2e5" / METRICS).read_bytes() == first
     assert torch.load(begun / CHECKPOINT, weights_only=False)["global_step"] == step + 2
 
 
 def test_a_studys_arms_are_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    status, said, errors = sweep(tmp_path, "experiment=norm", "seed=1,2")
+    status, said, errors = sweep_here(tmp_path, "experiment=norm", "seed=1,2")
     assert status == 0 and not errors and "4 of 4 jobs done" in said
     places = ["style_weight/gogh-1e5_seed=1", "style_weight/gogh-1e5_seed=2", "norm/batch_seed=1", "norm/batch_seed=2"]
     jobs = [json.loads((tmp_path / "runs/studies" / place / "job.json").read_text()) for place in places]
     assert [job["overrides"] for job in jobs[2:]] == [["arm=batch", "seed=1"], ["arm=batch", "seed=2"]]
     assert (tmp_path / "runs/studies/norm/summary.csv").is_file()
-    _, said, _ = sweep(tmp_path, "experiment=norm", "seed=1,2,3", "arm=batch")
+    _, said, _ = sweep_here(tmp_path, "experiment=norm", "seed=1,2,3", "arm=batch")
     assert said.count("is done: runs/studies/norm/batch_seed=") == 2 and "job 3 of 3: arm=batch seed=3" in said
 
     monkeypatch.chdir(tmp_path)
@@ -231,10 +233,10 @@ def test_optuna_finds_the_front_and_goes_on_from_its_study(tmp_path: Path) -> No
     assert ("reference/style_loss" in (tmp_path / "runs/a_sweep/summary.csv").read_text()) == bool(complete)
 
     goal = len(complete) + 2
-    _, said, errors = sweep(tmp_path, f"hydra.sweeper.n_trials={goal}", "hydra.sweep.dir=runs/b_sweep", *space)
+    _, said, errors = sweep_here(tmp_path, f"hydra.sweeper.n_trials={goal}", "hydra.sweep.dir=runs/b_sweep", *space)
     assert (f"study mine: {len(complete)} of {goal} trials are done" in said) == bool(complete)
     assert len(study.get_trials()) == 5
-    _, _, errors = sweep(tmp_path, "hydra.sweeper.n_trials=1", "trainer.max_steps=7", *space)
+    _, _, errors = sweep_here(tmp_path, "hydra.sweeper.n_trials=1", "trainer.max_steps=7", *space)
     if len([trial for trial in study.get_trials() if trial.state == optuna.trial.TrialState.COMPLETE]):
         assert errors.startswith("error: the study") and len(errors.splitlines()) == 1
 

@@ -67,6 +67,7 @@ def train(logger, run_dir, *, steps=STEPS, config=None, every=5, module=None, ch
         accelerator="cpu",
         enable_checkpointing=False,
         enable_model_summary=False,
+        enable_progress_bar=False,
         **more,
     )
     module = module or OneWeight()
@@ -115,7 +116,7 @@ def run_dir(tmp_path_factory, without_key):
     info = StyleInfo("gogh", "johnson", {"width": 32}, training={"steps": STEPS})
     tracking.log_style_file(logger, style, info)
     grey = torch.full((3, 8, 8), 0.5)
-    tracking.log_image(logger, "style", np.full((8, 8, 3), 200, np.uint8), caption="the painting")
+    tracking.log_images(logger, {"style": np.full((8, 8, 3), 200, np.uint8)}, caption="the painting")
     tracking.log_table(logger, "val/photos", ["photo", "loss", "result"], [["a", 1.5, grey]], step=STEPS)
     tracking.finish(logger)
     return folder
@@ -363,7 +364,7 @@ def test_the_run_folder_says_how_a_run_ended(tmp_path):
 def test_without_a_logger_previews_still_land(tmp_path):
     assert tracking.build_logger(LoggerConfig(name="none"), tmp_path, name="x", settings={}) is None
     train(None, tmp_path, steps=3)
-    tracking.log_image(None, "x", torch.zeros(3, 4, 4))
+    tracking.log_images(None, {"x": torch.zeros(3, 4, 4)})
     tracking.finish(None)
     assert sorted(path.stem for path in (tmp_path / "previews").glob("*.png")) == [
         "step-000001",

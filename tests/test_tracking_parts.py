@@ -29,9 +29,8 @@ def test_previews_are_dense_early_and_sparse_later():
 
 
 def test_images_in_a_batch():
-    photos = torch.zeros(4, 3, 8, 8)
-    assert images_in(photos) == images_in((photos, torch.zeros(4))) == images_in({"n": 1, "photo": [photos]}) == 4
-    assert images_in(torch.zeros(4)) == images_in(None) == images_in([]) == 0
+    assert images_in(torch.zeros(4, 3, 8, 8)) == 4
+    assert images_in(torch.zeros(4)) == images_in(None) == 0
 
 
 # Online or offline
@@ -188,7 +187,7 @@ def fit(module, callbacks, loader, *, steps, checkpoint=None, every=4):
         accelerator="cpu",
         enable_checkpointing=False,
         enable_model_summary=False,
-        enable_progress_bar=any(isinstance(callback, tracking.ProgressLine) for callback in callbacks),
+        enable_progress_bar=False,
     )
     trainer.fit(module, loader, DataLoader([torch.zeros(3, 4, 4)]), ckpt_path=checkpoint)
     return trainer

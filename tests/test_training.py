@@ -2,10 +2,12 @@
 
 import importlib.metadata
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 from test_tracking import histories, inspect, of_type
-from training import TRAIN, run_here, start, tiny_arguments, wait_for_step, weights
+from training import TRAIN, run_here, start, tiny_arguments, train_here, wait_for_step, weights
 
 from fst import stylefile
 from fst.errors import UserError
@@ -73,6 +75,7 @@ def test_stopped_killed_and_resumed_is_the_same_as_never_interrupted(tmp_path: P
     arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__checkpoint_every_n_steps=2, method__schedule="cosine")
     arguments += [f"trainer.max_steps={steps}", f"trainer.val_check_interval={steps}"]
     whole = run_here(tmp_path / "whole", arguments)
+    print("LOSSES", _column(whole, "train/loss"))
 
     run_dir = tmp_path / "runs" / "interrupted"
     run = start(tmp_path, *arguments, f"hydra.run.dir={run_dir}")
@@ -101,12 +104,16 @@ def test_stopped_killed_and_resumed_is_the_same_as_never_interrupted(tmp_path: P
 def test_a_signal_saves_and_ends_with_its_status(tmp_path: Path, tiny_vgg: Path, number: signal.Signals) -> None:
     arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__checkpoint_every_n_steps=1, trainer__max_steps=100_000)
     run_dir = tmp_path / "run"
-    run = start(tmp_path, *arguments, f"hydra.run.dir={run_dir}", "data.workers=1")
-    wait_for_step(run_dir, 2)
-    run.send_signal(number)
-    output = run.communicate(timeout=60)[0]
-    assert run.returncode == 128 + number, output
-    assert re.search(r"stopped at step \d+", output) and "Traceback" not in output
+
+    def kill() -> None:
+        wait_for_step(run_dir, 2)
+        os.kill(os.getpid(), number)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    status, said, _ = train_here(tmp_path, *arguments, f"hydra.run.dir={run_dir}", "data.workers=1")
+    killer.join()
+    assert status == 128 + number and re.search(r"stopped at step \d+", said)
 
 
 @pytest.mark.parametrize(
@@ -160,14 +167,6 @@ def test_two_processes_have_the_losses_of_one_at_the_same_global_batch(tmp_path:
     assert _column(tmp_path / "run", "val/loss")[0] == pytest.approx(_column(one, "val/loss")[0], rel=2e-3)
 
 
-def test_a_multirun_refuses_to_be_multiplied_by_ddp(tmp_path: Path, tiny_vgg: Path) -> None:
-    arguments = [*tiny_arguments(tmp_path, tiny_vgg), "trainer=ddp", "seed=1,2", "-m"]
-    run = start(tmp_path, *arguments)
-    output = run.communicate(timeout=60)[0]
-    assert run.returncode == 1
-    assert output.startswith("error: a multirun's jobs share one process") and len(output.splitlines()) == 1
-
-
 def test_a_loss_that_is_not_finite_ends_the_run_with_step_term_and_causes(tmp_path: Path, tiny_vgg: Path) -> None:
     arguments = tiny_arguments(tmp_path, tiny_vgg, method__learning_rate=1e30)
     with pytest.raises(
@@ -179,10 +178,9 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_step_term_and_causes(tmp_pa
 def test_a_mistake_found_late_is_one_line_too(tmp_path: Path, tiny_vgg: Path) -> None:
     damaged = tmp_path / "damaged.jpg"
     damaged.write_bytes(b"no picture")
-    run = start(tmp_path, *tiny_arguments(tmp_path, tiny_vgg, style__image=damaged))
-    output = run.communicate(timeout=120)[0]
-    assert run.returncode == 1
-    assert output.startswith(f"error: image {damaged} is not in a format") and len(output.splitlines()) == 1
+    status, _, errors = train_here(tmp_path, *tiny_arguments(tmp_path, tiny_vgg, style__image=damaged))
+    assert status == 1
+    assert errors.startswith(f"error: image {damaged} is not in a format") and len(errors.splitlines()) == 1
 
 
 def test_a_tracked_run_can_be_read_back_from_its_folder(tmp_path: Path, tiny_vgg: Path) -> None:

@@ -1,12 +1,16 @@
 """What tests of training share: the smallest run that is still a run."""
 
+import contextlib
+import io
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from photos import make_photos
 from PIL import Image
@@ -18,12 +22,37 @@ UNIGNORE = (lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)) if hasattr(sig
 
 def run_here(run_dir: Path, arguments: list[str]) -> Path:
     """A run in this process: composed, checked and trained as train.py does it."""
-    from fst.config.checks import check
     from fst.config.compose import compose
+    from fst.config.schema import check
     from fst.methods.run import run
 
     run(check(compose(arguments)), run_dir)
     return run_dir
+
+
+def here(folder: Path, program: Callable[[], None], *arguments: str) -> tuple[int, str, str]:
+    """A program in this process, started in a folder: exit status, output, errors. Torch is imported already."""
+    status, said, errors = 0, io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(errors),
+    ):
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["program", *arguments])
+        try:
+            program()
+        except SystemExit as ended:
+            status = ended.code
+    assert "Traceback" not in said.getvalue() + errors.getvalue()
+    return status, said.getvalue(), errors.getvalue()
+
+
+def train_here(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """train.py as `here` starts it."""
+    import train
+
+    return here(folder, train.main, *arguments)
 
 
 def tiny_arguments(folder: Path, weights: Path, **changes: object) -> list[str]:

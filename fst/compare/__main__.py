@@ -13,10 +13,8 @@ python -m fst.compare FOLDER... [key=value ...]
 
 FOLDER       a run's folder, a sweep's, or any folder with runs below it; also runs that are under way
 output=      the page to write (compare.html): one file that needs no network; a comparison of before is replaced
-size=        long edge in pixels of the previews; else as large as a page of some 15 MB allows
 """
-KEYS = ("output", "size")
-SIZES = (64, 4096)
+KEYS = ["output"]
 
 
 def main(words: list[str]) -> None:
@@ -30,7 +28,6 @@ def main(words: list[str]) -> None:
         return
     folders, given = parsed(words)
     output = Path(given.get("output", "compare.html")).expanduser()
-    edge = _size(given["size"]) if "size" in given else None
     from fst.compare import page, reading
 
     page.check(output)
@@ -45,7 +42,7 @@ def main(words: list[str]) -> None:
             print(left_out[-1], file=sys.stderr)
     if not runs:
         raise UserError("nothing to compare: no run there has metrics or previews")
-    page.write(output, runs, left_out, edge)
+    page.write(output, runs, left_out)
     print(f"{len(runs)} run{'s'[: len(runs) > 1]}, {output.stat().st_size / 1e6:.1f} MB: {output}")
 
 
@@ -65,7 +62,7 @@ def parsed(words: list[str]) -> tuple[list[str], dict[str, str]]:
         elif not equals or "/" in key:
             raise UserError(f"{word} does not exist")
         elif key not in KEYS:
-            raise UserError(f"there is no setting '{key}'{near(key, list(KEYS))}")
+            raise UserError(f"there is no setting '{key}'{near(key, KEYS)}")
         elif not value:
             raise UserError(f"{key}= needs a value; see --help")
         else:
@@ -79,12 +76,6 @@ def names(paths: list[Path]) -> list[str]:
     """Short names for run folders: their paths below the last folder they have in common."""
     top = os.path.commonpath([path.parent for path in paths])
     return [path.relative_to(top).as_posix() for path in paths]
-
-
-def _size(value: str) -> int:
-    if not value.isdecimal() or not SIZES[0] <= int(value) <= SIZES[1]:
-        raise UserError(f"size={value} is no length in pixels from {SIZES[0]} to {SIZES[1]}")
-    return int(value)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 from fst.compare import pictures, table
 from fst.compare.reading import Run
 from fst.errors import UserError
-from fst.files import replacing
+from fst.files import write_text
 
 HERE = Path(__file__).parent
 PARTS = ("page.css", "page.js", "curves.js", "pictures.js")
@@ -19,14 +19,13 @@ POINTS = 240  # of a curve; more are averaged
 MARK = '<meta name="generator" content="fst compare">'
 
 
-def write(output: Path, runs: Sequence[Run], left_out: Sequence[str] = (), edge: int | None = None) -> Path:
+def write(output: Path, runs: Sequence[Run], left_out: Sequence[str] = ()) -> Path:
     """Write the page of some runs, whole or not at all; a page written before is replaced.
 
     Args:
         output: an .html file.
         runs: one or more.
         left_out: sentences about folders that are not shown.
-        edge: long edge in pixels of a run's last previews; None: what a page of some 15 MB has room for.
 
     Raises:
         UserError: the output is no page of this kind, or cannot be written.
@@ -36,11 +35,8 @@ def write(output: Path, runs: Sequence[Run], left_out: Sequence[str] = (), edge:
     for name in PARTS:
         page = page.replace(f"/* {name} */", (HERE / name).read_text(encoding="utf-8"))
     # Last, and with "<" escaped, so that no name or setting is taken as markup or as a part's place.
-    page = page.replace(
-        "/* data */", json.dumps(content(runs, left_out, edge), allow_nan=False).replace("<", "\\u003c")
-    )
-    with replacing(output) as beside:
-        beside.write_text(page, encoding="utf-8")
+    page = page.replace("/* data */", json.dumps(content(runs, left_out), allow_nan=False).replace("<", "\\u003c"))
+    write_text(output, page)
     return output
 
 
@@ -58,11 +54,11 @@ def check(output: Path) -> None:
         raise UserError(f"{output} exists and is no comparison of runs: name another file, as output=runs.html")
 
 
-def content(runs: Sequence[Run], left_out: Sequence[str] = (), edge: int | None = None) -> dict[str, Any]:
+def content(runs: Sequence[Run], left_out: Sequence[str] = ()) -> dict[str, Any]:
     """What the page shows, as plain JSON values."""
     settings = table.differing(runs)
     columns, cells, best = table.results(runs)
-    shown = pictures.collect(runs, edge)
+    shown = pictures.collect(runs)
     failures = [f"{run.name} failed: {run.reason}" for run in runs if run.reason]
     notes = [*table.remarks(runs, columns), *failures, *left_out]
     if shown.left_out:

@@ -32,7 +32,6 @@ class Pictures:
         runs: of each run, by photo, (step, address) with steps rising.
         paintings: of each run, or None.
         stops: steps of the slider, rising.
-        edge: long edge in pixels of the last pictures; earlier ones have half of it.
         left_out: photos for which there was no room.
     """
 
@@ -40,22 +39,16 @@ class Pictures:
     runs: list[dict[str, list[tuple[int, str]]]]
     paintings: list[str | None]
     stops: list[int]
-    edge: int
     left_out: int
 
 
-def collect(runs: Sequence[Run], edge: int | None = None) -> Pictures:
-    """Read and reduce the previews of runs, at the steps of the slider and at each run's last.
-
-    Args:
-        runs: any number.
-        edge: long edge of the last pictures, in pixels; None: as large as the page's size allows.
-    """
+def collect(runs: Sequence[Run]) -> Pictures:
+    """Read and reduce the previews of runs, at the steps of the slider and at each run's last."""
     names = Counter(name for run in runs for name in run.previews)
     photos = [name for name, _ in names.most_common(PHOTOS)]
     stops = spread(sorted({step for run in runs for name in photos for step in run.previews.get(name, {})}), STOPS)
     chosen = [{name: _at(run.previews[name], stops) for name in photos if name in run.previews} for run in runs]
-    edge = edge or _edge(sum(len(steps) for run in chosen for steps in run.values()), sum(map(len, chosen)))
+    edge = _edge(sum(len(steps) for run in chosen for steps in run.values()), sum(map(len, chosen)))
     originals = {name: next((run.photos[name] for run in runs if name in run.photos), None) for name in photos}
     wanted: dict[tuple[Path, int], None] = {}
     for run, kept in zip(runs, chosen, strict=True):
@@ -77,7 +70,6 @@ def collect(runs: Sequence[Run], edge: int | None = None) -> Pictures:
         ],
         paintings=[made[run.painting, edge] if run.painting else None for run in runs],
         stops=stops,
-        edge=edge,
         left_out=len(names) - len(photos),
     )
 

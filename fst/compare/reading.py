@@ -15,6 +15,7 @@ from fst import runfolder
 from fst.errors import UserError
 from fst.files import read_json
 from fst.runfolder import CONFIG, JOB, PAINTING, PREVIEWS, RUN
+from fst.values import leaves
 
 
 @dataclass
@@ -89,7 +90,7 @@ def read(folder: Path, name: str) -> Run:
     """
     config, job = OmegaConf.to_container(runfolder.read_config(folder)), read_json(folder / JOB)
     try:
-        settings = dict(_leaves(config)) | _about(runfolder.read_run(folder))
+        settings = dict(leaves(config)) | _about(runfolder.read_run(folder))
     except (AttributeError, TypeError):  # values of other kinds than a run writes
         raise UserError(f"{folder / RUN} is damaged: it is no record of a run") from None
     rows = runfolder.read_rows(folder)
@@ -113,14 +114,6 @@ def read(folder: Path, name: str) -> Run:
         ended=metrics if isinstance(metrics := job.get("metrics"), dict) else {},
         reason=job.get("reason"),
     )
-
-
-def _leaves(node: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _about(facts: dict[str, Any]) -> dict[str, Any]:

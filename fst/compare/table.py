@@ -43,12 +43,21 @@ class Column:
     alike: tuple[str, ...] = ()
 
 
-def _quality(name: str) -> Callable[[Run], float | None]:
-    def value(run: Run) -> float | None:
-        found = run.last(f"val/{name}")
-        return run.last(f"train/{name}") if found is None and run.gatys else found  # its photo is what it optimises
+HELD_OUT = "on held-out photos, at the end"
 
-    return value
+
+def _reference(name: str, alike: tuple[str, ...]) -> Column:
+    note = f"{name} loss by the definition that a sweep measures all its networks with, on held-out photos"
+    value = f"reference/{name}_loss"
+    return Column(f"reference {name}", f"{name}, reference", "quality", note, -1, lambda run: run.last(value), alike)
+
+
+def _quality(key: str, title: str, metric: str, alike: tuple[str, ...], note: str = HELD_OUT) -> Column:
+    def value(run: Run) -> float | None:
+        found = run.last(f"val/{metric}")
+        return run.last(f"train/{metric}") if found is None and run.gatys else found  # its photo is what it optimises
+
+    return Column(key, title, "quality", note, -1, value, alike)
 
 
 def _typical(metric: str) -> Callable[[Run], float | None]:
@@ -61,59 +70,16 @@ def _megabytes(run: Run) -> float | None:
 
 
 COLUMNS = (
-    Column(
-        "reference content",
-        "content, reference",
-        "quality",
-        "content loss by the definition that a sweep measures all its networks with, on held-out photos",
-        -1,
-        lambda run: run.last("reference/content_loss"),
-        MEASURED,
-    ),
-    Column(
-        "reference style",
-        "style, reference",
-        "quality",
-        "style loss by the definition that a sweep measures all its networks with, on held-out photos",
-        -1,
-        lambda run: run.last("reference/style_loss"),
-        MEASURED + PAINTING,
-    ),
-    Column(
-        "content", "content loss", "quality", "on held-out photos, at the end", -1, _quality("content_loss"), CONTENT
-    ),
-    Column(
-        "style", "style loss", "quality", "on held-out photos, at the end", -1, _quality("style_loss"), CONTENT + STYLE
-    ),
-    Column(
-        "ratio",
-        "style ratio",
-        "quality",
-        "style loss over that of the untouched photo, on held-out photos",
-        -1,
-        _quality("style_ratio"),
-        CONTENT + STYLE,
-    ),
-    Column(
-        "loss",
-        "total loss",
-        "quality",
-        "weighted sum, on held-out photos: compares at equal weights only",
-        -1,
-        _quality("loss"),
-        CONTENT + STYLE + WEIGHTS,
-    ),
+    _reference("content", MEASURED),
+    _reference("style", MEASURED + PAINTING),
+    _quality("content", "content loss", "content_loss", CONTENT),
+    _quality("style", "style loss", "style_loss", CONTENT + STYLE),
+    _quality("ratio", "style ratio", "style_ratio", CONTENT + STYLE, "style loss over the untouched photo's"),
+    _quality("loss", "total loss", "loss", CONTENT + STYLE + WEIGHTS, "weighted sum: compares at equal weights only"),
     Column("speed", "images/s", "speed", "in training, the median", 1, _typical("train/images_per_second"), MACHINE),
     Column("step", "s/step", "speed", "in training, the median", -1, _typical("train/step_seconds"), MACHINE),
     Column("steps", "steps", "cost", "made so far", 0, lambda run: run.step),
-    Column(
-        "seconds",
-        "time",
-        "cost",
-        "from start to the last record, all starts of the run together",
-        0,
-        lambda run: run.seconds,
-    ),
+    Column("seconds", "time", "cost", "of work until the last record, all starts together", 0, lambda run: run.seconds),
     Column("size", "style file", "cost", "MB on disk", 0, _megabytes),
 )
 

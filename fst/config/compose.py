@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fst.config import commandline, groups, launchers, messages, schema
 from fst.errors import UserError
+from fst.values import leaves
 
 PRIMARY = "train"  # conf/train.yaml
 
@@ -75,15 +76,9 @@ def register() -> None:
 @functools.cache
 def known_keys(choices: tuple[str, ...] = ()) -> list[str]:
     """Every setting that there is with these choices of groups, and the groups."""
-    return list(dict.fromkeys([*keys(composed(list(choices))), *groups.groups()]))
+    return [*keys(composed(list(choices))), *groups.groups()]
 
 
-def keys(config: DictConfig, prefix: str = "") -> list[str]:
-    """Every key of a config as a dotted path, groups included."""
-    found = []
-    for key in config:
-        found.append(f"{prefix}{key}")
-        inner = None if OmegaConf.is_missing(config, key) or OmegaConf.is_interpolation(config, key) else config[key]
-        if OmegaConf.is_dict(inner):
-            found += keys(inner, f"{prefix}{key}.")
-    return found
+def keys(config: DictConfig) -> list[str]:
+    """Every setting of a config as a dotted path."""
+    return [key for key, _ in leaves(OmegaConf.to_container(config))]

@@ -12,6 +12,36 @@ LONG = {  # groups with too many choices for a line each, and where more is said
 }
 
 
+USAGE = """Train a style.
+
+  python train.py style=gogh loss.style_weight=1e5          one run, tracked in W&B
+  python train.py -m style=gogh,hokusai loss.style_weight=1e4,1e5      a sweep, summed up in a table
+  python train.py style=custom style.image=FILE method=adapt           a painting of your own, in a minute
+  python train.py style=[gogh,hokusai,FILE] network=realtime_many      several styles in one network
+  python train.py method=gatys style=gogh content=PHOTO     no network: this one photo, by optimisation
+  python train.py resume=last         go on where the last run stopped; rerun=RUN_FOLDER: the same once more
+"""
+SETTINGS = """
+Settings worth knowing (all: python train.py --cfg job):
+  style.size=512          its long edge in pixels: larger strokes when larger
+  loss.style_weight=1e5   1e4 keeps more of the photo, 1e6 shows more of the paint
+  trainer.max_steps=6000 trainer.precision=auto seed=0 content=PHOTO (painted when the run ends)"""
+
+
+def training() -> str:
+    """The help screen of train.py: usage, each group's choices with a line on each, the settings worth knowing."""
+    parts = [USAGE]
+    for group in ("style", "method", "network", "loss", "data", "trainer", "logger", "experiment"):
+        parts.append(f"{group}=")
+        if group in LONG:
+            parts += textwrap.wrap(", ".join(choices(group)), WIDTH, initial_indent="  ", subsequent_indent="  ")
+            parts.append(f"  {LONG[group]}")
+            continue
+        for name, text in choices(group).items():
+            parts += textwrap.wrap(f"{name:<16} {text}", WIDTH, initial_indent="  ", subsequent_indent=" " * 19)
+    return "\n".join([*parts, SETTINGS])
+
+
 def choices(group: str) -> dict[str, str]:
     """The choices of a config group, each with its docstring's first line, or the comment on its file's."""
     registered = {name: signature.help for name, signature in schema.choices(group).items()}
@@ -23,38 +53,3 @@ def _first_comment(file: Path) -> str:
     with file.open(encoding="utf-8") as lines:
         first = next((line for line in lines if not line.startswith("# @package")), "")
     return first[1:].strip() if first.startswith("#") else ""
-
-
-def overview(usage: str, shown: list[str], settings: str) -> str:
-    """A help screen: usage, then each group's choices with a line on each, then the settings worth knowing."""
-    parts = [usage.strip(), ""]
-    for group in shown:
-        parts.append(f"{group}=")
-        if group in LONG:
-            parts += textwrap.wrap(", ".join(choices(group)), WIDTH, initial_indent="  ", subsequent_indent="  ")
-            parts.append(f"  {LONG[group]}")
-            continue
-        for name, text in choices(group).items():
-            parts += textwrap.wrap(text, WIDTH, initial_indent=f"  {name:<16} ", subsequent_indent=" " * 19) or [
-                f"  {name}"
-            ]
-    return "\n".join([*parts, "", settings.strip()])
-
-
-def training() -> str:
-    """The help screen of train.py."""
-    return overview(
-        """Train a style.
-
-  python train.py style=gogh loss.style_weight=1e5          one run, tracked in W&B
-  python train.py -m style=gogh,hokusai loss.style_weight=1e4,1e5      a sweep, summed up in a table
-  python train.py style=custom style.image=FILE method=adapt           a painting of your own, in a minute
-  python train.py style=[gogh,hokusai,FILE] network=realtime_many      several styles in one network
-  python train.py method=gatys style=gogh content=PHOTO     no network: this one photo, by optimisation
-  python train.py resume=last         go on where the last run stopped; rerun=RUN_FOLDER: the same once more""",
-        ["style", "method", "network", "loss", "data", "trainer", "logger", "experiment"],
-        """Settings worth knowing (all: python train.py --cfg job):
-  style.size=512          its long edge in pixels: larger strokes when larger
-  loss.style_weight=1e5   1e4 keeps more of the photo, 1e6 shows more of the paint
-  trainer.max_steps=6000 trainer.precision=auto seed=0 content=PHOTO (painted when the run ends)""",
-    )

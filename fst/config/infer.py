@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fst.config.messages import wrong_value
 from fst.errors import UserError, near
+from fst.values import leaves
 
 FILE = Path(__file__).resolve().parents[2] / "conf" / "infer.yaml"
 
@@ -71,7 +72,7 @@ def compose(arguments: list[str]) -> InferConfig:
         UserError: an unknown key, with the near ones, or a value of the wrong type.
     """
     config = OmegaConf.structured(InferConfig)
-    known = _keys(config)
+    known = [key for key, _ in leaves(OmegaConf.to_container(config))]
     names: dict[str, str | None] = {}
     if FILE.is_file():
         config = _merged(config, OmegaConf.load(FILE), str(FILE))
@@ -107,11 +108,3 @@ def _merged(config: DictConfig, more: DictConfig, where: str) -> DictConfig:
         return OmegaConf.merge(config, more)
     except OmegaConfBaseException as error:
         raise UserError(wrong_value(where.partition("=")[0], str(error))) from None
-
-
-def _keys(config: DictConfig) -> list[str]:
-    found = []
-    for key in config:
-        inner = config._get_node(key)
-        found += [f"{key}.{name}" for name in inner] if OmegaConf.is_dict(inner) else [str(key)]
-    return found

@@ -32,14 +32,7 @@ UNLEARNT += ("trainer.log_every_n_steps", "trainer.num_nodes", "trainer.strategy
 CHOICES = ("style", "method", "network", "data", "logger")  # groups whose choice the saved config holds as `name`
 WHOLE = ("style", "method", "network")  # a choice of these that is given now leaves nothing of the earlier one
 # What a checkpoint is made of: another value would not fit the network, the optimiser or the image in it.
-IN_CHECKPOINT = (
-    "method.name",
-    "method.schedule",
-    "method.optimizer",
-    "method.size",
-    "method.coarsest",
-    "method.colors",
-)
+IN_CHECKPOINT = [f"method.{setting}" for setting in ("name", "schedule", "optimizer", "size", "coarsest", "colors")]
 
 
 @dataclass(frozen=True)

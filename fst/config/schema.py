@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from fst.config.signatures import Signature, registered
 from fst.errors import UserError
-from fst.losses.names import check_layers, check_weights
+from fst.losses.names import check_layers, check_weights, layer_names, smallest_side
 from fst.values import above_zero, at_least, between, is_count, is_file, one_of
 
 AUTO = "auto"
@@ -109,6 +109,14 @@ class LossConfig(_of_terms()):  # type: ignore[misc]
                     f"loss.style_layer_weights has {len(self.style_layer_weights)} numbers for "
                     f"{len(self.style_layers)} loss.style_layers; give one a layer"
                 )
+
+    def check_size(self, key: str, size: int) -> None:
+        """Raise UserError for a picture of `size` pixels, of which the deepest layer would see nothing."""
+        layers = [*self.content_layers, *self.style_layers]
+        needed = math.ceil(max(smallest_side(self.style_layers) / min(self.style_scales), smallest_side(layers)))
+        if size < needed:
+            deepest = max(layers, key=layer_names(self.architecture).index)
+            raise UserError(f"{key} is {size} pixels, but {deepest} needs at least {needed}")
 
 
 @dataclass
@@ -217,6 +225,17 @@ class TrainConfig:
         is_file("content", self.content)
         if not 0 <= self.seed < 2**32:
             raise UserError(f"seed is {self.seed}, but it must lie between 0 and 4294967295")
+        for key, size in {"style.size": self.style.size, "data.size": self.data.size}.items():
+            self.loss.check_size(key, size)
+
+
+def check(config: DictConfig) -> TrainConfig:
+    """The config as typed objects, each of which has checked itself.
+
+    Raises:
+        UserError: the first value that makes no sense.
+    """
+    return OmegaConf.to_object(config)
 
 
 # Groups whose choices are registered classes: each one's constructor is its schema, its docstring its help.

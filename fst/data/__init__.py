@@ -6,35 +6,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fst.config.schema import AUTO, DataConfig
-from fst.errors import UserError, near
 
 if TYPE_CHECKING:
     from fst.data.photo_data import PhotoData
-
-NAMES = ("coco", "folder", "imagenet_sample", "procedural")
 
 
 def build(config: DataConfig, *, seed: int, room: int = 0) -> PhotoData:
     """The data module of a config; its `name` is the choice made where the config says auto.
 
-    Args:
-        config: of the data.
-        seed: as PhotoData's.
-        room: as PhotoData's.
-
     Raises:
-        UserError: an unknown name, a missing or empty folder, or photos that are not in the store when
-            `data.download` does not allow to fetch them.
+        UserError: a missing or empty folder, or photos that are not in the store when `data.download` does not allow to
+            fetch them.
     """
-    name = _chosen(config) if config.name == AUTO else config.name
-    if name not in NAMES:
-        raise UserError(f"data is '{name}'{near(name, [*NAMES, AUTO])}")
-
     from fst.data.photo_data import PhotoData
 
-    data = PhotoData(replace(config, name=name), seed=seed, room=room)
-    if config.name == AUTO:
-        data.announce()
+    if config.name != AUTO:
+        return PhotoData(config, seed=seed, room=room)
+    data = PhotoData(replace(config, name=_chosen(config)), seed=seed, room=room)
+    data.announce()
     return data
 
 

@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from omegaconf import MISSING
 
 from fst import images, store
 from fst.config.schema import StyleConfig
@@ -34,12 +33,10 @@ def located(style: StyleConfig) -> Path:
     experiments/swatch) takes that, and says so.
 
     Raises:
-        UserError: no image named, a missing file, or no network and no swatch.
+        UserError: a missing file, or no network and no swatch.
     """
-    if style.image not in (None, MISSING):
+    if style.image is not None:
         return Path(style.image).expanduser()
-    if style.file is None:
-        raise UserError(f"style={style.name} needs a picture: style.image=PATH")
     name = f"styles/{style.file}"
     found = store.find(name)
     if found is not None:

@@ -50,8 +50,8 @@ class PhotoData(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Download and unpack, on one process a machine."""
-        if self.source is not None:
-            self.source.obtain()
+        for archive in self.source.archives if self.source else ():
+            archive.obtain()
 
     def setup(self, stage: str | None = None) -> None:
         """Hold photos out, and see that there are others left to train on."""

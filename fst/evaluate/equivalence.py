@@ -66,8 +66,6 @@ def equivalence(
     photos: dict[str, np.ndarray],
     *,
     iterations: int = 100,
-    size: int = SIDE,
-    device: str = "cpu",
     report: Callable[[Match], None] = lambda match: None,
 ) -> Equivalence:
     """Place a style's network on the curve of the optimisation.
@@ -75,10 +73,8 @@ def equivalence(
     Args:
         style: one that `train.py` wrote; its loss settings are the objective.
         painting: uint8 (H, W, 3), at the size the network was trained with.
-        photos: uint8 (H, W, 3) by name, none of them trained on; the centre is taken, `size`×`size`.
+        photos: uint8 (H, W, 3) by name, none of them trained on; the middle SIDE×SIDE pixels are taken.
         iterations: of L-BFGS on each photo.
-        size: edge in pixels.
-        device: where to compute.
         report: called with each photo's match.
 
     Raises:
@@ -90,9 +86,9 @@ def equivalence(
             f"{style.path} does not say which losses it was trained on, so there is nothing to compare with"
         )
     known = {key: value for key, value in loss.items() if key in LossConfig.__dataclass_fields__}
-    crops = {name: images.to_tensor(square(photo, size)) for name, photo in photos.items()}
-    judge = Judge(LossConfig(**known), painting, crops, device=device)
-    network = style.network().to(device)
+    crops = {name: images.to_tensor(square(photo, SIDE)) for name, photo in photos.items()}
+    judge = Judge(LossConfig(**known), painting, crops)
+    network = style.network()
     found = Equivalence(style.path.name if style.many is None else style.name)
     for name in photos:
         found.matches.append(Match(name, judge.total(as_used(network), name), judge.lbfgs(name, iterations)))
@@ -115,11 +111,7 @@ def draw(results: Sequence[Equivalence], path: Path) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Raises:
-        UserError: styles, photos, paintings or weights that cannot be had.
-    """
+    """Run the command line; what cannot be had or read is a UserError."""
     parser = argparse.ArgumentParser(prog="python -m fst.evaluate.equivalence", description=__doc__)
     parser.add_argument("styles", nargs="+", help="bundled styles, style files or run folders")
     parser.add_argument("--photos", type=Path, help="photos that no network saw (content/ of the store)")

@@ -17,6 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fst.errors import UserError, one_line_errors
+from fst.evaluate.figures import plot
+from fst.evaluate.report import markdown
+from fst.media.video.decode import Frame, VideoReader
 from fst.media.video.flow import Flow, Motion, apart, warped
 
 LONG = 10  # frames: of the long-range figure
@@ -41,6 +44,11 @@ class Flicker:
     still: float | None
     long_range: float | None
     curve: list[float | None]
+
+    def cells(self) -> list[str]:
+        """The three figures for a table."""
+        figures = (self.along_motion, self.still, self.long_range)
+        return ["–" if value is None else f"{value:.1f}" for value in figures]
 
 
 class Pair(NamedTuple):
@@ -157,21 +165,12 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def table(rows: dict[str, Flicker]) -> str:
     """The figures as Markdown, a row a film."""
-    lines = [f"| film | along motion | where nothing moves | against {LONG} frames before |", "|---|---:|---:|---:|"]
-    for name, found in rows.items():
-        figures = (found.along_motion, found.still, found.long_range)
-        lines.append(f"| {name} | {' | '.join('–' if value is None else f'{value:.1f}' for value in figures)} |")
-    return "\n".join(lines)
+    heads = ["film", "along motion", "where nothing moves", f"against {LONG} frames before"]
+    return markdown(heads, {name: found.cells() for name, found in rows.items()})
 
 
 def draw(rows: dict[str, Flicker], path: Path) -> None:
-    """The curves over time, a line a film.
-
-    Raises:
-        UserError: matplotlib is not installed.
-    """
-    from fst.evaluate.figures import plot
-
+    """The curves over time, a line a film."""
     with plot(path) as [[axis]]:
         for name, found in rows.items():
             axis.plot(range(1, len(found.curve) + 1), [np.nan if v is None else v for v in found.curve], label=name)
@@ -185,17 +184,11 @@ def frames(film: Path) -> Iterator[np.ndarray]:
     Raises:
         UserError: it cannot be read.
     """
-    from fst.media.video.decode import Frame, VideoReader
-
     return (item.pixels for item in VideoReader(str(film)) if isinstance(item, Frame))
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Raises:
-        UserError: a film that cannot be read, or does not belong to the source.
-    """
+    """Run the command line; what cannot be had or read is a UserError."""
     parser = argparse.ArgumentParser(prog="python -m fst.evaluate.flicker", description=__doc__.partition("\n")[0])
     parser.add_argument("source", type=Path, help="the film as it was")
     parser.add_argument("painted", type=Path, nargs="+", help="films painted from it, frame by frame")

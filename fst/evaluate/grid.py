@@ -19,6 +19,8 @@ from torch import Tensor
 
 from fst import images, stylefile
 from fst.errors import one_line_errors
+from fst.evaluate import figures
+from fst.evaluate.report import markdown
 from fst.networks import NETWORKS, build, framed
 from fst.networks.conditional import Conditional
 from fst.stylize import styles
@@ -130,16 +132,12 @@ def measured(flat: Tensor, painted: np.ndarray, photo: np.ndarray) -> dict[str, 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
     """The figures as Markdown."""
-    heads = list(next(iter(rows.values())))
-    lines = [f"| network | {' | '.join(heads)} |", f"|---|{'---:|' * len(heads)}"]
-    lines += [f"| {name} | {' | '.join(f'{value:.3g}' for value in row.values())} |" for name, row in rows.items()]
-    return "\n".join(lines)
+    cells = {name: [f"{value:.3g}" for value in row.values()] for name, row in rows.items()}
+    return markdown(["network", *next(iter(rows.values()))], cells)
 
 
 def draw(pictures: dict[str, tuple[Tensor, np.ndarray]], path: Path) -> None:
     """A column a network: flat with deviations enlarged, its corner, its middle, photo, its corner, a part of it."""
-    from fst.evaluate import figures
-
     middle, corner = slice(SIDE // 2, SIDE // 2 + CROP), slice(0, CROP)
     columns = []
     for name, (flat, painted) in pictures.items():
@@ -154,11 +152,7 @@ def draw(pictures: dict[str, tuple[Tensor, np.ndarray]], path: Path) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Raises:
-        UserError: a photo or a style that cannot be read.
-    """
+    """Run the command line; what cannot be had or read is a UserError."""
     parser = argparse.ArgumentParser(prog="python -m fst.evaluate.grid", description=__doc__.partition("\n")[0])
     parser.add_argument("photo", type=Path)
     parser.add_argument("styles", nargs="*", help="styles (the bundled ones)")

@@ -29,6 +29,7 @@ from fst.data.paintings import painting
 from fst.errors import UserError, one_line_errors
 from fst.evaluate.figures import square
 from fst.evaluate.grid import grid
+from fst.evaluate.report import markdown
 from fst.losses.terms import TERMS
 from fst.methods import parts
 from fst.methods.gatys import optimise
@@ -232,17 +233,11 @@ def table(rows: dict[str, dict[str, float]]) -> str:
     """The figures as Markdown."""
     columns = {"content_loss": ".2f", "style_loss": ".3g", "total": ".2f", "style_ratio": ".3f", "grid": ".0f"}
     heads = ["style", "content", "style", "content + 1e5 style", "style / untouched photo's", "grid"]
-    lines = [heads, ["---", *["---:"] * len(columns)]]
-    lines += [[name, *(format(row[key], form) for key, form in columns.items())] for name, row in rows.items()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown(heads, {name: [format(row[key], columns[key]) for key in columns] for name, row in rows.items()})
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Raises:
-        UserError: styles, photos, paintings or weights that cannot be had.
-    """
+    """Run the command line; what cannot be had or read is a UserError."""
     parser = argparse.ArgumentParser(prog="python -m fst.evaluate.judge", description=__doc__.partition("\n")[0])
     parser.add_argument("styles", nargs="+", help="styles, or folders of painted pictures")
     parser.add_argument("--photos", type=Path, help="a folder of photos that no network saw (content/ of the store)")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fst.errors import UserError
 from fst.evaluate import figures
-from fst.files import replacing
+from fst.files import write_text
 
 if TYPE_CHECKING:
     from fst.evaluate.study import GoalEntry, PlotEntry, Study
@@ -66,12 +67,17 @@ def write(study: Study, folder: Path) -> None:
 def table(study: Study, results: dict[str, Any]) -> str:
     """A row an arm, the best of a style bold, differences to the arm it is compared with in per cent."""
     arms = results["arms"]
-    rows = [["arm", *(METRICS[column].label for column in study.columns)]]
-    rows.append(["---", *["---:"] * len(study.columns)])
+    rows = {}
     for name in (name for name in study.arms if name in arms):
         against = study.arms[name].against or study.reference
-        rows.append([name, *(_cell(results, name, against, column) for column in study.columns)])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        rows[name] = [_cell(results, name, against, column) for column in study.columns]
+    return markdown(["arm", *(METRICS[column].label for column in study.columns)], rows)
+
+
+def markdown(heads: Sequence[str], rows: Mapping[str, Iterable[str]]) -> str:
+    """A Markdown table: a row a name, its cells set to the right."""
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *([name, *cells] for name, cells in rows.items())]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _cell(results: dict[str, Any], name: str, against: str, column: str) -> str:
@@ -118,17 +124,20 @@ def small_print(results: dict[str, Any]) -> str:
     """By what, on what, when and where."""
     criterion = next(iter(results["criterion"].values()))
     scales = " and ".join(f"{scale:g}" for scale in criterion["style_scales"])
-    git, machine = results["git"], results["machine"]
-    commit = f", commit {git['commit'][:8]}{' with changes' if git['dirty'] else ''}" if git else ""
     runs = max(arm.get("runs", 1) for arm in results["arms"].values())
     several = f" Means of up to {runs} runs an arm, ± half their range." if runs > 1 else ""
     return (
         f"*Means over {len(results['photos'])} photos that no arm saw, {criterion['side']}×{criterion['side']}; every "
         f"arm judged by {criterion['architecture'].upper()} to {criterion['style_layers'][-1]}, content at "
         f"{', '.join(criterion['content_layers'])}, scales {scales}, style weight {criterion['style_weight']:g}."
-        f"{several} {results['date']}{commit}, {machine['cpu']}, "
-        f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}.*"
+        f"{several} {where(results['date'], results['git'], results['machine'])}.*"
     )
+
+
+def where(date: str, git: dict[str, Any] | None, machine: dict[str, Any]) -> str:
+    """When, of which commit, on what a measurement was made, as "2026-11-25, commit 0123abcd, AMD EPYC, 2 threads"."""
+    commit = f"commit {git['commit'][:8]}{' with changes' if git['dirty'] else ''}, " if git else ""
+    return f"{date}, {commit}{machine['cpu']}, {machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
 
 
 def renew(path: Path, begin: str, text: str) -> None:
@@ -141,8 +150,7 @@ def renew(path: Path, begin: str, text: str) -> None:
     found = re.search(f"{re.escape(begin)}.*?{re.escape(END)}", before, re.DOTALL)
     if not found:
         raise UserError(f"{path} has no place for the table: put the lines {begin} and {END} into it")
-    with replacing(path) as beside:
-        beside.write_text(before.replace(found[0], f"{begin}\n\n{text}\n\n{END}"), encoding="utf-8")
+    write_text(path, before.replace(found[0], f"{begin}\n\n{text}\n\n{END}"))
     print(f"table       {path}")
 
 

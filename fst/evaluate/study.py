@@ -364,11 +364,7 @@ def _finite(value: Any) -> Any:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Raises:
-        UserError: no such study, nothing to judge or report, a README.md without a place for the table.
-    """
+    """Run the command line; what cannot be had or read is a UserError."""
     parser = argparse.ArgumentParser(prog="python -m fst.evaluate.study", description=__doc__.partition("\n")[0])
     parser.add_argument("name", nargs="?", help="of the study; without one all are listed")
     parser.add_argument("--report", action="store_true", help="from results.json, without judging anew")

@@ -27,16 +27,11 @@ def layer_names(architecture: str = "vgg16") -> list[str]:
     ]
 
 
-def tappable(architecture: str = "vgg16") -> list[str]:
-    """The ReLUs of an architecture that features can be taken from, in order."""
-    return list(HEADS) if architecture == SMALL else layer_names(architecture)
-
-
 def check_layers(layers: Iterable[str], architecture: str = "vgg16") -> None:
     """Raise UserError for an unknown architecture, or a name that is no ReLU of it that can be tapped."""
     if architecture not in CONVOLUTIONS:
         raise UserError(f"unknown architecture '{architecture}'{near(architecture, list(CONVOLUTIONS))}")
-    known = tappable(architecture)
+    known = list(HEADS) if architecture == SMALL else layer_names(architecture)
     for layer in layers:
         if layer not in known:
             raise UserError(f"unknown layer '{layer}' of {architecture}{near(layer, known)}")

@@ -21,16 +21,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from torch import Tensor, nn
 
 from fst.losses.gram import scaled
 from fst.losses.style_target import StyleTarget
 from fst.losses.vgg import VGGFeatures
-from fst.values import snake_case
+from fst.values import Registry
 
-TERMS: dict[str, type[Term]] = {}
+TERMS = Registry()
+register = TERMS.register
 
 
 @dataclass
@@ -90,12 +90,3 @@ class Term(nn.Module):
     def forward(self, step: Step) -> Tensor | dict[str, Tensor]:
         """The term's value before its weight: a scalar, or several by name whose sum it is."""
         raise NotImplementedError
-
-
-Registered = TypeVar("Registered", bound=type[Term])
-
-
-def register(term: Registered) -> Registered:
-    """Put a term into `TERMS` under its class's name in snake case."""
-    TERMS[snake_case(term.__name__)] = term
-    return term

@@ -92,6 +92,7 @@ class Feedforward(Method):
         import torch
 
         from fst import data as photo_data
+        from fst import images
         from fst.methods import fast, parts
 
         self.config, self.result = config, run_dir / STYLE
@@ -99,7 +100,7 @@ class Feedforward(Method):
         config.trainer.precision = fast.choose_precision(config.trainer.precision, accelerator)
         self.paintings = {name: parts.read_painting(one) for name, one in several.styles(config.style).items()}
         criterion = parts.criterion(config.loss)
-        style = parts.style_target(criterion, self.paintings.values())
+        style = criterion.style_target([images.to_tensor(painting) for painting in self.paintings.values()])
         style = parts.decide_style_weight(config, criterion, style)
         self.data = photo_data.build(config.data, seed=config.seed, room=criterion.room)
         config.data.name = self.data.name

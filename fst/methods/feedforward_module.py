@@ -105,9 +105,6 @@ class FeedForwardStyleTransfer(pl.LightningModule):
     def on_fit_start(self) -> None:
         self.style = self.style.to(self.device)
 
-    def on_validation_start(self) -> None:
-        self.style = self.style.to(self.device)
-
     def training_step(self, photos: Tensor, index: int) -> Tensor:
         margin, room = self.settings.margin, self.criterion.room
         top, left = torch.randint(0, room + 1, (2,)).tolist() if room else (0, 0)

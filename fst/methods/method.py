@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from fst.config.signatures import registered
 from fst.errors import UserError, near
-from fst.values import snake_case
+from fst.values import Registry
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from fst.config.schema import TrainConfig
 
-METHODS: dict[str, type[Method]] = {}
+METHODS = Registry()
+register = METHODS.register
 
 
 class Method:
@@ -86,15 +87,6 @@ class Method:
     def epilogue(self) -> dict[str, str]:
         """What the end of a run says on screen: a word, and where that is."""
         return {}
-
-
-Registered = TypeVar("Registered", bound=type[Method])
-
-
-def register(method: Registered) -> Registered:
-    """Put a method into `METHODS` under its class's name in snake case."""
-    METHODS[snake_case(method.__name__)] = method
-    return method
 
 
 def build(config: Any) -> Method:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration, chosen by Jordan for its slope at zero
 ITERATIONS = 5
+MOMENTUM = 0.95  # of Muon, with Nesterov's look-ahead
+BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam
 
 
 class MuonAdam(torch.optim.Optimizer):
@@ -24,28 +26,15 @@ class MuonAdam(torch.optim.Optimizer):
         parameters: a network's.
         muon_lr: the step length of kernels: the change of a kernel's singular values in one step.
         lr: Adam's learning rate.
-        momentum: Muon's, with Nesterov's look-ahead.
-        betas, eps: Adam's.
     """
 
-    def __init__(
-        self,
-        parameters: Iterable[nn.Parameter],
-        *,
-        muon_lr: float,
-        lr: float,
-        momentum: float = 0.95,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-    ) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], *, muon_lr: float, lr: float) -> None:
         parameters = list(parameters)
         kernels = [parameter for parameter in parameters if parameter.dim() == 4]
         others = [parameter for parameter in parameters if parameter.dim() != 4]
         adam = {"params": others, "lr": lr, "muon": False}
         muon = {"params": kernels, "lr": muon_lr, "muon": True}
-        super().__init__(
-            [group for group in (adam, muon) if group["params"]], {"momentum": momentum, "betas": betas, "eps": eps}
-        )
+        super().__init__([group for group in (adam, muon) if group["params"]], {})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -64,21 +53,21 @@ class MuonAdam(torch.optim.Optimizer):
             if parameter.grad is not None:
                 by_shape.setdefault(parameter.shape, []).append(parameter)
         for shape, parameters in by_shape.items():  # kernels of one shape at once: fewer, larger products
-            steps = [self._momentum(parameter, group["momentum"]) for parameter in parameters]
+            steps = [self._momentum(parameter) for parameter in parameters]
             updates = orthogonal(torch.stack(steps)) * max(1.0, shape[0] / shape[1:].numel()) ** 0.5
             for parameter, update in zip(parameters, updates, strict=True):
                 parameter.add_(update.view(shape), alpha=-group["lr"])
 
-    def _momentum(self, parameter: nn.Parameter, momentum: float) -> Tensor:
+    def _momentum(self, parameter: nn.Parameter) -> Tensor:
         gradient = parameter.grad.reshape(len(parameter), -1)
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(gradient)
-        average = state["momentum"].lerp_(gradient, 1 - momentum)
-        return gradient.lerp(average, momentum)
+        average = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
+        return gradient.lerp(average, MOMENTUM)
 
     def _adam(self, group: dict[str, Any]) -> None:
-        beta1, beta2 = group["betas"]
+        beta1, beta2 = BETAS
         for parameter in group["params"]:
             if parameter.grad is None:
                 continue
@@ -89,7 +78,7 @@ class MuonAdam(torch.optim.Optimizer):
             mean = state["mean"].lerp_(parameter.grad, 1 - beta1)
             square = state["square"].mul_(beta2).addcmul_(parameter.grad, parameter.grad, value=1 - beta2)
             scale = group["lr"] / (1 - beta1 ** state["step"])
-            parameter.addcdiv_(mean, (square / (1 - beta2 ** state["step"])).sqrt_().add_(group["eps"]), value=-scale)
+            parameter.addcdiv_(mean, (square / (1 - beta2 ** state["step"])).sqrt_().add_(EPSILON), value=-scale)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 
 import numpy as np
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 
-from fst import images
 from fst.config.schema import AUTO, LossConfig, StyleConfig, TrainConfig
 from fst.config.several import is_many
 from fst.data.paintings import SWATCHES, located, painting
@@ -69,11 +67,6 @@ def build_terms(loss: LossConfig) -> dict[str, tuple[float, Term]]:
     if settings["style_weight"] == AUTO:
         settings["style_weight"] = 1.0
     return build.build_terms(**settings)
-
-
-def style_target(criterion: Criterion, paintings: Iterable[np.ndarray]) -> StyleTarget:
-    """The target of paintings, each uint8 (H, W, 3)."""
-    return criterion.style_target([images.to_tensor(pixels) for pixels in paintings])
 
 
 def decide_style_weight(config: TrainConfig, criterion: Criterion, style: StyleTarget) -> StyleTarget:

@@ -114,6 +114,7 @@ def _trainer(
         "use_distributed_sampler": False,
         "enable_checkpointing": False,
         "enable_model_summary": False,
+        "enable_progress_bar": False,  # tracking's callbacks have one
         "logger": logger or False,
         "callbacks": [*callbacks(config.logger, run_dir), *method.callbacks(), checkpoints],
         "default_root_dir": run_dir,

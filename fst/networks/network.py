@@ -16,15 +16,15 @@ its docstring is its help. It checks its own values and raises UserError for tho
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fst.networks.blocks import centred, uncentred
-from fst.values import snake_case
+from fst.values import Registry
 
-NETWORKS: dict[str, type[Network]] = {}
+NETWORKS = Registry()
+register = NETWORKS.register
 
 
 class Network(nn.Module):
@@ -90,12 +90,3 @@ def framed(paint: Callable[[Tensor], Tensor], image: Tensor, margin: int) -> Ten
     down, across = min(margin, height - 1), min(margin, width - 1)
     painted = paint(F.pad(image, (across, across, down, down), mode="reflect"))
     return painted[..., down : down + height, across : across + width]
-
-
-Registered = TypeVar("Registered", bound=type[Network])
-
-
-def register(network: Registered) -> Registered:
-    """Put a network class into `NETWORKS` under its name in snake case: JohnsonPaper is johnson_paper."""
-    NETWORKS[snake_case(network.__name__)] = network
-    return network

@@ -1,7 +1,8 @@
 """Tracking: a run's own numbers and pictures in its folder, its logger, its speed, and what it was.
 
 logger = build_logger(config.logger, run_dir, name=..., settings=...)
-trainer = Trainer(logger=logger or False, callbacks=[*callbacks(config.logger, run_dir), ...], max_steps=...)
+trainer = Trainer(logger=logger or False, callbacks=[*callbacks(config.logger, run_dir), ...], max_steps=...,
+                  enable_progress_bar=False)
 ...
 finish(logger)
 """
@@ -17,7 +18,7 @@ from fst.tracking.metadata import run_metadata, write_run
 from fst.tracking.metrics import RunRecord
 from fst.tracking.previews import Preview, Previews
 from fst.tracking.progress import ProgressLine
-from fst.tracking.records import log_image, log_painting, log_style_file, log_table
+from fst.tracking.records import log_images, log_painting, log_style_file, log_table
 
 __all__ = [
     "GradientNorm",
@@ -29,7 +30,7 @@ __all__ = [
     "build_logger",
     "callbacks",
     "finish",
-    "log_image",
+    "log_images",
     "log_painting",
     "log_style_file",
     "log_table",
@@ -43,7 +44,7 @@ def callbacks(config: LoggerConfig, run_dir: Path) -> list[Callback]:
 
     A run keeps metrics.csv and its state in its folder by this set, so every Trainer gets it, whatever its logger.
 
-    The set holds the progress bar, so leave the Trainer's `enable_progress_bar` alone.
+    The set holds the progress bar: give the Trainer `enable_progress_bar=False`.
     """
     previews = [Previews(run_dir)] if config.preview_count or config.preview_images else []
     return [Throughput(), GradientNorm(), RunRecord(run_dir), *previews, ProgressLine()]

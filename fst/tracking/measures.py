@@ -123,8 +123,5 @@ class _WaitClock(PassThroughProfiler):
 
 
 def images_in(batch: Any) -> int:
-    """The number of images in a batch: a tensor (N, C, H, W), or a collection, whose first such counts; else 0."""
-    if isinstance(batch, torch.Tensor):
-        return len(batch) if batch.ndim == 4 else 0
-    parts = batch.values() if isinstance(batch, dict) else batch if isinstance(batch, list | tuple) else ()
-    return next((count for count in map(images_in, parts) if count), 0)
+    """The number of images in a batch: of a tensor (N, C, H, W) N, of anything else 0."""
+    return len(batch) if isinstance(batch, torch.Tensor) and batch.ndim == 4 else 0

@@ -13,11 +13,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
-from fst.files import read_json, replacing, write_json
+from fst.files import read_json, write_json, write_text
 from fst.runfolder import CHANGES, CONFIG, RUN, RUNNING, write_state
+from fst.system import cores
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = ("fst", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy", "pillow")
@@ -28,6 +30,7 @@ def run_metadata() -> dict[str, Any]:
 
     `git` is None outside a checkout of fst; `git.dirty` says that tracked files differ from the commit.
     """
+    gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
     return {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join([sys.executable, *sys.argv]),
@@ -38,11 +41,9 @@ def run_metadata() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "host": socket.gethostname(),
-        "cpu": {"model": _cpu_model(), "count": os.cpu_count(), "usable": len(os.sched_getaffinity(0))}
-        if hasattr(os, "sched_getaffinity")
-        else {"model": _cpu_model(), "count": os.cpu_count()},
-        "threads": _threads(),
-        "gpus": _gpus(),
+        "cpu": {"model": _cpu_model(), "count": os.cpu_count(), "usable": cores()},
+        "threads": torch.get_num_threads(),
+        "gpus": [{"name": gpu.name, "bytes": gpu.total_memory} for gpu in gpus],
         "packages": {name: _version(name) for name in PACKAGES},
     }
 
@@ -68,11 +69,11 @@ def write_run(run_dir: str | Path, config: Any) -> dict[str, Any]:
     if rank_zero_only.rank:
         return facts
     node = config if OmegaConf.is_config(config) else OmegaConf.create(config)
-    _write(folder / CONFIG, OmegaConf.to_yaml(node, resolve=True))
+    write_text(folder / CONFIG, OmegaConf.to_yaml(node, resolve=True))
     write_json(folder / RUN, facts)
     write_state(folder, RUNNING)
     if facts["git"] and facts["git"]["dirty"]:
-        _write(folder / CHANGES, _git("diff", "HEAD") or "")
+        write_text(folder / CHANGES, _git("diff", "HEAD") or "")
     return facts
 
 
@@ -113,19 +114,6 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
-
-
-def _gpus() -> list[dict[str, Any]]:
-    import torch
-
-    found = (torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count()))
-    return [{"name": gpu.name, "bytes": gpu.total_memory} for gpu in found]
-
-
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
@@ -137,8 +125,3 @@ def _earlier(path: Path) -> list[dict[str, Any]]:
     last = read_json(path)
     before = last.pop("earlier", [])
     return [last, *before] if last else []
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")

@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from fst import runfolder
-from fst.files import replacing
+from fst.files import write_text
 from fst.runfolder import METRICS, Row
 from fst.tracking.measures import is_last, is_logged
 
@@ -68,8 +68,7 @@ class MetricsFile(Logger):
                 file.write(self._lines([row]))
 
     def _write(self, rows: list[Row]) -> None:
-        with replacing(self._folder / METRICS) as beside:
-            beside.write_text(self._lines([["step", "seconds", *self._names], *rows]), encoding="utf-8")
+        write_text(self._folder / METRICS, self._lines([["step", "seconds", *self._names], *rows]))
 
     def _lines(self, rows: list[Row | list[str]]) -> str:
         text = io.StringIO()

@@ -6,8 +6,8 @@ from datetime import timedelta
 from time import perf_counter
 from typing import Any
 
-from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -17,7 +17,7 @@ ESTIMATE_SECONDS = 300.0  # over which speed and time left are estimated
 LOSSES = {"train/loss": "loss", "train/content_loss": "content", "train/style_loss": "style"}
 
 
-class ProgressLine(ProgressBar):
+class ProgressLine(Callback):
     """Step, speed, time left and losses, from the trainer's global step and its logged metrics.
 
     Lightning's own bars count the batches of an epoch, and a run is one epoch without end; here a resumed run starts
@@ -25,27 +25,13 @@ class ProgressLine(ProgressBar):
     """
 
     def __init__(self, console: Console | None = None, plain_seconds: float = PLAIN_SECONDS) -> None:
-        super().__init__()
         self._console = console or Console()
         self._live = self._console.is_interactive or self._console.is_jupyter
         self._every = LIVE_SECONDS if self._live else plain_seconds
-        self._enabled = True
         self._bar: Progress | None = None
 
-    def enable(self) -> None:
-        self._enabled = True
-
-    def disable(self) -> None:
-        self._enabled = False
-
-    def print(self, *args: Any, **kwargs: Any) -> None:
-        """As the built-in, above the bar."""
-        if self._enabled:
-            self._console.print(*args, markup=False, highlight=False, **kwargs)
-
+    @rank_zero_only
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        if not self._enabled:
-            return
         self._step = self._printed = trainer.global_step
         self._shown = float("-inf")
         self._bar = Progress(
@@ -79,9 +65,6 @@ class ProgressLine(ProgressBar):
         self._close()
 
     def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
-        self._close()
-
-    def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         self._close()
 
     def _show(self, trainer: Trainer) -> None:

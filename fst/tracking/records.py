@@ -23,36 +23,8 @@ from fst.stylefile import StyleInfo
 
 
 def pixels(image: torch.Tensor | np.ndarray) -> np.ndarray:
-    """uint8 (H, W, 3) of a float tensor (3, H, W) or (1, 3, H, W) in [0, 1] (clipped), or of such an array itself.
-
-    Raises:
-        TypeError: an array that is not uint8 (H, W, 3).
-    """
-    if isinstance(image, torch.Tensor):
-        return images.to_pixels(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise TypeError(f"an image array is uint8 (H, W, 3), not {image.dtype} {image.shape}")
-    return image
-
-
-@rank_zero_only
-def log_image(
-    logger: Logger | None,
-    key: str,
-    image: torch.Tensor | np.ndarray,
-    caption: str | None = None,
-    step: int | None = None,
-) -> None:
-    """Log a picture under `key` at a global step, to W&B or TensorBoard.
-
-    Args:
-        logger: the run's, or None: nothing happens.
-        key: as "preview/bridge".
-        image: as `pixels` takes it.
-        caption: shown under it in W&B.
-        step: the trainer's global step.
-    """
-    log_images(logger, {key: image}, step, caption)
+    """uint8 (H, W, 3) of a float tensor (3, H, W) or (1, 3, H, W) in [0, 1] (clipped), or of such an array itself."""
+    return images.to_pixels(image) if isinstance(image, torch.Tensor) else image
 
 
 @rank_zero_only
@@ -70,7 +42,7 @@ def log_painting(
     """
     name = PAINTING if number == 1 else PAINTING.replace(".", f"-{number}.")
     images.write(run_dir / name, painting)
-    log_image(logger, "style" if number == 1 else f"style/{number}", painting, title, step=0)
+    log_images(logger, {"style" if number == 1 else f"style/{number}": painting}, step=0, caption=title)
 
 
 @rank_zero_only
@@ -80,7 +52,14 @@ def log_images(
     step: int | None = None,
     caption: str | None = None,
 ) -> None:
-    """As `log_image` for several keys at once: in W&B one row of the history."""
+    """Log pictures at a global step to W&B, as one row of its history, or to TensorBoard.
+
+    Args:
+        logger: the run's, or None: nothing happens.
+        pictures: by key, as "preview/bridge"; as `pixels` takes them.
+        step: the trainer's global step.
+        caption: shown under each in W&B.
+    """
     if isinstance(logger, WandbLogger):
         logger.log_metrics({key: _wandb_image(image, caption) for key, image in pictures.items()}, step)
     elif isinstance(logger, TensorBoardLogger):

@@ -143,7 +143,8 @@ class Gatys(Method):
         self.inputs = problem(self, parts.read_painting(config.style), config)
         config.method.size = max(self.inputs.size)
         criterion = parts.criterion(config.loss)
-        parts.decide_style_weight(config, criterion, parts.style_target(criterion, self.inputs.paintings[:1]))
+        first = criterion.style_target([images.to_tensor(self.inputs.paintings[0])])
+        parts.decide_style_weight(config, criterion, first)
         self.name = Path(config.content).stem if config.content else "texture"
         self.result = run_dir / f"{self.name}-{short_name(config.style)}.png"
         self.metadata = images.read_with_metadata(config.content)[1] if config.content else None
@@ -193,13 +194,13 @@ class Gatys(Method):
 
     def log_inputs(self, logger: Logger | None) -> None:
         from fst import images
-        from fst.tracking import log_image, log_painting
+        from fst.tracking import log_images, log_painting
 
         titles = [self.config.style.title, *(Path(name).name for name in self.styles)]
         for number, (painting, title) in enumerate(zip(self.inputs.paintings, titles, strict=True), start=1):
             log_painting(logger, self.result.parent, painting, title, number=number)
         if self.inputs.photo is not None:
-            log_image(logger, "content", images.resize(self.inputs.photo, self.inputs.size), step=0)
+            log_images(logger, {"content": images.resize(self.inputs.photo, self.inputs.size)}, step=0)
 
     def write_result(self) -> None:
         from fst import images
@@ -207,9 +208,9 @@ class Gatys(Method):
         images.write(self.result, self.module.result(), metadata=self.metadata)
 
     def log_result(self, logger: Logger) -> None:
-        from fst.tracking import log_image
+        from fst.tracking import log_images
 
-        log_image(logger, "picture", self.module.picture(), step=self.module.global_step)
+        log_images(logger, {"picture": self.module.picture()}, step=self.module.global_step)
 
     def epilogue(self) -> dict[str, str]:
         films = {"animation": ", ".join(shown(path) for film in self.films for path in film.films)}

@@ -8,8 +8,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-COLORS = ("style", "content", "match")
-
 
 def match_colors(painting: np.ndarray, photo: np.ndarray) -> np.ndarray:
     """The painting with the photo's mean colour and covariance, by a linear map of its colours (section 4.1).

@@ -17,7 +17,6 @@ from fst.media.video.animation import AnimationWriter
 from fst.media.video.encode import VideoWriter
 from fst.tracking.records import pixels
 
-FORMATS = ("mp4", "gif", "webp")
 FRAMES = 100
 RATE = 12  # frames a second
 HOLD = 2  # seconds for which the last frame stays
@@ -36,7 +35,7 @@ class Film(Callback):
 
     Args:
         run_dir: the run's folder.
-        formats: some of FORMATS.
+        formats: of "mp4", "gif", "webp".
         steps: global steps to show, 0 for the start.
     """
 

@@ -70,7 +70,7 @@ class Problem:
         photo: None for a texture.
         paintings: coloured as `colors` asks, at the sizes the loss takes them at when the image has its final size.
         size: of the image at the end, (height, width).
-        colors: one of `gatys_colors.COLORS`.
+        colors: "style", "content" or "match".
         shares: how much of each painting.
         regions: which part of the photo takes its style from where; None: all from all.
     """
