@@ -1,7 +1,5 @@
 """The local store, FST_HOME: named files found there, or downloaded from a pinned address and checked."""
 
-from __future__ import annotations
-
 import hashlib
 import http.client
 import os

@@ -1,7 +1,5 @@
 """Compare runs: python -m fst.compare runs/ output=compare.html"""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Runs become one self-contained page: a template, its styles and scripts, and the data as JSON."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,15 +18,10 @@ MARK = '<meta name="generator" content="fst compare">'
 
 
 def write(output: Path, runs: Sequence[Run], left_out: Sequence[str] = ()) -> Path:
-    """Write the page of some runs, whole or not at all; a page written before is replaced.
-
-    Args:
-        output: an .html file.
-        runs: one or more.
-        left_out: sentences about folders that are not shown.
+    """Write the page of some runs, whole or not at all, with sentences about folders that are left out.
 
     Raises:
-        UserError: the output is no page of this kind, or cannot be written.
+        UserError: as `check`, or the file cannot be written.
     """
     check(output)
     page = (HERE / "page.html").read_text(encoding="utf-8")

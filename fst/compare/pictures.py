@@ -1,7 +1,5 @@
 """The previews of many runs as JPEG data addresses of bounded total size."""
 
-from __future__ import annotations
-
 import base64
 import math
 import os

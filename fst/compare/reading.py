@@ -1,7 +1,5 @@
 """A run's folder read back: its settings, metrics, previews and state, from the files that every run leaves there."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable

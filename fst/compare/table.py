@@ -1,7 +1,5 @@
 """What differs between runs, and their results: quality, speed, cost; the best among those that compare."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections import defaultdict

@@ -4,8 +4,6 @@ Hydra answers a wrong option with a page of usage, and a file name with a bracke
 mistake that can be told from the words alone becomes one line.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 from pathlib import Path

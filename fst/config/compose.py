@@ -1,7 +1,5 @@
 """From overrides to a typed config: Hydra composes conf/, the schemas of `fst.config.schema` type it."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 
@@ -25,15 +23,9 @@ def compose(arguments: list[str]) -> DictConfig:
 
 
 def composed(overrides: list[str], *, primary: str = PRIMARY, with_hydra: bool = False) -> DictConfig:
-    """The config after overrides in Hydra's grammar.
+    """As `compose`, after overrides in Hydra's grammar of `primary`, which may be an earlier run's (`config.replay`).
 
-    Args:
-        overrides: as `commandline.arranged` makes them.
-        primary: the config that they change: conf/train.yaml, or what `fst.config.replay` makes of an earlier run.
-        with_hydra: keep Hydra's own part.
-
-    Raises:
-        UserError: as `compose`.
+    With `with_hydra`, Hydra's own part is kept.
     """
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir

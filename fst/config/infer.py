@@ -3,8 +3,6 @@
 OmegaConf alone, without Hydra: to Hydra `style=` and `network=` are groups of train.py's choices, here they are names.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any

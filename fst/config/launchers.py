@@ -1,7 +1,5 @@
 """How sweeps are searched and where their jobs run, with defaults that suit training instead of the plugins' own."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from omegaconf import OmegaConf

@@ -1,7 +1,5 @@
 """A mistake in the configuration, in one line and in a user's words: what is wrong, and the nearest right thing."""
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import re

@@ -60,9 +60,6 @@ class Replay:
 def find(overrides: list[str]) -> Replay | None:
     """The earlier run that `resume=` or `rerun=` among overrides names, made ready for Hydra.
 
-    Args:
-        overrides: of the command line, as `commandline.arranged` makes them.
-
     Raises:
         UserError: no such run, one without a checkpoint, a damaged one, or a setting that no longer exists.
     """
@@ -99,12 +96,7 @@ def difference(folder: Path, wanted: DictConfig) -> str | None:
 
 
 def differences(folder: str | Path, now: dict[str, Any]) -> list[str]:
-    """What is not as it was in the earlier run, one line each: commit, packages, machine.
-
-    Args:
-        folder: the earlier run's.
-        now: `fst.tracking.run_metadata()`.
-    """
+    """What is not as it was in the run of a folder, one line each, by `fst.tracking.run_metadata()`."""
     then = _read(Path(folder).expanduser())[1]
     try:
         changed = [

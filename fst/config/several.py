@@ -4,8 +4,6 @@ Hydra cannot put several choices of one group into a config. The command line ma
 names in `style.names`; each of them is composed here, a choice of conf/style or an image file.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

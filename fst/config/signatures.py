@@ -5,8 +5,6 @@ arguments are its settings: annotations are plain types (int, float, bool, str, 
 literals. So there is no second list of anything's settings.
 """
 
-from __future__ import annotations
-
 import ast
 import functools
 from dataclasses import dataclass, field, make_dataclass

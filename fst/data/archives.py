@@ -1,7 +1,5 @@
 """Photo archives: downloaded once, unpacked safely beside their place, and renamed into it whole."""
 
-from __future__ import annotations
-
 import gzip
 import shutil
 import tarfile

@@ -3,8 +3,6 @@
 Colour images are planar here, float32 (3, height, width) in 0..255: NumPy works along rows then, not along triples.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

@@ -1,7 +1,5 @@
 """Noise as a camera's: what a network has to overlook, so that films of it do not flicker."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

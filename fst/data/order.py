@@ -1,7 +1,5 @@
 """Which samples make up which batch, and the random generator of each: the same whatever the number of workers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Paintings to learn any style from: which of a folder are held out, and crops of the others."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

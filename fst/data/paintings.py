@@ -1,7 +1,5 @@
 """The painting of a style config, as the loss sees it."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

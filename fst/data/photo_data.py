@@ -1,7 +1,5 @@
 """The LightningDataModule: endless seeded training batches, held-out photos with fixed crops."""
 
-from __future__ import annotations
-
 import functools
 import logging
 from typing import Any

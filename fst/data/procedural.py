@@ -5,8 +5,6 @@ invariance, edges and 1/f spectrum of photographs (Lee, Mumford, Huang 2001, "Oc
 The shapes are of some material, cast shadows, lie out of focus at times, and are lit unevenly.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import torch

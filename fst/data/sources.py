@@ -1,7 +1,5 @@
 """Where a choice of photos lies on disk, and how it gets there."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

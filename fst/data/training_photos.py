@@ -1,7 +1,5 @@
 """Photo files: which are held out, how they are cropped, and what becomes of those that cannot be read."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path

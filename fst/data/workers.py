@@ -1,7 +1,5 @@
 """The processes that decode photos while the network trains."""
 
-from __future__ import annotations
-
 import os
 import signal
 from typing import Any

@@ -6,8 +6,6 @@ python -m fst.evaluate.equivalence STYLE... [--photos FOLDER] [--iterations 200]
 The objective is the one the network was trained on, read from its style file; the baseline is L-BFGS within [0, 1].
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import statistics

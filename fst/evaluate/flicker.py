@@ -5,8 +5,6 @@ A frame is compared with the frame before it, warped onto it along the source's 
 colours. The first row is the source itself: a film of it can hardly be steadier.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -93,11 +91,7 @@ def steps(source: Iterable[np.ndarray]) -> Iterator[Step]:
 
 
 def measure(source: Iterable[np.ndarray], painted: Iterable[np.ndarray]) -> Flicker:
-    """Measure a painted film against its source.
-
-    Args:
-        source: frames, uint8 (H, W, 3) RGB, at least two.
-        painted: as many frames of the same size.
+    """Measure a painted film against its source: as many frames each, uint8 (H, W, 3) RGB, at least two.
 
     Raises:
         UserError: films of different size or length.

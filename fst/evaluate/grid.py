@@ -6,8 +6,6 @@ Paints a photo and a flat image with untrained networks of every kind and with t
 and in the margin in which infer.py paints.
 """
 
-from __future__ import annotations
-
 import argparse
 import functools
 from collections.abc import Callable, Sequence
@@ -58,9 +56,7 @@ def _around(power: np.ndarray, row: int, column: int) -> float:
 def blob(painted: np.ndarray, photo: np.ndarray) -> float:
     """How far the 16×16 pixels that differ most from the photo in mean colour stand out from the median ones.
 
-    Args:
-        painted: uint8 (H, W, 3).
-        photo: of the same size.
+    Both are uint8 (H, W, 3).
     """
     height, width = (edge // BLOCK * BLOCK for edge in photo.shape[:2])
     apart = painted[:height, :width].astype(float) - photo[:height, :width]
@@ -72,9 +68,7 @@ def blob(painted: np.ndarray, photo: np.ndarray) -> float:
 def border(painted: np.ndarray, photo: np.ndarray) -> float:
     """The outer 8 pixels' energy of differences over the whole picture's, where the photo's own is 1.
 
-    Args:
-        painted: uint8 (H, W, 3).
-        photo: of the same size.
+    Both are uint8 (H, W, 3).
     """
     return _share(painted) / _share(photo)
 

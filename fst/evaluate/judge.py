@@ -6,8 +6,6 @@ the painting at 512 pixels give content loss, style loss, both with style at 1e5
 photo; `grid` is that of fst.evaluate.grid.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import statistics

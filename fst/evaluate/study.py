@@ -6,8 +6,6 @@ in README.md. --report only makes the last two anew from results.json; without a
 that was trained several times, as by `seed=1,2,3`, has the mean of its runs, and half the range between them.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import statistics

@@ -1,7 +1,5 @@
 """From flat settings, as `loss.style_weight` and `loss.style_layers`, to the criterion."""
 
-from __future__ import annotations
-
 import inspect
 
 from fst.errors import UserError, near
@@ -12,23 +10,12 @@ from fst.losses.vgg import VGGFeatures
 
 
 def build_criterion(features: VGGFeatures, **settings: object) -> Criterion:
-    """The criterion of every registered term that has a weight.
-
-    Args:
-        features: reaches every layer that the terms name.
-        settings: as `build_terms` takes them.
-
-    Raises:
-        UserError: as `build_terms`, or no term has a weight.
-    """
+    """The criterion of `build_terms(**settings)` on features that reach every layer that the terms name."""
     return Criterion(features, build_terms(**settings))
 
 
 def build_terms(**settings: object) -> dict[str, tuple[float, Term]]:
-    """Weight and term of every registered term by name.
-
-    Args:
-        settings: NAME_weight and NAME_ARGUMENT of each term; what is left out has its default.
+    """Weight and term of every registered term by name, from NAME_weight and NAME_ARGUMENT of each, or their defaults.
 
     Raises:
         UserError: an unknown setting, or a value that a term refuses.

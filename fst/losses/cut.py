@@ -4,8 +4,6 @@ To relu3_3, which `loss=vgg16_relu3` asks for, 7 MB are left of 553. The cut fil
 run finds it; the whole file may be deleted then, and the cut one copied to other machines' FST_HOME/weights.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,13 +19,7 @@ from fst.losses.weights import OXFORD, load_weights
 
 
 def cut(layer: str) -> Path:
-    """Write FST_HOME/weights/vgg16_to_LAYER.safetensors from the store's file, downloaded first if it is not there.
-
-    Args:
-        layer: the deepest ReLU to keep, as "relu3_3".
-
-    Returns:
-        The file written.
+    """Cut the store's weights, fetched first if need be, after a ReLU: FST_HOME/weights/vgg16_to_LAYER.safetensors.
 
     Raises:
         UserError: no weights to be had, or damaged ones.
@@ -42,11 +34,7 @@ def cut(layer: str) -> Path:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Raises:
-        UserError: as `cut`.
-    """
+    """Run the command line; as `cut`."""
     parser = argparse.ArgumentParser(prog="python -m fst.losses.cut", description=__doc__.partition("\n")[0])
     parser.add_argument("--layer", default="relu3_3", choices=layer_names(), help="the deepest to keep (relu3_3)")
     path = cut(parser.parse_args(words).layer)

@@ -1,7 +1,5 @@
 """Gram matrices: how often each pair of features occurs together, wherever that is (Gatys et al. 2015)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

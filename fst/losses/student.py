@@ -1,7 +1,5 @@
 """What a network's predictor reads of paintings: Gram matrices of fst's own small student of VGG-16."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

@@ -17,8 +17,6 @@ Its name is the class's in snake case. Its weight is the setting `loss.contrast_
 `train/contrast_loss` and `val/contrast_loss`. A term whose weight is 0 is not computed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Where a VGG's weights come from: the store, torchvision's pinned files, or a file of one's own."""
 
-from __future__ import annotations
-
 import hashlib
 import pickle
 import zipfile

@@ -1,7 +1,5 @@
 """A network learns to paint in the style of any painting: Ghiasi et al. 2017."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

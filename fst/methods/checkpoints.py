@@ -1,7 +1,5 @@
 """Checkpoints every N steps, and on Ctrl-C, SIGTERM and a closed terminal; the result so far beside each."""
 
-from __future__ import annotations
-
 import signal
 from pathlib import Path
 from types import FrameType
@@ -41,11 +39,6 @@ class Checkpoints(pl.Callback):
 
     The first Ctrl-C, SIGTERM or SIGHUP lets the step finish, saves, and ends the fit; a second one ends at once.
     `stopped` is the signal that came, or None.
-
-    Args:
-        run_dir: the run's folder.
-        every: steps between checkpoints.
-        method: writes the result.
     """
 
     def __init__(self, run_dir: Path, every: int, method: Method) -> None:

@@ -1,7 +1,5 @@
 """The fast path on whatever machine this is: precision and compilation."""
 
-from __future__ import annotations
-
 import shutil
 import statistics
 import sysconfig

@@ -243,7 +243,7 @@ def init_from(network: Network, style: str, name: str, painting: np.ndarray) -> 
     Args:
         network: changed in place.
         style: a bundled style's name, a style file or a run folder.
-        name: of the network, for the message.
+        name: of the network.
         painting: uint8 (H, W, 3), which a file of many styles is asked for.
 
     Raises:

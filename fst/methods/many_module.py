@@ -1,7 +1,5 @@
 """A network learns several styles at once: Dumoulin, Shlens and Kudlur 2017."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

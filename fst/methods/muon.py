@@ -5,8 +5,6 @@ that all directions are learnt at one rate. `torch.optim.Muon` takes matrices al
 takes one optimiser: hence this one, with a group for each of the two rules.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

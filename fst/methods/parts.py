@@ -1,7 +1,5 @@
 """What methods have in common: from settings to criterion, painting, style weight and accelerator."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

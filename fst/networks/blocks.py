@@ -1,7 +1,5 @@
 """The few blocks every transform network is made of."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

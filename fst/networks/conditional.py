@@ -5,8 +5,6 @@ vector. A style vector comes from the network's table of styles, from a mixture 
 a painting (Ghiasi et al. 2017). With one, the network *folds* into the plain network that it was made from.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -13,8 +13,6 @@ importing torch (`fst.config.signatures`), so annotations are plain types and de
 its docstring is its help. It checks its own values and raises UserError for those that make no sense.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch.nn.functional as F

@@ -2,8 +2,6 @@
 artistic stylization network"), read from the painting's Gram matrices instead of the features of a large network.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """A transform network for a laptop's CPU: no layer but the last works at full resolution."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The arms of a study: the runs that experiments/NAME/study.yaml names, each a job of `train.py -m experiment=NAME`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

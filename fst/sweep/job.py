@@ -1,7 +1,5 @@
 """One job of a multirun: it runs apart from the others, in whatever process, and records how it ended."""
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import sys

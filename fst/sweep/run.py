@@ -5,8 +5,6 @@ starts no more. The summary at the end is made from the folders, so that it does
 machine of a cluster, a job ran on, nor in how many starts. A job that is done is passed over when its sweep goes on.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import os

@@ -1,7 +1,5 @@
 """hydra/sweeper=optuna: a search that goes on from its study, and says so when it must not."""
 
-from __future__ import annotations
-
 import warnings
 from pathlib import Path
 from typing import Any

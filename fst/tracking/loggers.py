@@ -1,7 +1,5 @@
 """The run's logger, W&B's or TensorBoard's: one of Lightning's, set up from the config."""
 
-from __future__ import annotations
-
 import os
 import shlex
 from pathlib import Path
@@ -35,7 +33,7 @@ def build_logger(
         config: `conf/logger/`; `config.run_name` goes before `name`.
         run_dir: the run's folder.
         name: the run's name.
-        settings: the composed config as a dict, the run's config or hyperparameters.
+        settings: the composed config as a dict.
         resume: go on with the W&B run that run_dir already holds, if it does.
 
     Returns:
@@ -62,12 +60,7 @@ def build_logger(
 
 
 def finish(logger: Logger | None, *, failed: bool = False) -> None:
-    """Close the run, so that the next one in this process is a run of its own. Safe to call twice.
-
-    Args:
-        logger: the run's, or None.
-        failed: mark the W&B run as failed.
-    """
+    """Close the run, in W&B as failed or not, so that the next one in this process is its own. Safe to call twice."""
     if logger is None:
         return
     if isinstance(logger, WandbLogger):

@@ -1,7 +1,5 @@
 """What a run was: enough to understand it later and to run it again."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import os
 import platform
@@ -48,7 +46,7 @@ def run_metadata() -> dict[str, Any]:
     }
 
 
-def write_run(run_dir: str | Path, config: Any) -> dict[str, Any]:
+def write_run(run_dir: str | Path, config: Any) -> None:
     """Write config.yaml (resolved) and run.json into the run folder, and changes.patch if the checkout is dirty.
 
     Only the first process of several writes. run.json then says that the run is running (`fst.runfolder.state`); a run
@@ -56,25 +54,21 @@ def write_run(run_dir: str | Path, config: Any) -> dict[str, Any]:
 
     Args:
         run_dir: made if need be.
-        config: the composed config: a DictConfig, a dataclass or a dict.
-
-    Returns:
-        What run.json holds.
+        config: a DictConfig, a dataclass or a dict.
 
     Raises:
         UserError: the folder may not be written, or the disk is full.
     """
+    if rank_zero_only.rank:
+        return
     folder = Path(run_dir)
     facts = run_metadata() | {"earlier": _earlier(folder / RUN)}
-    if rank_zero_only.rank:
-        return facts
     node = config if OmegaConf.is_config(config) else OmegaConf.create(config)
     write_text(folder / CONFIG, OmegaConf.to_yaml(node, resolve=True))
     write_json(folder / RUN, facts)
     write_state(folder, RUNNING)
     if facts["git"] and facts["git"]["dirty"]:
         write_text(folder / CHANGES, _git("diff", "HEAD") or "")
-    return facts
 
 
 def git_state() -> dict[str, Any] | None:

@@ -1,7 +1,5 @@
 """What a run writes of itself into its own folder, whatever its logger: metrics.csv, and in run.json how it ended."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Previews: the same photos through the run, as files in the run folder and in the run's logger."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from pathlib import Path

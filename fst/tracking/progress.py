@@ -1,7 +1,5 @@
 """The progress line of a run: a live bar in a terminal, a plain line now and then elsewhere."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from time import perf_counter
 from typing import Any

@@ -3,8 +3,6 @@
 A picture becomes uint8 here and nowhere else: wandb.Image shows a float image in [0, 1] as black.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,14 +29,9 @@ def pixels(image: torch.Tensor | np.ndarray) -> np.ndarray:
 def log_painting(
     logger: Logger | None, run_dir: Path, painting: np.ndarray, title: str | None = None, number: int = 1
 ) -> None:
-    """Keep the style image as the run uses it, as RUN/painting.png, and log it under "style".
+    """Keep a style image, uint8 (H, W, 3), as the run uses it, as RUN/painting.png, and log it under "style".
 
-    Args:
-        logger: the run's, or None.
-        run_dir: the run's folder.
-        painting: uint8 (H, W, 3).
-        title: shown under it in W&B.
-        number: of several paintings; from the second on the names are painting-2.png and "style/2".
+    From the second of several paintings on, the names are painting-2.png and "style/2".
     """
     name = PAINTING if number == 1 else PAINTING.replace(".", f"-{number}.")
     images.write(run_dir / name, painting)

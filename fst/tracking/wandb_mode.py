@@ -1,7 +1,5 @@
 """Whether a W&B run is online or offline: decided without a prompt and within seconds."""
 
-from __future__ import annotations
-
 import os
 import socket
 import threading

@@ -1,7 +1,5 @@
 """No wallpaper in flat skies: a picture must not repeat itself at the network's own period (Odena et al. 2016)."""
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """What the photo shows (Johnson et al. 2016, section 3.2: feature reconstruction loss)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import torch.nn.functional as F

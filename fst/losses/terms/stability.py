@@ -5,8 +5,6 @@ which more is seen, with another exposure. The noise of a camera is added to wha
 (`method.noise`): a gradient has to go through the noisy picture for the network to learn to overlook it.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

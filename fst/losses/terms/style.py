@@ -1,7 +1,5 @@
 """How the painting is painted (Gatys et al. 2015; Johnson et al. 2016, section 3.2: style reconstruction loss)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from torch import Tensor

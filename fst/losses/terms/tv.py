@@ -1,7 +1,5 @@
 """How rough the picture is (total variation, as Johnson et al. 2016, section 3.2, regularise with)."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from fst.losses.term import Step, Term, register

@@ -3,8 +3,6 @@
 Gatys, Bethge, Hertzmann, Shechtman 2016, "Preserving Color in Neural Artistic Style Transfer".
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

@@ -3,8 +3,6 @@
 Of the rooms above, only the two writers of fst.media are used, which know nothing of inference.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,10 +31,7 @@ class Film(Callback):
 
     Frames are files, so a resumed run's film has those from before.
 
-    Args:
-        run_dir: the run's folder.
-        formats: of "mp4", "gif", "webp".
-        steps: global steps to show, 0 for the start.
+    Formats are of "mp4", "gif" and "webp", steps are global ones, 0 for the start.
     """
 
     def __init__(self, run_dir: Path, formats: Sequence[str], steps: Sequence[int]) -> None:

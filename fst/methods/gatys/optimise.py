@@ -1,7 +1,5 @@
 """An image as the parameter of an optimiser: evaluations that are not paid for twice, L-BFGS within [0, 1], Adam."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -115,13 +113,9 @@ def evaluator(
 
 
 def optimizer(image: nn.Parameter, name: str, *, learning_rate: float, history: int) -> torch.optim.Optimizer:
-    """L-BFGS, one iteration a step, line search for the strong Wolfe conditions; or Adam.
+    """L-BFGS, one iteration a step, line search for the strong Wolfe conditions ("lbfgs"); or "adam".
 
-    Args:
-        image: the parameter.
-        name: "lbfgs" or "adam".
-        learning_rate: of Adam; L-BFGS finds its own step lengths.
-        history: steps that L-BFGS remembers, each as large as two images.
+    The learning rate is Adam's; L-BFGS remembers `history` steps, each as large as two images.
     """
     if name == "adam":
         return torch.optim.Adam([image], learning_rate, betas=(0.9, 0.99))

@@ -121,12 +121,7 @@ class Problem:
 
 
 def problem(method: Gatys, painting: np.ndarray, config: TrainConfig) -> Problem:
-    """The problem of a config: its files read.
-
-    Args:
-        method: its settings.
-        painting: the first one, uint8 (H, W, 3).
-        config: the run's.
+    """The problem of a config, its files read; `painting` is the first one, uint8 (H, W, 3).
 
     Raises:
         UserError: a file that cannot be read; masks that do not fit.

@@ -5,8 +5,6 @@ A region is a colour in the photo's mask, and the same colour in a painting's. C
 green and blue being dark, middling or bright, so that JPEG and soft edges do no harm.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -6,8 +6,6 @@ give the derivative by each matrix; a second pass carries it back, one strip at 
 than the whole image at once, and the memory of one strip.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
