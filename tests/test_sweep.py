@@ -153,7 +153,7 @@ def test_one_program_works_on_a_sweep_and_ctrl_c_keeps_what_it_has_done(tmp_path
         )
     _wait_for(lambda: list(tmp_path.rglob("waiting")), running)
     [file] = tmp_path.rglob("waiting")
-    status, _, errors = sweep(tmp_path, "seed=1,16,2", f"hydra.sweep.dir={file.parents[1]}")
+    status, _, errors = sweep_here(tmp_path, "seed=1,16,2", f"hydra.sweep.dir={file.parents[1]}")
     assert (status, errors.count("\n")) == (1, 1) and "another process trains in" in errors
     assert json.loads(file.with_name("job.json").read_text())["status"] == "running"
     running.send_signal(signal.SIGINT)
