@@ -216,6 +216,7 @@ def test_runs_of_before_a_setting_got_its_name_are_read(earlier: Path, tmp_path:
     folder = _copy(earlier, tmp_path)
     saved = OmegaConf.load(folder / CONFIG)
     saved.trainer.val_every, saved.method.start, saved.method.gradient_clip = 5, "gogh", 2.0
+    saved.method.tile = "auto"  # which is gone
     for key in ("val_check_interval", "gradient_clip_val"):
         saved.trainer.pop(key)
     saved.method.pop("init_from")

@@ -18,8 +18,6 @@ from fst.losses.vgg import VGGFeatures
 from fst.methods.gatys import colors, optimise
 from fst.methods.gatys.problem import plan
 from fst.methods.gatys.regions import read_regions
-from fst.methods.gatys.strips import evaluate_in_strips, strips
-from fst.methods.gatys.style_transfer import strip_pixels
 from fst.methods.method import build
 
 LAYERS = ["relu1_2", "relu2_2", "relu3_3"]
@@ -50,7 +48,7 @@ def of_function(function):
     return evaluate
 
 
-# Regions and strips
+# Regions
 
 
 def test_a_region_gram_is_the_weighted_sum_of_outer_products():
@@ -83,37 +81,6 @@ def test_regions_of_a_half_each_reach_their_own_painting(features):
     single = build_criterion(features, style_layers=LAYERS)
     apart = single(right, {}, single.style_target([left])).values["style"]
     assert style_loss(torch.cat([right, right], 3), [left, left]).item() == pytest.approx(apart.item(), rel=0.2)
-
-
-@pytest.mark.parametrize("with_regions", [False, True])
-@pytest.mark.parametrize("pooling", ["max", "avg"])
-def test_strips_give_the_whole_images_terms_and_gradient(tiny_vgg, with_regions, pooling):
-    features = VGGFeatures(LAYERS, load_file(tiny_vgg), pooling=pooling)
-    criterion = build_criterion(
-        features, style_layers=LAYERS, style_layer_weights=[1, 2, 3], style_scales=[1, 0.5], tv_weight=3.0
-    )
-    image, photo, painting = noise(1, 3, 67, 37), noise(1, 3, 67, 37, seed=1), noise(1, 3, 40, 30, seed=2)
-    regions = own = None
-    if with_regions:
-        regions, own = noise(2, 1, 67, 37, seed=3), [noise(2, 1, 40, 30, seed=4)]
-    style = criterion.style_target([painting], own)
-    content = criterion.content_target(photo)
-    leaf = image.clone().requires_grad_()
-    expected = criterion(leaf, content, style, regions=regions)
-    (gradient,) = torch.autograd.grad(expected.total, leaf)
-    assert len(list(strips(67, 37, LAYERS, 37 * 12))) == 6
-    found, slopes = evaluate_in_strips(criterion, image, content, style, pixels=37 * 12, regions=regions)
-    for name, value in expected.named().items():
-        assert found.named()[name].item() == pytest.approx(value.item(), rel=1e-4), name
-    assert found.named_parts().keys() == expected.named_parts().keys()
-    assert (slopes - gradient).abs().max() < 2e-4 * gradient.abs().max()
-
-
-def test_strips_are_for_large_images():
-    assert strip_pixels("auto", (1024, 1024)) is None
-    assert strip_pixels("auto", (1024, 1536)) == 512 * 512
-    assert strip_pixels(None, (9999, 9999)) is None
-    assert strip_pixels(256, (256, 257)) == 256 * 256
 
 
 # Optimisation
@@ -183,10 +150,9 @@ def test_a_grey_image_is_evaluated_as_colour(features):
     leaf = grey.clone().requires_grad_()
     total = criterion(leaf.repeat(1, 3, 1, 1), content, style).total
     total.backward()
-    for pixels in (None, 24 * 8):
-        found, gradient = optimise.evaluator(criterion, content, style, strip_pixels=pixels)(grey)
-        assert found.total.item() == pytest.approx(total.item(), rel=1e-4)
-        assert torch.allclose(gradient, leaf.grad, rtol=1e-3, atol=1e-5 * leaf.grad.abs().max())
+    found, gradient = optimise.evaluator(criterion, content, style)(grey)
+    assert found.total.item() == pytest.approx(total.item(), rel=1e-4)
+    assert torch.allclose(gradient, leaf.grad, rtol=1e-3, atol=1e-5 * leaf.grad.abs().max())
 
 
 def test_plan_grows_by_the_root_of_two_and_ends_at_the_size():
@@ -257,7 +223,6 @@ def test_regions_are_shared_colours(tmp_path):
         (["loss.content_weight=0", "method.init=noise", "method.colors=match"], "method.colors=match needs a photo"),
         (["content=P", "method.optimizer=sgd"], "lbfgs"),
         (["content=P", "method.iterations=0"], "method.iterations is 0"),
-        (["content=P", "method.tile=7"], "method.tile is 7"),
         (["content=P", "method.init=nowhere.png"], "there is no file nowhere.png"),
         (["content=P", "method.styles=[nowhere.png]"], r"method.styles\[0\]"),
         (["content=P", "method.style_shares=[1,2]"], "2 numbers for 1 paintings"),

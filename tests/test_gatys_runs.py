@@ -133,7 +133,7 @@ def test_what_no_style_is_given_for_stays_the_photo(pictures, tiny_vgg, tmp_path
 
 def test_a_texture_needs_no_photo(pictures, tiny_vgg, tmp_path):
     given = [argument for argument in arguments(pictures, tiny_vgg) if not argument.startswith("content=")]
-    run = run_here(tmp_path, [*given, "loss.content_weight=0", "method.init=noise", "method.tile=32"])
+    run = run_here(tmp_path, [*given, "loss.content_weight=0", "method.init=noise"])
     with Image.open(run / "texture-art.png") as picture:
         assert picture.size == (48, 38)  # the painting's aspect
     found = rows(run)

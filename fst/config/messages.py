@@ -59,8 +59,8 @@ def wrong_value(key: str, message: str) -> str:
 
 def near_keys(word: str, known: list[str]) -> str:
     """The settings that resemble a mistyped one, by whole path or by last part, or the one that it is called today."""
-    if word in RENAMED:
-        return near(RENAMED[word], [RENAMED[word]])
+    if (today := RENAMED.get(word)) is not None:
+        return near(today, [today])
     group, _, setting = word.partition(".")
     if having := [choice for choice, it in choices(group).items() if setting in it.arguments]:
         return f" with this choice of {group}, only with {group}={' or '.join(having)}"

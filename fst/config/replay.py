@@ -208,7 +208,9 @@ def _pinned(saved: DictConfig, facts: dict[str, Any], folder: Path) -> DictConfi
         for before, now in RENAMED.items():
             group, _, last = before.rpartition(".")
             if group in config and last in config[group]:
-                OmegaConf.update(config, now, config[group].pop(last))
+                value = config[group].pop(last)
+                if now is not None:
+                    OmegaConf.update(config, now, value)
         for key in (*FILE_KEYS, *LISTS_OF_FILES):
             if (value := OmegaConf.select(config, key)) is not None:
                 OmegaConf.update(config, key, _from_then(value, facts))

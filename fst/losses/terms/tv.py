@@ -10,11 +10,8 @@ class Tv(Term):
     """Mean squared difference of horizontal neighbours plus that of vertical ones, image in [0, 1]."""
 
     def forward(self, step: Step) -> Tensor:
-        return total_variation(step.painted)
+        image = step.painted
+        across = (image[..., :, 1:] - image[..., :, :-1]).square().mean()
+        down = (image[..., 1:, :] - image[..., :-1, :]).square().mean()
 
-
-def total_variation(image: Tensor) -> Tensor:
-    """Mean squared difference of neighbours of (N, 3, H, W), horizontal plus vertical."""
-    across = (image[..., :, 1:] - image[..., :, :-1]).float().square().mean()
-    down = (image[..., 1:, :] - image[..., :-1, :]).float().square().mean()
-    return across + down
+        return across + down

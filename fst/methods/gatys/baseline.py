@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fst.errors import UserError
 from fst.files import shown
 from fst.methods.method import Method, register
-from fst.values import above_zero, at_least, is_count, is_file, one_of
+from fst.values import above_zero, at_least, is_file, one_of
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -37,7 +37,6 @@ class Gatys(Method):
         style_shares: one a painting, that of `style` first; None: equal.
         content_mask: a file; each colour in it takes its style from the same colour in style_masks.
         style_masks: files, one a painting; none: white is styled, the rest is not.
-        tile: large images in strips: "auto", None or the edge of a square with a strip's pixels.
         learning_rate: Adam's; L-BFGS finds its own.
         history: steps that L-BFGS remembers, each as large as two images.
         animation: films of the optimisation: mp4, gif, webp.
@@ -59,7 +58,6 @@ class Gatys(Method):
         style_shares: Sequence[float] | None = None,
         content_mask: str | None = None,
         style_masks: Sequence[str] = (),
-        tile: Any = "auto",
         learning_rate: float = 0.02,
         history: int = 10,
         animation: Sequence[str] = (),
@@ -67,7 +65,7 @@ class Gatys(Method):
     ) -> None:
         self.optimizer, self.learning_rate, self.history = optimizer, learning_rate, history
         self.iterations, self.size, self.coarsest = iterations, size, coarsest
-        self.init, self.colors, self.tile = init, colors, tile
+        self.init, self.colors = init, colors
         self.styles, self.style_shares = list(styles), style_shares
         self.content_mask, self.style_masks = content_mask, list(style_masks)
         self.animation, self.animation_steps = list(animation), animation_steps
@@ -85,8 +83,6 @@ class Gatys(Method):
                 at_least(f"method.{key}", getattr(self, key), 1)
         for share in self.style_shares or []:
             above_zero("method.style_shares", share)
-        if self.tile not in ("auto", None) and not (is_count(self.tile) and int(self.tile) >= 32):
-            raise UserError(f"method.tile is {self.tile}, but it must be auto, null or a number of pixels from 32 up")
         paintings = 1 + len(self.styles)
         if self.style_shares is not None and len(self.style_shares) != paintings:
             raise UserError(f"method.style_shares has {len(self.style_shares)} numbers for {paintings} paintings")

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from fst.errors import UserError
 from fst.losses.criterion import Criterion, Losses
 from fst.losses.style_target import StyleTarget
-from fst.methods.gatys.strips import evaluate_in_strips, in_strips
 
 REMEMBERED = 3  # evaluations kept: a line search accepts the last one, seldom one before it
 LINE_SEARCH = 25  # evaluations at most in one
@@ -91,23 +90,15 @@ def evaluator(
     style: StyleTarget,
     *,
     regions: Tensor | None = None,
-    strip_pixels: int | None = None,
 ) -> Evaluate:
-    """How to evaluate a criterion against a content and a style target: at once, or in strips of so many pixels.
-
-    An image of one channel is taken as grey.
-    """
+    """How to evaluate a criterion against a content and a style target; an image of one channel is taken as grey."""
 
     def evaluate(image: Tensor) -> tuple[Losses, Tensor]:
         with torch.enable_grad():
             leaf = image.detach().requires_grad_()
-            colour = leaf.expand(-1, 3, -1, -1)
-            if strip_pixels is None or not in_strips(criterion):
-                losses = criterion(colour, content, style, regions=regions)
-                (gradient,) = torch.autograd.grad(losses.total, leaf)
-                return losses.detached(), gradient
-        losses, gradient = evaluate_in_strips(criterion, colour, content, style, pixels=strip_pixels, regions=regions)
-        return losses, gradient.sum(1, keepdim=True) if image.shape[1] == 1 else gradient
+            losses = criterion(leaf.expand(-1, 3, -1, -1), content, style, regions=regions)
+            (gradient,) = torch.autograd.grad(losses.total, leaf)
+        return losses.detached(), gradient
 
     return evaluate
 

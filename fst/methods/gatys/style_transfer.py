@@ -27,9 +27,6 @@ from fst.tracking import Preview
 if TYPE_CHECKING:
     from fst.methods.gatys.baseline import Gatys
 
-AUTO_PIXELS = 1_200_000  # an image with more is evaluated in strips by tile=auto
-STRIP_PIXELS = 512 * 512
-
 
 class Iterations(pl.LightningDataModule):
     """No data: an iteration needs none, and the one validation, at the end, neither."""
@@ -108,8 +105,7 @@ class GatysStyleTransfer(pl.LightningModule):
         photo = self.problem.photo_at(size)
         content = {} if photo is None else self.criterion.content_target(photo.to(self.device))
         self.criterion.features = self._fast.to(self.device)
-        strip = strip_pixels(self.settings.tile, size)
-        self.evaluate = optimise.evaluator(self.criterion, content, style, regions=regions, strip_pixels=strip)
+        self.evaluate = optimise.evaluator(self.criterion, content, style, regions=regions)
         done = self.objective.evaluations if self.objective else self._evaluations
         self.objective = optimise.Objective(self.image, self.evaluate, evaluations=done)
         settings = self.settings
@@ -209,18 +205,3 @@ def least_edge(criterion: Criterion) -> int:
     """The short side, in pixels, that an image needs for every layer at every scale."""
     asked = [(scale, layers) for term in criterion.terms.values() for scale, layers in term.painted_layers().items()]
     return max((math.ceil(smallest_side(layers) / scale) for scale, layers in asked if layers), default=2)
-
-
-def strip_pixels(tile: object, size: tuple[int, int]) -> int | None:
-    """Pixels of the strips in which an image of this size is evaluated; None: at once.
-
-    Args:
-        tile: "auto" (strips above AUTO_PIXELS), None (at once) or the edge of a square with a strip's pixels.
-        size: (height, width).
-    """
-    if tile is None:
-        return None
-    area = size[0] * size[1]
-    if tile == "auto":
-        return STRIP_PIXELS if area > AUTO_PIXELS else None
-    return int(tile) ** 2 if area > int(tile) ** 2 else None
