@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import torch
-from pytorch_lightning.utilities import rank_zero_only
 
 from fst.config.schema import AUTO, LossConfig, StyleConfig, TrainConfig
 from fst.config.several import is_many
@@ -75,6 +74,10 @@ def decide_style_weight(config: TrainConfig, criterion: Criterion, style: StyleT
     """
     if config.loss.style_weight != AUTO:
         return style
+    from pytorch_lightning.utilities import (
+        rank_zero_only,  # here: settings are checked without Lightning, in seconds less
+    )
+
     weights = [automatic_style_weight(energy) for energy in style.energy(criterion.style.layer_weights).tolist()]
     rank_zero_only(print)(f"loss.style_weight=auto is {', '.join(f'{weight:g}' for weight in weights)}")
     if not is_many(config):
