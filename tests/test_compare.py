@@ -21,6 +21,7 @@ from fst.compare import page, pictures, reading, table
 from fst.config.compose import compose
 from fst.config.schema import check
 from fst.errors import UserError
+from fst.values import leaves
 
 STEPS = 6
 
@@ -90,7 +91,7 @@ def test_both_methods_line_up_in_wandb(parent):
     for name in ("0_wandb", "10_gatys"):
         records = inspected(parent / name)
         (about,) = [record["run"] for record in records if record["type"] == "run"]
-        configs.append(dict(reading._leaves(about["config"]["update"])))
+        configs.append(dict(leaves(about["config"]["update"])))
         rows = [record["history"]["item"] for record in records if record["type"] == "history"]
         keys = {key for row in rows for key in row}
         media = {key.removesuffix("._type") for key in keys if key.endswith("._type")}
@@ -121,7 +122,7 @@ def test_the_baselines_validation_is_of_its_picture(found, parent, tiny_vgg):
     settings = [f"loss.weights={tiny_vgg}", "loss=vgg16_relu3", "style=custom", "style.size=64"]
     config = check(compose([*settings, f"style.image={parent.parent / 'painting.png'}"]))
     criterion = parts.criterion(config.loss)
-    style = parts.style_target(criterion, [painting(config.style)])
+    style = criterion.style_target([images.to_tensor(painting(config.style))])
     picture, photo = (
         images.to_tensor(images.read(path)) for path in (run.previews["bridge"][STEPS], run.photos["bridge"])
     )

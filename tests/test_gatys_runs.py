@@ -156,7 +156,7 @@ def test_a_signal_keeps_the_picture_and_resume_finishes(pictures, tiny_vgg, tmp_
     command = [sys.executable, str(TRAIN), *given, f"hydra.run.dir={tmp_path / 'run'}"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     path = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    for _ in range(2400):
+    for _ in range(4800):
         if path.exists() or process.poll() is not None:
             break
         time.sleep(0.05)

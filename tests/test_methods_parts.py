@@ -90,7 +90,7 @@ def test_starry_night_at_1e5_is_the_measure(store) -> None:
     config = compose(["style=gogh", "loss=vgg16_relu3", "loss.style_weight=auto"])
     typed = OmegaConf.to_object(config)
     criterion = parts.criterion(typed.loss)
-    parts.decide_style_weight(typed, criterion, parts.style_target(criterion, [painting(typed.style)]))
+    parts.decide_style_weight(typed, criterion, criterion.style_target([images.to_tensor(painting(typed.style))]))
     assert typed.loss.style_weight == criterion.weights["style"] == 1e5
 
 
