@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def build(config: DataConfig, *, seed: int, room: int = 0) -> PhotoData:
-    """The data module of a config; its `name` is the choice made where the config says auto.
+    """The data module of a config, with a name where that says auto; `seed` and `room` are PhotoData's.
 
     Raises:
         UserError: a missing or empty folder, or photos that are not in the store when `data.download` does not allow to
