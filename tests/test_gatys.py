@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from criteria import build_criterion
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
@@ -10,7 +11,6 @@ from torch import nn
 from fst.config.compose import compose
 from fst.config.schema import check
 from fst.errors import UserError
-from fst.losses.build import build_criterion
 from fst.losses.criterion import Losses
 from fst.losses.gram import gram_matrix, region_grams
 from fst.losses.style_target import combine

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from criteria import build_criterion
 from torch import Tensor
 
 from fst.errors import UserError
-from fst.losses.build import build_criterion
 from fst.losses.criterion import Criterion, Losses
 from fst.losses.gram import gram_matrix, scaled
 from fst.losses.style_target import StyleTarget

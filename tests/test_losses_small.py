@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from criteria import build_criterion
 from safetensors.torch import load_file
 from torch import Tensor
 
 from fst import images
 from fst.errors import UserError
-from fst.losses.build import build_criterion
 from fst.losses.names import HEADS
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.losses.weights import SMALL_WEIGHTS, load_weights

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from criteria import build_criterion
 from omegaconf import OmegaConf
 
 from fst import images, stylefile
@@ -8,7 +9,6 @@ from fst.config.compose import compose
 from fst.config.schema import check
 from fst.data.paintings import painting
 from fst.errors import UserError
-from fst.losses.build import build_criterion
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.methods import parts
 from fst.methods.feedforward import init_from

@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 from clips import film, pixels
+from criteria import build_criterion
 from PIL import Image
 from styles import bundled_shelf, make_many, make_style
 from test_infer import infer
@@ -19,7 +20,6 @@ from test_stylize_backends import START, psnr
 
 from fst import images, stylefile
 from fst.errors import UserError
-from fst.losses.build import build_criterion
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import load_weights
 from fst.stylize import Stylizer, export, list_styles, many, ranges, styles

@@ -18,14 +18,15 @@ import torch
 from torch import Tensor
 
 from fst import images, store, stylefile
+from fst.config.schema import LossConfig
 from fst.errors import UserError, one_line_errors
 from fst.files import replacing
-from fst.losses.build import build_criterion
 from fst.losses.criterion import Criterion
 from fst.losses.names import HEADS, SMALL
 from fst.losses.style_target import StyleTarget
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import OXFORD, SMALL_WEIGHTS, load_weights
+from fst.methods.parts import build_terms
 from fst.system import keep_memory
 
 HERE = Path(__file__).parent
@@ -42,10 +43,8 @@ def criteria(small: Path) -> dict[str, Criterion]:
         "vgg16": VGGFeatures(LAYERS, whole.tensors, normalisation=whole.normalisation),
         "vgg16_small": VGGFeatures(LAYERS, narrow.tensors, architecture=SMALL, normalisation=narrow.normalisation),
     }
-    return {
-        name: build_criterion(network.to(memory_format=torch.channels_last), style_layers=LAYERS, stability_weight=0)
-        for name, network in networks.items()
-    }
+    terms = build_terms(LossConfig(style_layers=LAYERS, stability_weight=0))
+    return {name: Criterion(network.to(memory_format=torch.channels_last), terms) for name, network in networks.items()}
 
 
 def pictures() -> dict[str, list[tuple[Tensor, Tensor]]]:

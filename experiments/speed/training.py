@@ -22,11 +22,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fst.losses.build import build_criterion
+from fst.config.schema import LossConfig
+from fst.losses.criterion import Criterion
 from fst.losses.names import BUNDLED, HEADS, SMALL, layer_names
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.losses.weights import load_weights
 from fst.methods import fast
+from fst.methods.parts import build_terms
 from fst.networks import build
 from fst.system import keep_memory
 
@@ -100,9 +102,8 @@ def objective(row: dict, device: torch.device) -> tuple[nn.Module, Callable[[Ten
         return network, lambda photos: plain(network(photos), photos), "32-true"
     precision = fast.choose_precision("auto", device.type)
     network.to(memory_format=torch.channels_last)
-    criterion = build_criterion(
-        features.to(memory_format=torch.channels_last), style_layers=layers, stability_weight=0
-    ).to(device)
+    terms = build_terms(LossConfig(style_layers=list(layers), stability_weight=0))
+    criterion = Criterion(features.to(memory_format=torch.channels_last), terms).to(device)
     style = criterion.style_target([painting])
     bf16 = precision == "bf16-mixed"
     if bf16:

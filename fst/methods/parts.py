@@ -1,6 +1,7 @@
 """What methods have in common: from settings to criterion, painting, style weight and accelerator."""
 
 import dataclasses
+import inspect
 
 import numpy as np
 import torch
@@ -9,17 +10,16 @@ from fst.config.schema import AUTO, LossConfig, StyleConfig, TrainConfig
 from fst.config.several import is_many
 from fst.data.paintings import SWATCHES, located, painting
 from fst.errors import UserError
-from fst.losses import build
 from fst.losses.criterion import Criterion
 from fst.losses.style_target import StyleTarget
 from fst.losses.term import Term
+from fst.losses.terms import TERMS
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import load_weights
 
 UNIT = 1e5  # the style weight for The Starry Night
 STARRY_NIGHT = 323.0  # that times its target's energy, at 512 pixels, to relu3_3
 LEAST, MOST = 2.5e4, 3e5  # automatic style weights
-NOT_OF_TERMS = ("architecture", "weights", "pooling")  # settings of the loss network, not of the loss terms
 
 
 def read_painting(style: StyleConfig) -> np.ndarray:
@@ -53,17 +53,17 @@ def criterion(loss: LossConfig) -> Criterion:
 
 
 def build_terms(loss: LossConfig) -> dict[str, tuple[float, Term]]:
-    """Weight and term of every loss term of a config.
+    """Weight and term of every loss term of a config, by name.
 
     Raises:
         UserError: a value that a term refuses.
     """
-    settings = {
-        field.name: getattr(loss, field.name) for field in dataclasses.fields(loss) if field.name not in NOT_OF_TERMS
-    }
-    if settings["style_weight"] == AUTO:
-        settings["style_weight"] = 1.0
-    return build.build_terms(**settings)
+    terms = {}
+    for name, term in TERMS.items():
+        settings = {key: getattr(loss, f"{name}_{key}") for key in inspect.signature(term).parameters}
+        weight = getattr(loss, f"{name}_weight")
+        terms[name] = (1.0 if weight == AUTO else weight, term(**settings))
+    return terms
 
 
 def decide_style_weight(config: TrainConfig, criterion: Criterion, style: StyleTarget) -> StyleTarget:
