@@ -1,13 +1,13 @@
 """What methods have in common: from settings to criterion, painting, style weight and accelerator."""
 
 import dataclasses
-import inspect
 
 import numpy as np
 import torch
 
 from fst.config.schema import AUTO, LossConfig, StyleConfig, TrainConfig
 from fst.config.several import is_many
+from fst.config.signatures import registered
 from fst.data.paintings import SWATCHES, located, painting
 from fst.errors import UserError
 from fst.losses.criterion import Criterion
@@ -59,10 +59,10 @@ def build_terms(loss: LossConfig) -> dict[str, tuple[float, Term]]:
         UserError: a value that a term refuses.
     """
     terms = {}
-    for name, term in TERMS.items():
-        settings = {key: getattr(loss, f"{name}_{key}") for key in inspect.signature(term).parameters}
+    for name, signature in registered("losses/terms").items():
+        settings = {key: getattr(loss, f"{name}_{key}") for key in signature.arguments}
         weight = getattr(loss, f"{name}_weight")
-        terms[name] = (1.0 if weight == AUTO else weight, term(**settings))
+        terms[name] = (1.0 if weight == AUTO else weight, TERMS[name](**settings))
     return terms
 
 
