@@ -7,5 +7,8 @@ from fst.methods.parts import build_terms
 
 
 def build_criterion(features: VGGFeatures, **settings: object) -> Criterion:
-    """Of settings as `style_layers`, on features that reach every layer that the terms name."""
-    return Criterion(features, build_terms(LossConfig(**settings)))
+    """Of settings as `style_layers`, also such as no run may have, on features that reach every layer of the terms."""
+    loss = LossConfig()
+    assert settings.keys() <= vars(loss).keys()
+    vars(loss).update(settings)
+    return Criterion(features, build_terms(loss))
