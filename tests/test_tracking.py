@@ -3,9 +3,9 @@
 import csv
 import dataclasses
 import json
+import multiprocessing
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -355,9 +355,9 @@ def test_the_run_folder_says_how_a_run_ended(tmp_path):
     assert set(seen) == {"running"} and len(seen) == 4 and runfolder.state(tmp_path) == "stopped"
     train(None, tmp_path, steps=2)
     assert runfolder.state(tmp_path) == "finished"
-    code = "import sys; from pathlib import Path; from fst import runfolder, tracking; "
-    code += "tracking.write_run(Path(sys.argv[1]), {})"
-    subprocess.run([sys.executable, "-c", code, tmp_path], check=True)
+    other = multiprocessing.get_context("fork").Process(target=runfolder.write_state, args=(tmp_path, "running"))
+    other.start(), other.join()
+    assert json.loads((tmp_path / "run.json").read_text())["process"] == other.pid
     assert runfolder.state(tmp_path) == "stopped"  # its process ended without a word
 
 
