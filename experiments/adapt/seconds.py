@@ -86,7 +86,8 @@ def measured(name: str, known: Objectives) -> tuple[Objectives, np.ndarray]:
     first = figures.column(
         name, "painting, photo", [figures.square(painting, judge.SIDE), images.to_pixels(photo), blank]
     )
-    columns = [figures.column(f"{seconds} s", "", column) for seconds, column in cells.items()]
+    shown = {seconds: column for seconds, column in cells.items() if any(cell is not blank for cell in column)}
+    columns = [figures.column(f"{seconds} s", "", column) for seconds, column in shown.items()]
     return found, figures.bands([first, *columns], 1 + len(columns))
 
 
@@ -112,7 +113,8 @@ def draw(found: dict[str, Objectives]) -> None:
             }
             figures.points(axis, series)
             axis.set_xscale("symlog", linthresh=10)
-            axis.set(title=name, xlabel="seconds", ylabel="objective")
+            axis.set(title=name, xlabel="seconds", ylabel="objective", xlim=(-2, 400))
+            axis.set_xticks(list(ADAPT), list(map(str, ADAPT)))
 
 
 @torch.no_grad()

@@ -31,8 +31,9 @@ WIDTHS = [16, 32, 96]  # the bundled network's
 FOUR = ("gogh", "kandinsky", "klimt", "piranesi")
 TWELVE = (*FOUR, "hokusai", "picabia", "turner", "boccioni", "souza", "froissart", "schiele", "mondrian")
 TRUNKS = {1: [(name,) for name in FOUR], 4: [FOUR], 12: [TWELVE]}
-A_STYLE, PART = 200, loop.Length(125, 1, 224)  # steps a style; half a minute of experiments/adapt
-PAINTINGS = ("Pierre_Vignal__ill_004.jpg", "Amadeo_de_Souza_Cardoso__i_fp004.jpg")  # of the store, held out
+A_STYLE, CROP = 40, 128  # steps a style, pixels
+PART = loop.Length(60, 1, 176)  # some ten seconds of two idle cores
+PAINTINGS = ("Pierre_Vignal__ill_004.jpg",)  # of the store, held out
 INNER = 96  # channels of the convolutions at 1/8 of the picture, which are the most of the network
 PARTS: dict[str, Callable[[Tensor], bool]] = {
     "scales and shifts": lambda one: one.dim() == 1,
@@ -65,7 +66,7 @@ def trunk(names: Sequence[str], settings: Sequence[str], a_style: int = A_STYLE)
         places = torch.tensor([next(turns) % len(names) for _ in range(count)])
         return wanted[places], network.table[places]
 
-    loop.fit(network, {1.0: list(network.parameters())}, draw, loop.Length(a_style * len(names), 1, 160), settings)
+    loop.fit(network, {1.0: list(network.parameters())}, draw, loop.Length(a_style * len(names), 1, CROP), settings)
     torch.save(network.state_dict(), path)
     return network
 
