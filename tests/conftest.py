@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import os
+import signal
 from pathlib import Path
 from urllib.error import URLError
 
@@ -9,6 +10,11 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: workers share the cores, and so do what they start
     cores = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores)))
+
+# A shell's background jobs ignore SIGINT, and nohup's SIGHUP, and so would every program that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

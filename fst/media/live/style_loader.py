@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import threading
 import time
@@ -157,15 +158,15 @@ class LivePainter:
 
     def paint(self, frame: np.ndarray, *, here: bool = True) -> np.ndarray:
         """Paint uint8 (H, W, 3) RGB; mirrored and beside its source if so chosen, unless that is not done `here`."""
-        state = self.state
+        state = dataclasses.replace(self.state)  # which a viewer may change while the frame is painted
         if state.mirror and here:
             frame = cv2.flip(frame, 1)
         self.stylizer.strength, self.stylizer.colors = state.strength, state.colors  # viewers share a Stylizer
         self._vector = self._faded()
+        how = (self.shown, self._vector is not None and self._vector.tobytes(), state)
         painted = self.stylizer(frame, self._vector)
         if self._hold:
-            vector = None if self._vector is None else self._vector.tobytes()
-            painted = self._hold(frame, painted, (self.shown, vector, state.strength, state.colors, state.mirror))
+            painted = self._hold(frame, painted, how)
         return np.concatenate([frame, painted], axis=1) if state.side and here else painted
 
     def _loaded(self, index: int) -> Stylizer | None:
