@@ -11,6 +11,7 @@ import importlib
 import json
 import math
 import os
+import random
 import resource
 import shutil
 import signal
@@ -311,6 +312,21 @@ def numbers(options: argparse.Namespace, times: int | None = None) -> Iterator[i
             return
         options.tried += 1
         yield number
+
+
+def tried(
+    options: argparse.Namespace,
+    attempt: Callable[[int, random.Random], str | None],
+    times: int | None = None,
+    kind: str = "",
+) -> list[str]:
+    """What was lost in all tries, said as it happens; each has its number and a generator of its own."""
+    faults, named = [], f"{kind} " if kind else ""
+    for number in numbers(options, times):
+        if fault := attempt(number, random.Random(f"{options.seed} {named}{number}")):
+            faults.append(f"{named}{number}: {fault}")
+            print(faults[-1], flush=True)
+    return faults
 
 
 def report(row: str, what: str, goal: str, options: argparse.Namespace, faults: list[str], note: str = "") -> None:

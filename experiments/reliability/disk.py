@@ -124,17 +124,17 @@ def vanish(program: Program, folder: Path, seconds: float) -> None:
 def main() -> None:
     options = common.arguments(__doc__.splitlines()[0], 120)
     common.ready()
-    faults = []
     with common.workplace() as folder:
         make_sources(folder)
         folder.chmod(0o755)
-        for number in common.numbers(options):
+
+        def one(number: int, chance: random.Random) -> str | None:
             at = folder / f"at{number}"
-            way = WAYS[number % len(WAYS)]
-            if fault := attempt(at, folder, way, random.Random(f"{options.seed} {number}")):
-                faults.append(f"{number}: {fault}")
-                print(faults[-1], flush=True)
+            fault = attempt(at, folder, WAYS[number % len(WAYS)], chance)
             shutil.rmtree(at, ignore_errors=True)
+            return fault
+
+        faults = common.tried(options, one)
     common.report(
         "disk",
         "no room for a file at any size, folders that vanish, files where folders or the store should be",

@@ -128,13 +128,8 @@ def main() -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         os.environ.pop(name, None)
     store.TIMEOUT_SECONDS = 1
-    faults = []
     with common.workplace(), server() as address:
-        for number in common.numbers(options):
-            way = WAYS[number % len(WAYS)]
-            if fault := attempt(address, way, random.Random(f"{options.seed} {number}")):
-                faults.append(f"{number}: {fault}")
-                print(faults[-1], flush=True)
+        faults = common.tried(options, lambda number, chance: attempt(address, WAYS[number % len(WAYS)], chance))
     common.report(
         "downloads",
         "downloads that are cut at any byte, wrong, slow, redirected, or a sign-in page",

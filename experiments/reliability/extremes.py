@@ -76,7 +76,6 @@ def not_finite(run: Path) -> str | None:
 def main() -> None:
     options = common.arguments(__doc__.splitlines()[0], 200, first=0)
     common.ready()
-    faults = []
     with common.workplace() as folder:
         for name, level in {"black": 0, "white": 255, "grey": 119}.items():
             picture = Image.fromarray(np.full((48, 64, 3), level, np.uint8))
@@ -87,12 +86,13 @@ def main() -> None:
         line = np.zeros((48, 64, 3), np.uint8)
         line[:, 30] = 255
         Image.fromarray(line).save(folder / "line.png")
-        for number in common.numbers(options):
-            at = folder / "at"
-            if fault := attempt(at, folder, random.Random(f"{options.seed} {number}")):
-                faults.append(f"{number}: {fault}")
-                print(faults[-1], flush=True)
-            shutil.rmtree(at)
+
+        def one(number: int, chance: random.Random) -> str | None:
+            fault = attempt(folder / "at", folder, chance)
+            shutil.rmtree(folder / "at")
+            return fault
+
+        faults = common.tried(options, one)
     common.report(
         "extremes",
         "weights from 1e-30 to 1e38, learning rates to 1e30, constant paintings and photos",

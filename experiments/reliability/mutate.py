@@ -14,6 +14,7 @@ import random
 import shutil
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import av
@@ -279,15 +280,16 @@ def main() -> None:
     lost = False
     with common.workplace() as folder:
         make_sources(folder)
+
+        def one(kind: str, number: int, chance: random.Random) -> str | None:
+            at = folder / "at"
+            at.mkdir()
+            fault = Attempt(kind, folder, at, chance).run()
+            shutil.rmtree(at)
+            return fault
+
         for kind in options.kinds.split(","):
-            faults = []
-            for number in common.numbers(options, max(1, round(options.times * KINDS[kind]))):
-                at = folder / "at"
-                at.mkdir()
-                if fault := Attempt(kind, folder, at, random.Random(f"{options.seed} {kind} {number}")).run():
-                    faults.append(f"{kind} {number}: {fault}")
-                    print(faults[-1], flush=True)
-                shutil.rmtree(at)
+            faults = common.tried(options, partial(one, kind), max(1, round(options.times * KINDS[kind])), kind)
             common.add_row(f"mutate {kind}", WHAT, GOAL, options, faults)
             lost |= bool(faults)
     if lost:

@@ -92,14 +92,12 @@ def _step(checkpoint: Path) -> int:
 def main() -> None:
     options = common.arguments(__doc__.splitlines()[0], 48)
     common.ready()
-    faults = []
     with common.workplace() as folder:
-        for number in common.numbers(options):
-            which, when = SIGNALS[number % 3], WHEN[number // 3 % 4]
-            at = folder / f"{number}"
-            if fault := attempt(which, when, at, folder, random.Random(f"{options.seed} {number}")):
-                faults.append(f"{number}: {fault}")
-                print(faults[-1], flush=True)
+
+        def one(number: int, chance: random.Random) -> str | None:
+            return attempt(SIGNALS[number % 3], WHEN[number // 3 % 4], folder / f"{number}", folder, chance)
+
+        faults = common.tried(options, one)
     common.report(
         "stop",
         "SIGINT, SIGTERM and SIGHUP at the start, in a step, while writing, and twice",

@@ -54,7 +54,6 @@ def attempt(way: str, sources: Path, at: Path, whole: dict[str, Path], chance: r
 def main() -> None:
     options = common.arguments(__doc__.splitlines()[0], 40)
     common.ready()
-    faults = []
     with common.workplace() as folder:
         make_sources(folder)
         whole = {way: folder / way / "out" for way in ("run", "resume", "sweep")}
@@ -62,13 +61,14 @@ def main() -> None:
         for way in whole:
             end = Program(*commands(way, folder, folder / way), folder).wait()
             assert not end.status, end.text
-        for number in common.numbers(options):
+
+        def one(number: int, chance: random.Random) -> str | None:
             at = folder / f"at{number}"
-            way = WAYS[number % len(WAYS)]
-            if fault := attempt(way, folder, at, whole, random.Random(f"{options.seed} {number}")):
-                faults.append(f"{number}: {fault}")
-                print(faults[-1], flush=True)
+            fault = attempt(WAYS[number % len(WAYS)], folder, at, whole, chance)
             shutil.rmtree(at)
+            return fault
+
+        faults = common.tried(options, one)
     common.report(
         "twice",
         "two programs at once in the same folder of a run or a sweep, or on the same output",

@@ -18,7 +18,7 @@ from fst import store, stylefile
 from fst.errors import UserError, one_line_errors
 from fst.evaluate import report
 from fst.evaluate.flicker import LONG, Flicker, Step, compare, frames, steps
-from fst.media.video.stabilize import WAYS
+from fst.media.video.stabilize import WAYS, steadier
 from fst.stylize import Stylizer
 from fst.tracking.metadata import run_metadata
 
@@ -26,7 +26,7 @@ FILMS = ("chaplin.mp4", "carphone_pristine.mp4", "bunny_720p.mp4")  # in the sto
 BEGIN = "<!-- written by python -m fst.evaluate.films -->"
 GOALS = {"along_motion": ("along the motion", 5.0), "still": ("where nothing moves", 1.0)}  # levels of 255
 SOURCE = "the source"
-ORDER = ("none", "hold", "flow")  # of the ways
+ORDER = ("none", *(way for way in WAYS if way != "none"))  # in tables
 
 
 def judge(
@@ -41,14 +41,12 @@ def judge(
     painted = list(stylizer.stream(film))
     flicker, seconds = {"none": compare(motion, painted)}, {"none": (time.perf_counter() - begun) / len(film)}
     for way in ORDER[1:]:
-        steps_, steadier, took = [step() for step in WAYS[way]], [], []
+        shown, pictures, took = steadier(way), [], []
         for source, picture in zip(film, painted, strict=True):
             begun = time.perf_counter()
-            for step in steps_:
-                picture = step(source, picture)
+            pictures.append(shown(source, picture))
             took.append(time.perf_counter() - begun)
-            steadier.append(picture)
-        flicker[way], seconds[way] = compare(motion, steadier), float(np.median(took))
+        flicker[way], seconds[way] = compare(motion, pictures), float(np.median(took))
     return flicker, seconds
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fst.errors import UserError, near
+from fst.errors import UserError
 from fst.media.video.blend import Blend
 from fst.media.video.hold import Hold
 from fst.stylize.planes import Planes
@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from fst.stylize import Stylizer
 
 WAYS: dict[str, tuple[type, ...]] = {"hold": (Hold,), "flow": (Blend, Hold), "none": ()}
+
+
+def steadier(way: str) -> Callable[[np.ndarray | Planes, np.ndarray | Planes], np.ndarray | Planes]:
+    """What makes one film steadier by one of WAYS: of each source and painted frame, in order, the frame to show."""
+    steps = [step() for step in WAYS[way]]
+
+    def shown(source: np.ndarray | Planes, painted: np.ndarray | Planes) -> np.ndarray | Planes:
+        for step in steps:
+            painted = step(source, painted)
+        return painted
+
+    return shown
 
 
 def check(way: str, *, film: bool) -> None:
@@ -30,7 +42,7 @@ def check(way: str, *, film: bool) -> None:
         UserError: so it is.
     """
     if way not in WAYS:
-        raise UserError(f"stabilize={way} is unknown: {', '.join(WAYS)}{near(way, list(WAYS))}")
+        raise UserError(f"stabilize={way} is unknown: {', '.join(WAYS)}")
     if way == "flow" and not film:
         raise UserError("stabilize=flow is for films that are written to a file: leave it out for photos and live")
 
@@ -51,11 +63,11 @@ class Stabilized:
     def __init__(self, stylizer: Stylizer, way: str) -> None:
         self.name = stylizer.name
         self._stylizer = stylizer
-        self._way = WAYS[way]
+        self._way = way
 
     def takes_planes(self, height: int, width: int) -> bool:
         """As the stylizer's; motion is looked for in RGB."""
-        return Blend not in self._way and self._stylizer.takes_planes(height, width)
+        return Blend not in WAYS[self._way] and self._stylizer.takes_planes(height, width)
 
     def stream(self, frames: Iterable[np.ndarray | Planes], count: int | None = None) -> Iterator[np.ndarray | Planes]:
         """Paint frames of one size in order, as the stylizer's `stream`."""
@@ -66,9 +78,6 @@ class Stabilized:
                 sources.append(frame)
                 yield frame
 
-        steps = [step() for step in self._way]
+        shown = steadier(self._way)
         for painted in self._stylizer.stream(kept(), count):
-            source = sources.popleft()
-            for step in steps:
-                painted = step(source, painted)
-            yield painted
+            yield shown(sources.popleft(), painted)
