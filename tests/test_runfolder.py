@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pytorch_lightning import LightningModule, Trainer
 from training import run_here, tiny_arguments
 
 from fst import stylefile
@@ -107,6 +108,25 @@ def test_a_run_killed_at_its_very_end_goes_on_to_the_last_preview_and_is_finishe
     for _ in range(2):  # the second time nothing is left to train
         run_here(run, [*arguments, f"resume={run}"])
         assert (run / PREVIEWS / "step-000006.png").is_file() and state(run) == FINISHED
+
+
+def test_a_checkpoint_follows_all_else_that_is_written_of_its_step(
+    tmp_path: Path, tiny_vgg: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is killed once it is there goes on after that step: what came later would be lost."""
+    run, found = tmp_path / "run", []
+
+    def told(callback: Checkpoints, trainer: Trainer, module: LightningModule) -> None:
+        names = {name for row in read_rows(run) if row.step == trainer.global_step for name in row.metrics}
+        preview = (run / PREVIEWS / f"step-{trainer.global_step:06}.png").is_file()
+        found.append((trainer.global_step, "train/loss" in names, "val/loss" in names, preview))
+
+    monkeypatch.setattr(Checkpoints, "save", told)
+    intervals = {"checkpoint_every_n_steps": 2, "val_check_interval": 4, "log_every_n_steps": 1}
+    run_here(
+        run, tiny_arguments(tmp_path, tiny_vgg, **{f"trainer__{name}": steps for name, steps in intervals.items()})
+    )
+    assert found == [(2, True, False, True), (4, True, True, False), (6, True, True, True)]
 
 
 def test_weights_that_are_not_finite_are_never_written(

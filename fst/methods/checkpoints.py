@@ -12,7 +12,6 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from fst.errors import UserError
 from fst.methods.method import Method
 from fst.runfolder import CHECKPOINT, check_checkpoint
-from fst.tracking.measures import is_last
 
 # A closed terminal, or a lost ssh connection, is a SIGHUP; Windows has none.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -62,18 +61,16 @@ class Checkpoints(pl.Callback):
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         self._restore_handlers()
 
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: object) -> None:
+        # Not at the end of the step before: its row of metrics, its validation and its previews come after that, and a
+        # run killed in between would go on without them.
+        if trainer.global_step > 0 and trainer.global_step % self.every == 0:
+            self.save(trainer, pl_module)
+
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: object) -> None:
         # A signal may reach the processes of a run at different steps; they have to stop after the same one.
         if trainer.strategy.reduce_boolean_decision(self.stopped is not None, all=False):
             trainer.should_stop = True
-        if self.stopped is None and (self._validation_follows(trainer) or is_last(trainer, trainer.global_step)):
-            return  # saved after it, and after the last previews: a run killed in between would go on without them
-        if trainer.should_stop or trainer.global_step % self.every == 0:
-            self.save(trainer, pl_module)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.global_step % self.every == 0 and not is_last(trainer, trainer.global_step):
-            self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.save(trainer, pl_module)
@@ -103,9 +100,6 @@ class Checkpoints(pl.Callback):
         if trainer.is_global_zero:
             self.method.write_result()
         self._saved_step = trainer.global_step
-
-    def _validation_follows(self, trainer: pl.Trainer) -> bool:
-        return trainer.enable_validation and trainer.global_step % trainer.val_check_batch == 0
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stopped is not None:

@@ -1,6 +1,7 @@
 """The few blocks every transform network is made of."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fst.errors import UserError
@@ -42,6 +43,44 @@ class ConvBlock(nn.Sequential):
         if relu:
             layers.append(nn.ReLU())
         super().__init__(*layers)
+
+
+class ResizedConv(ConvBlock):
+    """Nearest upsampling and a convolution, no norm and no ReLU, computed at the smaller resolution.
+
+    The kernel is 2·upsample - 1 pixels across, the most that sees no further than a square's neighbours: each pixel of
+    a square sees other shares of them, so that edges are sharp within squares too. All pixels of a flat place come out
+    alike whatever the weights, so that no grid is drawn as by sub-pixel upsampling (Shi et al. 2016).
+    """
+
+    def __init__(self, inputs: int, outputs: int, upsample: int) -> None:
+        super().__init__(inputs, outputs, 2 * upsample - 1, upsample=upsample, norm=None, relu=False)
+        self.upsample = upsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        around = F.pad(x, (1, 1, 1, 1), mode="replicate")  # what reflection is, after upsampling
+        return F.pixel_shuffle(F.conv2d(around, self._kernel(), self._bias()), self.upsample)
+
+    @torch.no_grad()
+    def folded(self) -> list[nn.Module]:
+        """The same in layers of torch: a convolution at the smaller resolution and a pixel shuffle."""
+        kernel = self._kernel()
+        convolution = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, padding=1, padding_mode="replicate")
+        convolution.weight, convolution.bias = nn.Parameter(kernel), nn.Parameter(self._bias())
+        return [convolution.requires_grad_(False), nn.PixelShuffle(self.upsample)]
+
+    def _kernel(self) -> Tensor:
+        """(outputs · upsample², inputs, 3, 3): the kernel, summed over what nearest neighbours repeat."""
+        weight = self[1].weight
+        outputs, inputs, size = weight.shape[:3]
+        # Which of three neighbours each pixel of a square sees through each row (or column) of the kernel.
+        seen = torch.arange(self.upsample)[:, None] + torch.arange(size) - size // 2
+        shares = F.one_hot(seen // self.upsample + 1, 3).to(weight)
+        kernel = torch.einsum("yra,xcb,oirc->oyxiab", shares, shares, weight)
+        return kernel.reshape(outputs * self.upsample**2, inputs, 3, 3)
+
+    def _bias(self) -> Tensor:
+        return self[1].bias.repeat_interleave(self.upsample**2)
 
 
 class Residual(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fst.errors import UserError, near
-from fst.networks.blocks import ConvBlock, Residual, ResidualBlock
+from fst.networks.blocks import ConvBlock, Residual, ResidualBlock, ResizedConv
 from fst.networks.network import Network, register
 
 ENDS = ("resize", "shuffle")
@@ -75,7 +75,7 @@ def _check(fold: int, widths: Sequence[int], depths: Sequence[int], end: str) ->
 
 def _end(end: str, width: int, fold: int) -> list[nn.Module]:
     if end == "resize":
-        return [ConvBlock(width, 3, 3, upsample=fold, norm=None, relu=False)]
+        return [ResizedConv(width, 3, fold)]
     last = ConvBlock(width, 3 * fold**2, 3, norm=None, relu=False)
     _start_without_grid(last[0], fold**2)
     return [last, nn.PixelShuffle(fold)]

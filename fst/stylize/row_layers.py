@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fst.networks import Network
-from fst.networks.blocks import Residual
+from fst.networks.blocks import Residual, ResizedConv
 
 # Layers with at most this many numbers for each pixel of the image are kept, in 16 bits; larger ones are recomputed.
 KEPT_PER_PIXEL = 16
@@ -175,6 +175,8 @@ def through(module: nn.Module, below: Rows, piece: int, size: int | None = None)
         return below
     if behaves_as(module, Residual):
         return _sum(below, through(module.body, below, piece, size), piece)
+    if behaves_as(module, ResizedConv):
+        return through(nn.Sequential(*module.folded()), below, piece, size)
     if isinstance(module, nn.InstanceNorm2d):
         return Normalised(below, module, piece, size)
     if isinstance(module, nn.Conv2d):
@@ -209,7 +211,7 @@ def _runs(module: nn.Module) -> bool:
     if type(module) is nn.Upsample:
         factor = module.scale_factor
         return module.mode == "nearest" and isinstance(factor, (int, float)) and factor == int(factor)
-    return type(module) in (nn.PixelShuffle, nn.PixelUnshuffle, *POINTWISE)
+    return type(module) in (ResizedConv, nn.PixelShuffle, nn.PixelUnshuffle, *POINTWISE)
 
 
 def behaves_as(module: nn.Module, kind: type[nn.Module]) -> bool:
