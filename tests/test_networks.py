@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fst.config import signatures
 from fst.errors import UserError
 from fst.networks import NETWORKS, build
+from fst.networks.blocks import ResizedConv
 from fst.networks.conditional import Conditional
 
 # A few channels are enough for everything but the parameter count.
@@ -301,6 +302,19 @@ def test_realtime_of_every_kind(fold: int, widths: list[int], total_stride: int,
     assert [layer.out_channels for layer in convolutions] == by_hand
     flat = found(torch.full((1, 3, 64, 64), 0.3))
     assert (flat - flat.mean((2, 3), keepdim=True)).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("upsample", [2, 3, 4])
+def test_the_last_layer_is_nearest_upsampling_and_a_convolution_whatever_it_computes(upsample: int) -> None:
+    block = ResizedConv(5, 3, upsample).double()
+    x = torch.randn(2, 5, 6, 9, dtype=torch.float64)
+    _, convolution = block
+    large = x.repeat_interleave(upsample, 2).repeat_interleave(upsample, 3)
+    edge = convolution.weight.shape[-1] // 2
+    expected = F.conv2d(F.pad(large, (edge,) * 4, mode="reflect"), convolution.weight, convolution.bias)
+    assert edge == upsample - 1
+    assert torch.allclose(block(x), expected, atol=1e-12)
+    assert torch.allclose(nn.Sequential(*block.folded())(x), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(("setting", "key"), [({"fold": 3}, "network.fold"), ({"widths": []}, "network.widths")])
