@@ -74,8 +74,8 @@ class ResizedConv(ConvBlock):
         weight = self[1].weight
         outputs, inputs, size = weight.shape[:3]
         # Which of three neighbours each pixel of a square sees through each row (or column) of the kernel.
-        seen = torch.arange(self.upsample)[:, None] + torch.arange(size) - size // 2
-        shares = F.one_hot(seen // self.upsample + 1, 3).to(weight)
+        seen = torch.arange(self.upsample)[:, None] + torch.arange(size) - size // 2 + self.upsample
+        shares = F.one_hot(seen // self.upsample, 3).to(weight)
         kernel = torch.einsum("yra,xcb,oirc->oyxiab", shares, shares, weight)
         return kernel.reshape(outputs * self.upsample**2, inputs, 3, 3)
 

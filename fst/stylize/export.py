@@ -69,8 +69,9 @@ def _write(network, path: Path, style: styles.Style) -> None:
     import onnx
 
     from fst.stylize.graph import write_image
+    from fst.stylize.rewrite import faster
 
-    write_image(network, path, MARGIN)
+    write_image(faster(network), path, MARGIN)
     model = onnx.load(path)
     onnx.checker.check_model(model)
     onnx.helper.set_model_props(model, INTERFACE | {"fst": json.dumps(dataclasses.asdict(style.info))})
