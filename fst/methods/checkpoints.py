@@ -12,6 +12,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from fst.errors import UserError
 from fst.methods.method import Method
 from fst.runfolder import CHECKPOINT, check_checkpoint
+from fst.tracking.measures import is_last
 
 # A closed terminal, or a lost ssh connection, is a SIGHUP; Windows has none.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -45,7 +46,9 @@ class Checkpoints(pl.Callback):
         self.every = every
         self.method = method
         self.stopped: signal.Signals | None = None
-        self._saved_step = -1
+        self._beside = self.path.with_suffix(".writing")
+        self._step = -1  # of the last one written, which may wait for its place
+        self._waits = False
         self._handlers: dict[signal.Signals, object] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -62,18 +65,24 @@ class Checkpoints(pl.Callback):
         self._restore_handlers()
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: object) -> None:
-        # Not at the end of the step before: its row of metrics, its validation and its previews come after that, and a
-        # run killed in between would go on without them.
-        if trainer.global_step > 0 and trainer.global_step % self.every == 0:
-            self.save(trainer, pl_module)
+        self._place(trainer)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: object) -> None:
         # A signal may reach the processes of a run at different steps; they have to stop after the same one.
         if trainer.strategy.reduce_boolean_decision(self.stopped is not None, all=False):
             trainer.should_stop = True
+        if self.stopped is None and (self._validation_follows(trainer) or is_last(trainer, trainer.global_step)):
+            return  # written after it, and after the last previews: a run killed in between would go on without them
+        if trainer.should_stop or trainer.global_step % self.every == 0:
+            self._write(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.global_step % self.every == 0 and not is_last(trainer, trainer.global_step):
+            self._write(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.save(trainer, pl_module)
+        self._write(trainer)
+        self._place(trainer)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict) -> None:
         """Raise UserError rather than replace what was good: a step with a finite loss may end in NaN."""
@@ -84,22 +93,34 @@ class Checkpoints(pl.Callback):
                     "the usual causes: a learning rate or a loss weight too high"
                 )
 
-    def save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write checkpoint and style file for the step the run is at, unless that was done."""
-        if self._saved_step == trainer.global_step:
+    def _write(self, trainer: pl.Trainer) -> None:
+        """Write the checkpoint of the step that the run is at, unless that was done, beside its place."""
+        if self._step == trainer.global_step:
             return
-        beside = self.path.with_suffix(".writing")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            trainer.save_checkpoint(beside)
-            if trainer.is_global_zero:
-                beside.replace(self.path)
+            trainer.save_checkpoint(self._beside)
         except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as RuntimeError
-            beside.unlink(missing_ok=True)
+            self._beside.unlink(missing_ok=True)
             raise UserError(f"cannot write checkpoint {self.path}: {error}".splitlines()[0]) from None
-        if trainer.is_global_zero:
+        self._step, self._waits = trainer.global_step, True
+
+    def _place(self, trainer: pl.Trainer) -> None:
+        """Put what was written into its place, and the result beside it.
+
+        Lightning wants a checkpoint written at a step's end, and logs the step's numbers after that: a run that was
+        killed in between would go on without them.
+        """
+        if self._waits and trainer.is_global_zero:
+            try:
+                self._beside.replace(self.path)
+            except OSError as error:
+                raise UserError(f"cannot write checkpoint {self.path}: {error}") from None
             self.method.write_result()
-        self._saved_step = trainer.global_step
+        self._waits = False
+
+    def _validation_follows(self, trainer: pl.Trainer) -> bool:
+        return trainer.enable_validation and trainer.global_step % trainer.val_check_batch == 0
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stopped is not None:
