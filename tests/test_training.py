@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import Trainer
 from test_tracking import histories, inspect, of_type
 from training import TRAIN, run_here, start, tiny_arguments, train_here, wait_for_step, weights
 
@@ -105,14 +105,14 @@ def test_a_signal_saves_and_ends_with_its_status(
     tmp_path: Path, tiny_vgg: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__checkpoint_every_n_steps=1, trainer__max_steps=30)
-    save = Checkpoints.save
+    write = Checkpoints._write
 
-    def interrupted(self: Checkpoints, trainer: Trainer, module: LightningModule) -> None:
-        save(self, trainer, module)
+    def interrupted(self: Checkpoints, trainer: Trainer) -> None:
+        write(self, trainer)
         if trainer.global_step == 2:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(Checkpoints, "save", interrupted)
+    monkeypatch.setattr(Checkpoints, "_write", interrupted)
     status, said, _ = train_here(tmp_path, *arguments, f"hydra.run.dir={tmp_path / 'run'}", "data.workers=1")
     assert status == 128 + number and re.search(r"stopped at step 3;", said), said
     assert torch.load(tmp_path / "run" / CHECKPOINT, weights_only=False)["global_step"] == 3
