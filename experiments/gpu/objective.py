@@ -1,4 +1,4 @@
-"""The objective of a step: VGG-16's content and style losses, and the stability term, for a batch with a style each."""
+"""The objective of a step, for a batch with a style each: content and style by VGG-16, stability, checkerboard."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fst.losses.gram import gram_matrix
+from fst.losses.terms.checkerboard import Checkerboard, repetition
 from fst.losses.terms.stability import GAIN, LIFT
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import OXFORD, load_weights
@@ -16,7 +17,7 @@ from fst.losses.weights import OXFORD, load_weights
 LAYERS = ("relu1_2", "relu2_2", "relu3_3")
 CONTENT = "relu2_2"
 MARGIN, NOISE = 8, 6.0  # as method.margin and method.noise have them
-SHIFT, EDGE = 12, 8  # the stability term of that run: a picture moved by so much, without its edge
+SHIFT = 48  # as loss.stability_shift has it
 
 Grams = dict[str, Tensor]
 
@@ -50,7 +51,7 @@ class Objective:
     def __init__(self, features: VGGFeatures, crop: int) -> None:
         self.features = features
         self.painted = crop + 2 * MARGIN
-        self.taken = self.painted + 2 * SHIFT
+        self.taken = self.painted + SHIFT
 
     def __call__(
         self, crops: Tensor, paint: Callable[[Tensor], Tensor], grams: Grams, style_weights: Tensor, stability: float
@@ -65,36 +66,33 @@ class Objective:
             stability: the stability term's weight.
         """
         device, side = crops.device, self.painted
-        photos = crops[..., SHIFT : SHIFT + side, SHIFT : SHIFT + side].contiguous(memory_format=torch.channels_last)
+        place = torch.randint(SHIFT + 1, (2, 1), device=device) + torch.arange(side, device=device)
+        photos = _at(crops, place)
         inner = (..., slice(MARGIN, side - MARGIN), slice(MARGIN, side - MARGIN))
-        moved = torch.randint(-SHIFT, SHIFT + 1, (2,), device=device)
-        place = torch.arange(side, device=device) + SHIFT
-        other = crops.index_select(2, place + moved[0]).index_select(3, place + moved[1])
         gain = 1 + GAIN * (2 * torch.rand((), device=device) - 1)
         lift = LIFT * (2 * torch.rand((), device=device) - 1)
         with torch.no_grad():
             clean = photos[inner].contiguous(memory_format=torch.channels_last)
             content = self.features(clean, [CONTENT])[CONTENT].float()
-            twin = paint((other * gain + lift).contiguous(memory_format=torch.channels_last)).float()
+            twin = paint((crops * gain + lift).contiguous(memory_format=torch.channels_last)).float()
         painted = paint(_noisy(photos)).float()
         found = self.features(painted[inner].contiguous(memory_format=torch.channels_last), LAYERS)
         content_loss = (found[CONTENT].float() - content).square().mean((1, 2, 3))
         style_loss = sum((gram_matrix(found[layer]) - target).square().mean((1, 2)) for layer, target in grams.items())
-        drift = self._drift(painted, twin, moved, gain, lift)
-        total = (content_loss + style_weights * style_loss).mean() + stability * drift
+        drift = F.mse_loss(painted * gain + lift, _at(twin, place))
+        grid = Checkerboard.default_weight * repetition(painted[inner])
+        total = (content_loss + style_weights * style_loss).mean() + stability * drift + grid
         return total, {
             "content": content_loss.mean().detach(),
             "style": (style_weights * style_loss).mean().detach(),
             "drift": stability * drift.detach(),
         }
 
-    def _drift(self, painted: Tensor, twin: Tensor, moved: Tensor, gain: Tensor, lift: Tensor) -> Tensor:
-        """What is painted of the same place of the world, twice: the part that both see whatever the shift."""
-        room = EDGE + SHIFT
-        place = torch.arange(self.painted - 2 * room, device=painted.device) + room
-        same = twin.index_select(2, place - moved[0]).index_select(3, place - moved[1])
-        mine = painted[..., room : self.painted - room, room : self.painted - room]
-        return F.mse_loss(mine * gain + lift, same)
+
+def _at(pictures: Tensor, place: Tensor) -> Tensor:
+    """The part of pictures (N, C, H, W) at the rows and columns of (2, side)."""
+    found = pictures.index_select(2, place[0]).index_select(3, place[1])
+    return found.contiguous(memory_format=torch.channels_last)
 
 
 def _noisy(photos: Tensor) -> Tensor:

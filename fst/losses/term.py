@@ -71,7 +71,8 @@ class Term(nn.Module):
 
     Attributes:
         default_weight: of `loss.NAME_weight`.
-        needs_network: it paints something else with `step.paint`, so it is of no use where a picture is optimised.
+        needs_network: it is about what a network does, so it is of no use where a picture is optimised (`step.paint`
+            is None).
         photo_layers: layers of the photo that it compares with, in `step.content`.
         room: pixels of the photo, across and down, that it wants to see in training beyond the picture.
     """

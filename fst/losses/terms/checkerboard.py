@@ -23,6 +23,9 @@ class Checkerboard(Term):
         UserError: a period or a window below 2.
     """
 
+    default_weight = 3000.0
+    needs_network = True
+
     def __init__(self, period: int = 8, window: int = 5) -> None:
         super().__init__()
         at_least("loss.checkerboard_period", period, 2)
@@ -30,14 +33,21 @@ class Checkerboard(Term):
         self.period, self.window = period, window
 
     def forward(self, step: Step) -> Tensor:
-        """The variance, over the pixels of a square, of their means over a window; 0 for pictures below a window."""
-        squares = F.pixel_unshuffle(_whole(step.painted, self.period), self.period)  # (N, 3·P², h, w)
-        if min(squares.shape[-2:]) < self.window:
-            return step.painted.new_zeros(())
-        means = F.avg_pool2d(squares, self.window, stride=1).unflatten(1, (3, -1))
-        return means.var(2, unbiased=False).mean()
+        return repetition(step.painted, self.period, self.window)
 
 
-def _whole(picture: Tensor, period: int) -> Tensor:
-    height, width = picture.shape[-2:]
-    return picture[..., : height - height % period, : width - width % period]
+def repetition(pictures: Tensor, period: int = 8, window: int = 5) -> Tensor:
+    """The variance, over the pixels of a square, of their means over a window; 0 for pictures below a window.
+
+    Args:
+        pictures: (N, 3, H, W) in about [0, 1].
+        period: of the pattern in pixels.
+        window: squares along a window's edge.
+    """
+    height, width = pictures.shape[-2:]
+    whole = pictures[..., : height - height % period, : width - width % period]
+    squares = F.pixel_unshuffle(whole, period)  # (N, 3·P², h, w)
+    if min(squares.shape[-2:]) < window:
+        return pictures.new_zeros(())
+    means = F.avg_pool2d(squares, window, stride=1).unflatten(1, (3, -1))
+    return means.var(2, unbiased=False).mean()
