@@ -95,8 +95,9 @@ def test_openvino_paints_what_was_measured_in_torch(tmp_path, network):
     eight, full = (Stylizer.load(style, backend="openvino", precision=name, live=True) for name in ("int8", "f32"))
     frames = [images.to_pixels(x) for x in PICTURES]
     levels = [psnr(eight(frame), full(frame)) for frame in frames]
-    error = np.mean([10 ** (-level / 10) for level in levels])
-    assert -10 * np.log10(error) == pytest.approx(stylefile.read_info(style).int8["psnr"], abs=1.5)
+    rounding = 2 / 12 / 255**2  # both pictures are rounded to 8 bits, the measured ones were not
+    error = np.mean([10 ** (-level / 10) for level in levels]) - rounding
+    assert -10 * np.log10(error) == pytest.approx(stylefile.read_info(style).int8["psnr"], abs=1)
 
 
 def test_bundled_styles_in_8_bits_on_real_photos():
