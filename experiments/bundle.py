@@ -17,9 +17,9 @@ MOST_BYTES = 4_000_000
 def main(run: Path, name: str) -> None:
     """Write fst/styles/NAME.safetensors and say how large and how exact it is."""
     network, info = stylefile.load(run / "style.safetensors")
-    method = info.training.get("method", {})
-    if method.get("init_from"):
-        method["init_from"] = Path(method["init_from"]).stem  # a folder of this machine says nothing elsewhere
+    for settings, key in ((info.training.get("method", {}), "init_from"), (info.training.get("data", {}), "root")):
+        if settings.get(key):
+            settings[key] = Path(settings[key]).name  # a folder of this machine says nothing elsewhere
     target = stylefile.save(stylefile.BUNDLED / f"{name}.safetensors", network, info, half=True)
     size = target.stat().st_size
     if size > MOST_BYTES:
