@@ -20,7 +20,7 @@ from fst.files import replacing
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT = 3
+FORMAT = 2
 KEY = "fst"  # the one entry of the safetensors header's metadata: a JSON object
 CHECKPOINT_INFO = "fst_style"  # where a Lightning checkpoint of fst keeps its StyleInfo
 NETWORK_PREFIX = "network."  # of the transform network's weights in a checkpoint's state_dict
@@ -131,20 +131,16 @@ def _parsed(fields: dict[str, Any]) -> StyleInfo:
     ):
         raise TypeError("fields of other types")
     known = {key: value for key, value in fields.items() if key in kinds}
-    if known.get("network") == "realtime":
-        known["settings"] = _realtime(known.get("format", FORMAT), **known.get("settings", {}))
+    if known.get("format") == 1 and known.get("network") == "realtime":
+        known["settings"] = _realtime_of_format_1(**known.get("settings", {}))
     return StyleInfo(**known)
 
 
-def _realtime(written: int, **settings: Any) -> dict[str, Any]:
-    """The settings of a real-time network with the defaults of the format that they were written in."""
-    if written == 1:
-        widths = settings.get("widths", [16, 32, 64])
-        depths = [0] * (len(widths) - 1) + [settings.pop("depth", 4)]
-        return {"fold": 2, **settings, "widths": widths, "depths": depths, "skips": False, "end": "shuffle"}
-    if written == 2:
-        return {"fold": 2, "widths": [16, 32, 80], "depths": [0, 1, 4], "end": "resize", **settings}
-    return settings
+def _realtime_of_format_1(**settings: Any) -> dict[str, Any]:
+    """The settings of a real-time network from before it had skips, another end and depths for each resolution."""
+    widths = settings.get("widths", [16, 32, 64])
+    depths = [0] * (len(widths) - 1) + [settings.pop("depth", 4)]
+    return {**settings, "widths": widths, "depths": depths, "skips": False, "end": "shuffle"}
 
 
 def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:

@@ -16,7 +16,7 @@ from fst.methods.parts import automatic_style_weight
 from fst.networks import build
 from fst.stylefile import StyleInfo
 
-SETTINGS = {"fold": 2, "widths": [4, 8], "depths": [0, 1], "end": "resize"}
+SETTINGS = {"widths": [4, 8], "depths": [0, 1]}
 PAINTING = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 
 
@@ -36,10 +36,7 @@ def test_another_network_is_refused(tmp_path) -> None:
     file = stylefile.save(
         tmp_path / "s.safetensors", build("realtime", **SETTINGS), StyleInfo("wave", "realtime", SETTINGS)
     )
-    for network in (
-        build("realtime", **SETTINGS | {"widths": [4, 6]}),
-        build("realtime", **SETTINGS | {"depths": [0, 2]}),
-    ):
+    for network in (build("realtime", widths=[4, 6], depths=[0, 1]), build("realtime", widths=[4, 8], depths=[0, 2])):
         with pytest.raises(UserError, match=r"another network than this run's: realtime with .*network.depths="):
             init_from(network, str(file), "realtime", PAINTING)
     with pytest.raises(UserError, match="does not exist"):
@@ -61,7 +58,7 @@ def test_a_run_starts_from_what_a_network_of_many_styles_reads_from_its_painting
         vector = many.predictor({layer: gram for (_, layer), gram in grams.items()})
     assert torch.allclose(fresh(photo), many(photo, vector), atol=1e-4)
     with pytest.raises(UserError, match=r"another network than this run's: realtime with .*network.depths="):
-        init_from(build("realtime", **SETTINGS | {"widths": [4, 6]}), str(file), "realtime", PAINTING)
+        init_from(build("realtime", widths=[4, 6], depths=[0, 1]), str(file), "realtime", PAINTING)
     if predictor:
         with pytest.raises(UserError, match="one colour"):
             init_from(fresh, str(file), "realtime", np.full_like(PAINTING, 90))

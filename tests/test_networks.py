@@ -19,9 +19,10 @@ SMALL = {
     "johnson": {"width": 4, "depth": 2},
     "johnson_paper": {"width": 4, "depth": 1},
     "realtime": {"widths": [4, 8], "depths": [0, 2]},
+    "realtime_fast": {"widths": [4, 8], "depths": [0, 1]},
 }
 PLAIN = sorted(name for name, network in NETWORKS.items() if not issubclass(network, Conditional))
-PAINTING = ["johnson", "realtime"]  # those for use; johnson_paper is there to show what they avoid
+PAINTING = ["johnson", "realtime", "realtime_fast"]  # those for use; johnson_paper is there to show what they avoid
 
 
 def network(name: str, *, seed: int = 0, **settings: object) -> nn.Module:
@@ -91,20 +92,29 @@ def test_realtime_has_the_parameters_it_says() -> None:
     def block(inputs: int, outputs: int) -> int:
         return inputs * outputs * 9 + outputs + 2 * outputs  # a convolution, its bias, scale and shift
 
-    down, up = block(48, 48) + block(48, 64), block(64, 48)
-    by_hand = down + 6 * block(64, 64) + up + 48 * 48 * 9 + 48
+    down, up = block(12, 16) + block(16, 32) + block(32, 80), block(80, 32) + block(32, 16)
+    by_hand = down + 2 * block(32, 32) + 8 * block(80, 80) + up + 16 * 3 * 9 + 3
     assert parameters(build("realtime")) == by_hand
     assert NETWORKS["realtime"].__doc__.startswith(f"{by_hand / 1000:.0f} k parameters")
+
+
+def test_realtime_fast_has_the_parameters_it_says() -> None:
+    def block(inputs: int, outputs: int) -> int:
+        return inputs * outputs * 9 + outputs + 2 * outputs
+
+    by_hand = block(48, 48) + block(48, 64) + 6 * block(64, 64) + block(64, 48) + 48 * 48 * 9 + 48
+    assert parameters(build("realtime_fast")) == by_hand
+    assert NETWORKS["realtime_fast"].__doc__.startswith(f"{by_hand / 1000:.0f} k parameters")
 
 
 def test_skips_add_what_was_there_on_the_way_down() -> None:
     """With the way up silent (its scale and shift 0), a skip hands on the features of its own resolution alone."""
     found = network("realtime", widths=[4, 6], depths=[0, 1])
-    folded, first, skip, *end = found.layers
+    folded, first, skip, end = found.layers
     up = skip.body[-1]
     nn.init.zeros_(up[2].weight), nn.init.zeros_(up[2].bias)
     image = photo(32, 32)
-    by_hand = nn.Sequential(*end)(first(folded((image - 0.5) * 4))) / 4 + 0.5
+    by_hand = end(first(folded((image - 0.5) * 4))) / 4 + 0.5
     assert torch.allclose(found(image), by_hand, atol=1e-6)
 
 
@@ -253,11 +263,11 @@ def test_an_instance_normalised_flat_image_stays_flat(name) -> None:
 
 
 def test_the_realtime_networks_border_stays_flat_whatever_it_learns() -> None:
-    """The pixels of a folded square may come to differ, but the same from edge to edge."""
+    """The four pixels of a block may come to differ, but the same from edge to edge."""
     net = network("realtime", norm="batch")
     for parameter in net.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
-    painted = F.pixel_unshuffle(net(torch.full((1, 3, 64, 64), 0.7)), 4)
+    painted = F.pixel_unshuffle(net(torch.full((1, 3, 64, 64), 0.7)), 2)
     assert painted.amax((2, 3)).sub(painted.amin((2, 3))).max() < 1e-5
 
 

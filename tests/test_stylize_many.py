@@ -13,7 +13,7 @@ import torch
 from clips import film, pixels
 from criteria import build_criterion
 from PIL import Image
-from styles import SETTINGS, bundled_shelf, make_many, make_style
+from styles import bundled_shelf, make_many, make_style
 from test_infer import infer
 from test_stylize import by_hand, picture
 from test_stylize_backends import START, psnr
@@ -45,7 +45,7 @@ def plain(shelf: Path, folder: Path, vector: torch.Tensor | dict) -> Path:
     """A style file of one style, folded from the file of many."""
     network, _ = stylefile.load(shelf / "many.safetensors")
     vector = network.vector(vector) if isinstance(vector, dict) else vector
-    info = stylefile.StyleInfo("one", "realtime", SETTINGS["realtime"] | {"fold": 2, "end": "resize"})
+    info = stylefile.StyleInfo("one", "realtime", {"widths": [8, 16], "depths": [0, 2]})
     return stylefile.save(folder / "one.safetensors", network.folded(vector), info)
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fst.losses.gram import gram_matrix
-from fst.losses.terms.checkerboard import Checkerboard, repetition
+from fst.losses.terms.checkerboard import repetition
 from fst.losses.terms.stability import GAIN, LIFT
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import OXFORD, load_weights
@@ -46,10 +46,11 @@ class Objective:
     Args:
         features: in bf16.
         crop: edge of the pictures that the losses see.
+        checkerboard: the checkerboard term's weight.
     """
 
-    def __init__(self, features: VGGFeatures, crop: int) -> None:
-        self.features = features
+    def __init__(self, features: VGGFeatures, crop: int, checkerboard: float = 0) -> None:
+        self.features, self.checkerboard = features, checkerboard
         self.painted = crop + 2 * MARGIN
         self.taken = self.painted + SHIFT
 
@@ -80,8 +81,8 @@ class Objective:
         content_loss = (found[CONTENT].float() - content).square().mean((1, 2, 3))
         style_loss = sum((gram_matrix(found[layer]) - target).square().mean((1, 2)) for layer, target in grams.items())
         drift = F.mse_loss(painted * gain + lift, _at(twin, place))
-        grid = Checkerboard.default_weight * repetition(painted[inner])
-        total = (content_loss + style_weights * style_loss).mean() + stability * drift + grid
+        total = (content_loss + style_weights * style_loss).mean() + stability * drift
+        total = total + self.checkerboard * repetition(painted[inner])
         return total, {
             "content": content_loss.mean().detach(),
             "style": (style_weights * style_loss).mean().detach(),

@@ -22,12 +22,11 @@ from fst.errors import one_line_errors
 ROOT = Path(__file__).parent.parent.parent
 NETWORKS = {  # of `networks`: what the default is chosen from
     "default": {},
-    "narrow": {"widths": [32, 64]},
-    "wide": {"widths": [64, 96]},
-    "w80": {"widths": [48, 80]},
-    "deep": {"depths": [0, 5]},
-    "fine": {"depths": [1, 3]},
-    "fold2": {"fold": 2, "widths": [16, 32, 80], "depths": [0, 1, 4], "end": "resize"},
+    "narrow": {"widths": [16, 32, 64]},
+    "w96": {"widths": [16, 32, 96]},
+    "w128": {"widths": [16, 32, 128]},
+    "wide": {"widths": [16, 48, 96]},
+    "deep": {"depths": [0, 1, 6]},
 }
 
 

@@ -10,16 +10,16 @@ from fst.errors import UserError, near
 from fst.networks.blocks import ConvBlock, Residual, ResidualBlock, ResizedConv
 from fst.networks.network import Network, register
 
-ENDS = ("shuffle", "resize")
+ENDS = ("resize", "shuffle")
 
 
 @register
 class Realtime(Network):
-    """320 k parameters, nothing at full resolution: for a laptop's CPU.
+    """539 k parameters, nothing at full resolution: for a laptop's CPU.
 
-    Full-resolution layers are bound by memory, not arithmetic, on a CPU: folding 4×4 pixels into channels first is
+    Full-resolution layers are bound by memory, not arithmetic, on a CPU: folding 2×2 pixels into channels first is
     what makes the network fast. Residual blocks at 1/8 see far, which is what brush strokes need, and cost little.
-    Skips carry the picture's outlines past them. Defaults are chosen in experiments/architectures.
+    Skips carry the picture's outlines past them. Defaults are chosen in experiments/recipe.
 
     Args:
         fold: the edge of the square of pixels that becomes channels: 2 or 4.
@@ -27,9 +27,8 @@ class Realtime(Network):
         depths: residual blocks at each of these resolutions; those of the coarsest come last.
         skips: add to the features at each finer resolution what they were on the way down (additive, as in LinkNet,
             Chaurasia and Culurciello 2017): outlines stay, at no parameters.
-        end: "shuffle": sub-pixel upsampling (Shi et al. 2016), which draws a grid of period `fold` unless the
-            checkerboard term forbids it; or "resize": nearest upsampling and a convolution (`ResizedConv`), which draws
-            none but paints less sharply with a fold of 4.
+        end: "resize": nearest upsampling and a convolution to RGB (`ResizedConv`); or "shuffle": sub-pixel upsampling
+            (Shi et al. 2016), which draws a grid of period `fold` unless the checkerboard term forbids it.
         norm: "instance" or "batch".
 
     Raises:
@@ -40,11 +39,11 @@ class Realtime(Network):
 
     def __init__(
         self,
-        fold: int = 4,
-        widths: Sequence[int] = (48, 64),
-        depths: Sequence[int] = (0, 3),
+        fold: int = 2,
+        widths: Sequence[int] = (16, 32, 80),
+        depths: Sequence[int] = (0, 1, 4),
         skips: bool = True,
-        end: str = "shuffle",
+        end: str = "resize",
         norm: str = "instance",
     ) -> None:
         super().__init__()

@@ -23,7 +23,6 @@ class Checkerboard(Term):
         UserError: a period or a window below 2.
     """
 
-    default_weight = 3000.0
     needs_network = True
 
     def __init__(self, period: int = 8, window: int = 5) -> None:
