@@ -1,8 +1,7 @@
 """Photos × styles as one picture: python experiments/gallery.py [PHOTO...] [--paintings FILE...] [--output FILE.jpg]
 
 Without photos, four that FST_HOME holds (content/*.jpg). Every photo is cropped to 4:3, painted at --size pixels and
-shown at --width; the first row is the photos, every other a bundled style with a network of its own; or, with
---paintings, a painting and what the network of many styles reads of it. The JPEG's quality is lowered until it takes at
+shown at --width; the first row is the photos, every other a painting's first bundled network; or, with --paintings, a painting and what the network of many styles reads of it. The JPEG's quality is lowered until it takes at
 most 600 kB.
 """
 
@@ -92,7 +91,7 @@ def main() -> None:
         ]
     else:
         rows = [("Photos that no network saw", shrunk(photos))]
-        for name in (name for name, path in shelf.items() if "styles" not in stylefile.read_info(path).settings):
+        for name in (name for name, path in shelf.items() if stylefile.read_info(path).name == name):
             stylizer = Stylizer.load(name)
             rows.append((label(stylizer.info), shrunk(list(map(stylizer, photos)))))
     write_jpeg(chosen.output, page(rows), MOST_BYTES)
