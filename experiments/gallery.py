@@ -1,8 +1,8 @@
 """Photos × styles as one picture: python experiments/gallery.py [PHOTO...] [--paintings FILE...] [--output FILE.jpg]
 
 Without photos, four that FST_HOME holds (content/*.jpg). Every photo is cropped to 4:3, painted at --size pixels and
-shown at --width; the first row is the photos, every other a painting's first bundled network; or, with --paintings, a painting and what the network of many styles reads of it. The JPEG's quality is lowered until it takes at
-most 600 kB.
+shown at --width; the first row is the photos, every other a painting's first bundled network; or, with --paintings, a
+painting and what the network of many styles reads of it. The JPEG's quality is lowered until it takes at most 600 kB.
 """
 
 from __future__ import annotations

@@ -58,8 +58,11 @@ class ResizedConv(ConvBlock):
         self.upsample = upsample
 
     def forward(self, x: Tensor) -> Tensor:
-        around = F.pad(x, (1, 1, 1, 1), mode="replicate")  # what reflection is, after upsampling
-        return F.pixel_shuffle(F.conv2d(around, self._kernel(), self._bias()), self.upsample)
+        # The edge repeated, which is what reflection is after upsampling. Not by F.pad(mode="replicate"): torch 2.15
+        # cannot compile its gradient for channels-last tensors.
+        x = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)
+        x = torch.cat([x[..., :1], x, x[..., -1:]], 3)
+        return F.pixel_shuffle(F.conv2d(x, self._kernel(), self._bias()), self.upsample)
 
     @torch.no_grad()
     def folded(self) -> list[nn.Module]:
