@@ -56,6 +56,13 @@ class ResizedConv(ConvBlock):
     def __init__(self, inputs: int, outputs: int, upsample: int) -> None:
         super().__init__(inputs, outputs, 2 * upsample - 1, upsample=upsample, norm=None, relu=False)
         self.upsample = upsample
+        # [pixel of a square][row or column of the kernel][which of three neighbours it sees there]: 1 where it does.
+        # A buffer, so that no step has to make it or move it to a GPU; of plain numbers, as nothing is computed on the
+        # meta device, where files are checked.
+        size = 2 * upsample - 1
+        sees = [[(pixel + tap + 1) // upsample for tap in range(size)] for pixel in range(upsample)]
+        shares = [[[float(seen == neighbour) for neighbour in range(3)] for seen in taps] for taps in sees]
+        self.register_buffer("shares", torch.tensor(shares), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         # The edge repeated, which is what reflection is after upsampling. Not by F.pad(mode="replicate"): torch 2.15
@@ -74,13 +81,8 @@ class ResizedConv(ConvBlock):
 
     def _kernel(self) -> Tensor:
         """(outputs · upsample², inputs, 3, 3): the kernel, summed over what nearest neighbours repeat."""
-        weight = self[1].weight
-        outputs, inputs, size = weight.shape[:3]
-        # Which of three neighbours each pixel of a square sees through each row (or column) of the kernel.
-        seen = torch.arange(self.upsample)[:, None] + torch.arange(size) - size // 2 + self.upsample
-        shares = F.one_hot(seen // self.upsample, 3).to(weight)
-        kernel = torch.einsum("yra,xcb,oirc->oyxiab", shares, shares, weight)
-        return kernel.reshape(outputs * self.upsample**2, inputs, 3, 3)
+        kernel = torch.einsum("yra,xcb,oirc->oyxiab", self.shares, self.shares, self[1].weight)
+        return kernel.reshape(-1, kernel.shape[3], 3, 3)
 
     def _bias(self) -> Tensor:
         return self[1].bias.repeat_interleave(self.upsample**2)
