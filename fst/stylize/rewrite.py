@@ -46,7 +46,7 @@ def _ending(block: nn.Module) -> list[nn.Module]:
 def _upsampled(block: nn.Module) -> nn.Module:
     if behaves_as(block, Residual):
         return Residual(*map(_upsampled, block.body))
-    if _upsampling(block) != 2:
+    if not _doubles(block):
         return block
     _, convolution, *rest = block
     # The upsampled picture, reflected at its border, is the small one with its border repeated, upsampled.
@@ -57,13 +57,13 @@ def _upsampled(block: nn.Module) -> nn.Module:
     return nn.Sequential(nn.ReplicationPad2d(1), _with(transposed, kernels, convolution.bias), *rest)
 
 
-def _upsampling(block: nn.Module) -> int:
-    """The factor of a block that begins with nearest upsampling and a plain 3×3 convolution; 0 for others."""
+def _doubles(block: nn.Module) -> bool:
+    """Whether a block begins with nearest upsampling by 2 and a plain 3×3 convolution."""
     if not isinstance(block, ConvBlock) or not behaves_as(block, nn.Sequential):
-        return 0
-    if not isinstance(block[0], nn.Upsample) or not _plain(block[1], kernel=3):
-        return 0
-    return int(block[0].scale_factor) if block[0].mode == "nearest" else 0
+        return False
+    first = block[0]
+    doubles = isinstance(first, nn.Upsample) and first.mode == "nearest" and first.scale_factor == 2
+    return doubles and _plain(block[1], kernel=3)
 
 
 def _folded(block: ConvBlock) -> list[nn.Module]:
