@@ -82,7 +82,8 @@ class Objective:
         style_loss = sum((gram_matrix(found[layer]) - target).square().mean((1, 2)) for layer, target in grams.items())
         drift = F.mse_loss(painted * gain + lift, _at(twin, place))
         total = (content_loss + style_weights * style_loss).mean() + stability * drift
-        total = total + self.checkerboard * repetition(painted[inner])
+        if self.checkerboard:
+            total = total + self.checkerboard * repetition(painted[inner])
         return total, {
             "content": content_loss.mean().detach(),
             "style": (style_weights * style_loss).mean().detach(),
