@@ -2,11 +2,13 @@
 
 import os
 import signal
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 import cv2
 import torch
-from torch.utils.data import default_collate
+from torch.utils.data import dataloader, default_collate
 
 from fst.errors import UserError
 from fst.system import cores
@@ -33,9 +35,15 @@ def start(worker: int) -> None:
         os.setpgid(0, 0)
 
 
-def check_alive(error: RuntimeError) -> None:
-    """Raise a UserError where torch's error says that a worker died, as of the system that is short of memory."""
-    if str(error).startswith("DataLoader worker"):
+def check_alive(error: Exception) -> None:
+    """Raise a UserError where an error of a run says that a worker died, as of the system that is short of memory.
+
+    Most often torch says so; where it looks for the worker before the system has buried it, what comes out of the
+    loader is the broken pipe.
+    """
+    loading = any(Path(frame.filename) == Path(dataloader.__file__) for frame in extract_tb(error.__traceback__))
+    broken = isinstance(error, EOFError | ConnectionError) and loading
+    if broken or (isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker")):
         raise UserError(
             "a process that decodes photos was killed (is memory short?): go on with resume=last; data.workers=0 does "
             "without one"

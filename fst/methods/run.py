@@ -58,7 +58,7 @@ def run(config: TrainConfig, run_dir: Path) -> Method:
             trainer.fit(method.module, method.data, ckpt_path=checkpoints.path if config.resume else None)
         except SystemExit as end:  # Lightning's own before the first step: 1 on Ctrl-C, 0 on SIGTERM
             raise KeyboardInterrupt if end.code == 1 else SystemExit(end.code or 143) from None
-        except RuntimeError as error:
+        except (RuntimeError, EOFError, ConnectionError) as error:
             workers.check_alive(error)
             raise
         if checkpoints.stopped is None:
