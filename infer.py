@@ -23,9 +23,9 @@ source=      a photo, a folder or pattern of photos, a video or GIF, webcam or w
 style=       gogh: a bundled style, or FILE.safetensors, FILE.ckpt, a run's folder, wandb:ENTITY/PROJECT/NAME:ALIAS,
              painting.jpg: any painting;  a,b or a folder of paintings: each;  a:0.7,b:0.3: a mixture;
              'a>b': a film goes from one to the other (in quotes, or the shell writes to a file b)
-painting_size=   long edge in pixels at which a painting is read (512): larger makes smaller strokes
-network=     which of a bundled style's networks: realtime or johnson
-output=      a file or folder, window, or - for standard output; else NAME-STYLE in the current folder
+painting_size=   long edge in pixels at which a painting is read (512): larger makes larger strokes
+network=     which of a bundled style's networks: realtime, realtime_fast or realtime_many
+output=      a file or folder, window, page, or - for standard output; else NAME-STYLE in the current folder
 overwrite=   true replaces files that exist
 size=        long edge in pixels at which the network works: smaller makes larger strokes; the result has the
              source's size

@@ -10,6 +10,7 @@ import torch
 
 from fst import stylefile
 from fst.errors import UserError, one_line_errors
+from fst.files import replacing
 
 MOST_BYTES = 4_000_000
 
@@ -20,11 +21,11 @@ def main(run: Path, name: str) -> None:
     for settings, key in ((info.training.get("method", {}), "init_from"), (info.training.get("data", {}), "root")):
         if settings.get(key):
             settings[key] = Path(settings[key]).name  # a folder of this machine says nothing elsewhere
-    target = stylefile.save(stylefile.BUNDLED / f"{name}.safetensors", network, info, half=True)
-    size = target.stat().st_size
-    if size > MOST_BYTES:
-        target.unlink()
-        raise UserError(f"{name} takes {size / 1e6:.1f} MB; a bundled style may take {MOST_BYTES / 1e6:.0f}")
+    target = stylefile.BUNDLED / f"{name}.safetensors"
+    with replacing(target) as beside:
+        size = stylefile.save(beside, network, info, half=True).stat().st_size
+        if size > MOST_BYTES:
+            raise UserError(f"{name} takes {size / 1e6:.1f} MB; a bundled style may take {MOST_BYTES / 1e6:.0f}")
     photo = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         difference = (stylefile.load(target)[0](photo) - network(photo)).abs().max().item() * 255

@@ -245,6 +245,13 @@ def fit_long_edge(height: int, width: int, edge: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
+def square(pixels: np.ndarray, side: int, part: int | None = None) -> np.ndarray:
+    """The middle of uint8 (H, W, 3) at `side`×`side`: the largest square, or `part`×`part` pixels."""
+    height, width = pixels.shape[:2]
+    edge = part or min(height, width)
+    return resize(pixels, (side, side), box=((height - edge) / 2, (width - edge) / 2, edge, edge))
+
+
 def to_tensor(pixels: np.ndarray) -> torch.Tensor:
     """uint8 (H, W, 3) -> float32 (1, 3, H, W) in [0, 1]."""
     import torch

@@ -160,7 +160,8 @@ def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:
         with torch.device("meta"):
             network = build(info.network, **info.settings)
     except (UserError, TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path} asks for a network that this fst has not: {str(error).splitlines()[0]}") from None
+        why = str(error).splitlines()[0]
+        raise UserError(f"{path} needs a network that this version of fst does not have: {why}") from None
     weights = {
         name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()
     }

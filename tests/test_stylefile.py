@@ -138,7 +138,7 @@ def test_a_field_of_a_later_release_is_no_obstacle(tmp_path) -> None:
 )  # fmt: skip
 def test_networks_that_cannot_be_built(tmp_path, network, settings) -> None:
     path = raw(tmp_path / "x.safetensors", {"name": "x", "network": network, "settings": settings})
-    assert "asks for a network that this fst has not" in refusal(path)
+    assert "needs a network that this version of fst does not have" in refusal(path)
 
 
 def test_weights_that_do_not_fit(tmp_path) -> None:

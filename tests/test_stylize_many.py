@@ -176,7 +176,7 @@ def paintings() -> dict[str, tuple[Image.Image, str | None]]:
     """Such as nobody would call paintings, and what is said of them; None: they are painted by."""
     random = np.random.default_rng(0)
     wall = random.normal(200, 2, (300, 400, 3)).clip(0, 255).astype(np.uint8)
-    plain, tiny = "all but one colour", "too small or narrow"
+    plain, tiny = "almost a single colour", "too small or narrow"
     return {
         "wall.jpg": (Image.fromarray(wall), plain),
         "black.png": (Image.new("RGB", (300, 200)), plain),

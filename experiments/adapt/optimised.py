@@ -12,9 +12,8 @@ import sys
 from collections.abc import Sequence
 
 from experiments.adapt import run
-from fst import images
 from fst.errors import UserError, one_line_errors
-from fst.evaluate import figures, judge
+from fst.evaluate import judge
 
 ITERATIONS = (10, 30, 60)
 
@@ -30,10 +29,11 @@ def row(name: str, photos: Sequence[str]) -> str:
     missing = [photo for photo in photos if photo not in kept]
     if missing:
         raise UserError(f"content/ has no photo '{missing[0]}': choose from {', '.join(kept)}")
-    crops = {photo: images.to_tensor(figures.square(kept[photo], judge.SIDE)) for photo in photos}
     weight = run.judged(name, {})[1]
     loss = dataclasses.replace(run.loss(), style_weight=weight)
-    one = judge.Judge(loss, judge.read_painting(str(run.file(name))), crops)
+    one = judge.Judge(
+        loss, judge.read_painting(str(run.file(name))), judge.crops({photo: kept[photo] for photo in photos})
+    )
     paint = judge.as_used(run.network(name, "prediction", []))
     predicted = {photo: one.total(paint, photo) for photo in photos}
     totals = {photo: one.lbfgs(photo, max(ITERATIONS)) for photo in photos}
@@ -44,7 +44,7 @@ def row(name: str, photos: Sequence[str]) -> str:
 
 
 def main(photos: Sequence[str]) -> None:
-    """Print a row a painting."""
+    """Print one row per painting."""
     print(f"| painting | prediction | {' | '.join(f'{n} iterations' for n in ITERATIONS)} | the prediction is worth |")
     print(f"|---|---:|{'---:|' * len(ITERATIONS)}---:|")
     for name in run.PAINTINGS:

@@ -26,7 +26,7 @@ from fst.config.compose import compose  # noqa: E402
 from fst.config.schema import LossConfig  # noqa: E402
 from fst.errors import UserError, one_line_errors  # noqa: E402
 from fst.evaluate import judge  # noqa: E402
-from fst.evaluate.figures import square, write_jpeg  # noqa: E402
+from fst.evaluate.figures import write_jpeg  # noqa: E402
 from fst.files import write_json  # noqa: E402
 from fst.methods.feedforward import init_from  # noqa: E402
 from fst.methods.parts import automatic_style_weight  # noqa: E402
@@ -84,7 +84,7 @@ def file(name: str) -> Path:
 
 def report(settings: list[str]) -> None:
     """The table, results.json, and a picture: painting, photo, and what the arms that all paintings have make of it."""
-    photos = {name: images.to_tensor(square(pixels, judge.SIDE)) for name, pixels in judge.read_photos(None).items()}
+    photos = judge.crops(judge.read_photos(None))
     results, rows = {}, []
     shown = [
         arm for arm in ARMS if ARMS[arm] is None or all((RUNS / arm / name / STYLE).is_file() for name in PAINTINGS)
@@ -92,7 +92,7 @@ def report(settings: list[str]) -> None:
     for name in PAINTINGS:
         one, weight = judged(name, photos)
         photo = list(photos.values())[len(rows) % len(photos)]
-        row = [square(judge.read_painting(str(file(name))), judge.SIDE), images.to_pixels(photo)]
+        row = [images.square(judge.read_painting(str(file(name))), judge.SIDE), images.to_pixels(photo)]
         for arm in ARMS:
             made = network(name, arm, settings)
             if made is None:

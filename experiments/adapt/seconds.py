@@ -68,7 +68,7 @@ def network(name: str, beginning: str, seconds: int) -> Network | None:
 
 def measured(name: str, known: Objectives) -> tuple[Objectives, np.ndarray]:
     """The objectives of a painting's arms, and a picture of those whose networks are here."""
-    photos = {key: images.to_tensor(figures.square(of, judge.SIDE)) for key, of in judge.read_photos(None).items()}
+    photos = judge.crops(judge.read_photos(None))
     one, weight = run.judged(name, photos)
     photo, found = photos["golden_gate"], {}
     blank, painting = np.full((judge.SIDE, judge.SIDE, 3), 255, np.uint8), judge.read_painting(str(run.file(name)))
@@ -84,7 +84,7 @@ def measured(name: str, known: Objectives) -> tuple[Objectives, np.ndarray]:
                 found[key] = losses["content_loss"] + weight * losses["style_loss"]
             column.append(blank if made is None else images.to_pixels(judge.as_used(made)(photo)))
     first = figures.column(
-        name, "painting, photo", [figures.square(painting, judge.SIDE), images.to_pixels(photo), blank]
+        name, "painting, photo", [images.square(painting, judge.SIDE), images.to_pixels(photo), blank]
     )
     shown = {seconds: column for seconds, column in cells.items() if any(cell is not blank for cell in column)}
     columns = [figures.column(f"{seconds} s", "", column) for seconds, column in shown.items()]
@@ -92,7 +92,7 @@ def measured(name: str, known: Objectives) -> tuple[Objectives, np.ndarray]:
 
 
 def lines(found: dict[str, Objectives]) -> list[str]:
-    """Markdown: a row a painting and beginning."""
+    """Markdown: one row per painting and beginning."""
     rows = [f"| painting | from | {' | '.join(f'{s} s' for s in ADAPT)} |", f"|---|---|{'---:|' * len(ADAPT)}"]
     for name, one in found.items():
         for beginning in STEPS:
@@ -104,7 +104,7 @@ def lines(found: dict[str, Objectives]) -> list[str]:
 
 
 def draw(found: dict[str, Objectives]) -> None:
-    """A panel a painting: objective over seconds."""
+    """One panel per painting: objective over seconds."""
     with figures.plot(FOUND.with_suffix(".png"), len(found)) as axes:
         for axis, (name, one) in zip(axes.flat, found.items(), strict=False):
             series = {

@@ -45,7 +45,7 @@ def main() -> None:
     given = parser.parse_args()
     files = images.files(given.photos)
     chosen = files[:: max(1, len(files) // given.count)][: given.count]
-    photos = [figures.square(images.read(file), SIDE) for file in chosen]
+    photos = [images.square(images.read(file), SIDE) for file in chosen]
     columns = []
     for style in given.styles:
         differences = mean_picture(photos, Stylizer.load(style, precision="f32"))

@@ -1,7 +1,7 @@
 """Neighbouring frames and a short clip, painted frame by frame and with paint that stays: python
 experiments/flicker/pictures.py [--film FILE] [--frames N]
 
-Writes neighbours.jpg (a column a bundled style: for each way two frames that follow each other, and how they differ,
+Writes neighbours.jpg (one column per bundled style: for each way two frames in a row, and how they differ,
 eight times enlarged) and clip.webp (the film, painted one by one, and with stabilize=hold; one style) beside itself.
 """
 
@@ -41,7 +41,7 @@ def neighbours(pictures: dict[str, list[np.ndarray]]) -> list[np.ndarray]:
     for film in pictures.values():
         before, last = film[-2:]
         apart = np.minimum(GAIN * cv2.absdiff(before, last).astype(int), 255).astype(np.uint8)
-        cells += [figures.square(picture, SHOWN, 300) for picture in (before, last, apart)]
+        cells += [images.square(picture, SHOWN, 300) for picture in (before, last, apart)]
     return cells
 
 

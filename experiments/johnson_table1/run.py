@@ -53,7 +53,6 @@ def measure(arguments: argparse.Namespace, overrides: list[str], device: str) ->
 
     from fst import images, stylefile
     from fst.data.paintings import painting
-    from fst.evaluate.figures import square
     from fst.methods import assemble
     from fst.networks import build
     from fst.system import keep_memory
@@ -68,7 +67,7 @@ def measure(arguments: argparse.Namespace, overrides: list[str], device: str) ->
         torch.manual_seed(0)
         photo = torch.rand(1, 3, size, size)
         if arguments.photo:
-            photo = images.to_tensor(square(images.read(arguments.photo), size))
+            photo = images.to_tensor(images.square(images.read(arguments.photo), size))
         row = {"device": device, "size": size, "threads": torch.get_num_threads()}
         clock = time.process_time if arguments.busy else time.perf_counter
         row |= timed(criterion, network, photo.to(device), arguments.measured, clock)

@@ -47,7 +47,7 @@ class Unseen:
         self.exact = extractor("cpu")
         self.unit = energy(grams_of(self.exact, painting(BOX["gogh"].path)))[0]
         photos = list(judge.read_photos(None).values())[:count]
-        self.photos = [images.to_tensor(figures.square(pixels, judge.SIDE)) for pixels in photos]
+        self.photos = [images.to_tensor(images.square(pixels, judge.SIDE)) for pixels in photos]
         self.untouched = [self.exact(photo, LAYERS) for photo in self.photos]
 
     @torch.no_grad()
@@ -96,14 +96,14 @@ def worst(rows: dict[Path, Row], paints: Callable[[Tensor], Paint], photos: Sequ
         paint = paints(picture)
         cells = [images.to_pixels(shown) for shown in (picture, *(paint(photo).clamp(0, 1) for photo in photos))]
         told = f"objective {rows[file][OBJECTIVE]:.1f}, style {rows[file][-1]:.3f}"
-        columns.append(figures.column(file.stem[:40], told, [figures.square(cell, CELL) for cell in cells]))
-    cells = [np.full((CELL, CELL, 3), 255, np.uint8), *(figures.square(images.to_pixels(p), CELL) for p in photos)]
+        columns.append(figures.column(file.stem[:40], told, [images.square(cell, CELL) for cell in cells]))
+    cells = [np.full((CELL, CELL, 3), 255, np.uint8), *(images.square(images.to_pixels(p), CELL) for p in photos)]
     return figures.bands([figures.column("photos", "", cells), *columns], 1 + WORST // 2)
 
 
 @torch.no_grad()
 def main(count: int | None) -> None:
-    """Print a row a painting, then the distribution, then the worst; draw those."""
+    """Print one row per painting, then the distribution, then the worst; draw those."""
     unseen, paints, rows = Unseen(), reader(), {}
     for file in split(None)[1][:count]:
         picture = painting(file)

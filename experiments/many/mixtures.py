@@ -49,7 +49,7 @@ class Mixer:
 
 
 def matrix(many: Conditional, photos: dict[str, Tensor]) -> np.ndarray:
-    """Photos × styles: a column a style."""
+    """Photos × styles: one column per style."""
     columns = [figures.column("photos", "", [_cell(photo) for photo in photos.values()])]
     for name in many.names:
         paint = judge.as_used(many.for_style({name: 1.0}))
@@ -58,13 +58,13 @@ def matrix(many: Conditional, photos: dict[str, Tensor]) -> np.ndarray:
 
 
 def mixtures(mixer: Mixer, photo: Tensor, enlarged: int = 96) -> np.ndarray:
-    """A column a share: by scales and shifts, by pictures; below each its middle, enlarged."""
+    """One column per share: by scales and shifts, by pictures; below each its middle, enlarged."""
     columns = []
     for share in SHARES:
         cells = []
         for way in WAYS.values():
             pixels = images.to_pixels(mixer.paint(way, *PAIR, share, photo))
-            cells += [pixels, figures.enlarged(figures.square(pixels, enlarged, part=enlarged), judge.SIDE)]
+            cells += [pixels, figures.enlarged(images.square(pixels, enlarged, part=enlarged), judge.SIDE)]
         columns.append(figures.column(f"{1 - share:.0%} {PAIR[0]}, {share:.0%} {PAIR[1]}", "", cells))
     return side_by_side(columns)
 
@@ -94,13 +94,13 @@ def table(mixer: Mixer, photos: dict[str, Tensor]) -> str:
 
 
 def _cell(picture: Tensor) -> np.ndarray:
-    return figures.square(images.to_pixels(picture.clamp(0, 1)), CELL)
+    return images.square(images.to_pixels(picture.clamp(0, 1)), CELL)
 
 
 @torch.no_grad()
 def main() -> None:
     many = stylefile.load(stylefile.BUNDLED / stylefile.MANY)[0]
-    photos = {name: images.to_tensor(figures.square(p, judge.SIDE)) for name, p in judge.read_photos(None).items()}
+    photos = judge.crops(judge.read_photos(None))
     mixer = Mixer(many)
     few = {name: photos[name] for name in list(photos)[:4]}
     figures.write_jpeg(HERE / "matrix.jpg", matrix(many, few), MOST_BYTES)

@@ -2,7 +2,7 @@
 
 `ours` and `adain` learn from nothing, trunk and all, alike but for how the painting comes in. The others are predictors
 from nothing on the bundled trunk, which stays as it is: of 30, 300 or all paintings, from Gram matrices, or from means
-and deviations. Each is kept in runs/many; prints a row an arm, medians over every third of the paintings held out.
+and deviations. Each is kept in runs/many; prints one row per arm, medians over every third of the paintings held out.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def objective(unseen: heldout.Unseen, picture: Tensor, network: Network) -> floa
 
 
 def tell_trunks(unseen: heldout.Unseen, settings: Sequence[str]) -> None:
-    """A row a painting, a column a number of styles."""
+    """One row per painting, one column per number of styles."""
     found: dict[int, dict[str, float]] = {}
     for count, groups in TRUNKS.items():
         made = {
@@ -106,7 +106,7 @@ def tell_trunks(unseen: heldout.Unseen, settings: Sequence[str]) -> None:
 
 
 def tell_parts(unseen: heldout.Unseen, settings: Sequence[str]) -> None:
-    """A row what learns, a column a painting."""
+    """A row what learns, one column per painting."""
     pictures = {file: painting(store.home() / "paintings" / file) for file in PAINTINGS}
     print(f"| what learns | parameters | {' | '.join(PAINTINGS)} |\n|---|---:|{'---:|' * len(pictures)}")
     paints = heldout.reader()

@@ -15,11 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fst import images
 from fst.config.schema import LossConfig
 from fst.errors import UserError, one_line_errors
-from fst.evaluate.figures import plot, square
-from fst.evaluate.judge import SIDE, Judge, as_used, read_painting, read_photos
+from fst.evaluate.figures import plot
+from fst.evaluate.judge import Judge, as_used, crops, read_painting, read_photos
 from fst.files import write_json
 from fst.stylize import styles
 from fst.stylize.many import Style
@@ -84,8 +83,7 @@ def equivalence(
             f"{style.path} does not say which losses it was trained on, so there is nothing to compare with"
         )
     known = {key: value for key, value in loss.items() if key in LossConfig.__dataclass_fields__}
-    crops = {name: images.to_tensor(square(photo, SIDE)) for name, photo in photos.items()}
-    judge = Judge(LossConfig(**known), painting, crops)
+    judge = Judge(LossConfig(**known), painting, crops(photos))
     network = style.network()
     found = Equivalence(style.path.name if style.many is None else style.name)
     for name in photos:

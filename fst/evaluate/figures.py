@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fst import images
-from fst.errors import UserError
+from fst.errors import require
 from fst.files import replacing
 
 if TYPE_CHECKING:
@@ -39,10 +39,9 @@ def plot(path: Path, panels: int = 1, columns: int = 3, size: tuple[float, float
     Raises:
         UserError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise UserError(f"{path} needs matplotlib: pip install matplotlib") from None
+    require("matplotlib", str(path))
+    import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -68,13 +67,6 @@ def points(axis: Axes, series: dict[str, Sequence[tuple[float, float]]], *, line
     axis.set_ylim(0, None)
     if len(series) > 1:
         axis.legend(frameon=False, fontsize=8)
-
-
-def square(pixels: np.ndarray, side: int, part: int | None = None) -> np.ndarray:
-    """The middle of uint8 (H, W, 3) at `side`×`side`: the largest square, or `part`×`part` pixels."""
-    height, width = pixels.shape[:2]
-    edge = part or min(height, width)
-    return images.resize(pixels, (side, side), box=((height - edge) / 2, (width - edge) / 2, edge, edge))
 
 
 def enlarged(pixels: np.ndarray, width: int) -> np.ndarray:

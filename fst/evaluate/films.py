@@ -39,7 +39,8 @@ def judge(
     stylizer(film[0])  # compiles
     begun = time.perf_counter()
     painted = list(stylizer.stream(film))
-    flicker, seconds = {"none": compare(motion, painted)}, {"none": (time.perf_counter() - begun) / len(film)}
+    seconds = {"none": (time.perf_counter() - begun) / len(film)}
+    flicker = {"none": compare(motion, painted)}
     for way in ORDER[1:]:
         shown, pictures, took = steadier(way), [], []
         for source, picture in zip(film, painted, strict=True):
@@ -72,17 +73,12 @@ def table(rows: dict[tuple[str, str], dict[str, Flicker]]) -> str:
     names = list(rows[SOURCE, ""])
     lines = [f"| | stabilize= | {' | '.join(names)} |", f"|---|---|{'---:|' * len(names)}"]
     for (style, way), found in rows.items():
-        lines.append(f"| {style} | {way} | {' | '.join(_cell(found[name]) for name in names)} |")
+        lines.append(f"| {style} | {way} | {' | '.join(' / '.join(found[name].cells()) for name in names)} |")
     return "\n".join(lines)
 
 
-def _cell(found: Flicker) -> str:
-    figures = (found.along_motion, found.still, found.long_range)
-    return " / ".join("–" if value is None else f"{value:.1f}" for value in figures)
-
-
 def verdict(rows: dict[tuple[str, str], dict[str, Flicker]]) -> str:
-    """The least steady style of each film, against what is wanted: a line a figure and way."""
+    """The least steady style of each film, against what is wanted: one line per figure and way."""
     return "\n".join(
         f"- stabilize={way}, {label}, at most {most:g}: {_worst(rows, way, figure, most)}"
         for way in ORDER

@@ -158,13 +158,13 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def table(rows: dict[str, Flicker]) -> str:
-    """The figures as Markdown, a row a film."""
+    """The figures as Markdown, one row per film."""
     heads = ["film", "along motion", "where nothing moves", f"against {LONG} frames before"]
     return markdown(heads, {name: found.cells() for name, found in rows.items()})
 
 
 def draw(rows: dict[str, Flicker], path: Path) -> None:
-    """The curves over time, a line a film."""
+    """The curves over time, one line per film."""
     with plot(path) as [[axis]]:
         for name, found in rows.items():
             axis.plot(range(1, len(found.curve) + 1), [np.nan if v is None else v for v in found.curve], label=name)

@@ -131,7 +131,7 @@ def table(rows: dict[str, dict[str, float]]) -> str:
 
 
 def draw(pictures: dict[str, tuple[Tensor, np.ndarray]], path: Path) -> None:
-    """A column a network: flat with deviations enlarged, its corner, its middle, photo, its corner, a part of it."""
+    """One column per network: flat, deviations enlarged; its corner, its middle; photo, its corner, a part of it."""
     middle, corner = slice(SIDE // 2, SIDE // 2 + CROP), slice(0, CROP)
     columns = []
     for name, (flat, painted) in pictures.items():

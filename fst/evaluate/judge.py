@@ -25,7 +25,6 @@ from fst.config.compose import compose
 from fst.config.schema import LossConfig, TrainConfig
 from fst.data.paintings import painting
 from fst.errors import UserError, one_line_errors
-from fst.evaluate.figures import square
 from fst.evaluate.grid import grid
 from fst.evaluate.report import markdown
 from fst.losses.terms import TERMS
@@ -174,6 +173,11 @@ def read_photos(folder: Path | None, count: int | None = None, *, kept: str = "c
     return {file.stem: images.read(file) for file in files}
 
 
+def crops(photos: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """Photos as they are judged: their middle squares at SIDE pixels, (1, 3, SIDE, SIDE) in [0, 1]."""
+    return {name: images.to_tensor(images.square(photo, SIDE)) for name, photo in photos.items()}
+
+
 def read_painting(named: str, size: int = 512) -> np.ndarray:
     """The painting of a style in conf/style, or in an image file, with its long edge at `size`; uint8 (H, W, 3).
 
@@ -203,7 +207,7 @@ def painter(source: str, photos: Sequence[str]) -> tuple[Paint, str | None]:
     if None in found:
         raise UserError(f"{folder} has no picture of {photos[found.index(None)]}")
     pictures = iter(found)
-    return lambda photo: images.to_tensor(square(images.read(next(pictures)), photo.shape[-1])), None
+    return lambda photo: images.to_tensor(images.square(images.read(next(pictures)), photo.shape[-1])), None
 
 
 def judged(source: str, photos: dict[str, np.ndarray], judges: dict[str, Judge], named: str | None) -> dict[str, float]:
@@ -215,8 +219,7 @@ def judged(source: str, photos: dict[str, np.ndarray], judges: dict[str, Judge],
     if chosen not in judges:
         loss = OmegaConf.to_object(compose(LOSS).loss)
         loss = weighted(loss, **DEFINITION, style_weight=1e5)
-        crops = {name: images.to_tensor(square(photo, SIDE)) for name, photo in photos.items()}
-        judges[chosen] = Judge(loss, read_painting(chosen), crops)
+        judges[chosen] = Judge(loss, read_painting(chosen), crops(photos))
     grids: list[float] = []
 
     def noting(photo: Tensor) -> Tensor:

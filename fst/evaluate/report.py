@@ -65,7 +65,7 @@ def write(study: Study, folder: Path) -> None:
 
 
 def table(study: Study, results: dict[str, Any]) -> str:
-    """A row an arm, the best of a style bold, differences to the arm it is compared with in per cent."""
+    """One row per arm, the best of a style bold, differences to the arm it is compared with in per cent."""
     arms = results["arms"]
     rows = {}
     for name in (name for name in study.arms if name in arms):
@@ -75,7 +75,7 @@ def table(study: Study, results: dict[str, Any]) -> str:
 
 
 def markdown(heads: Sequence[str], rows: Mapping[str, Iterable[str]]) -> str:
-    """A Markdown table: a row a name, its cells set to the right."""
+    """A Markdown table: one row per name, its cells set to the right."""
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *([name, *cells] for name, cells in rows.items())]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -106,7 +106,7 @@ def _number(column: str, value: float, results: dict[str, Any]) -> str:
 
 
 def goals(study: Study, results: dict[str, Any]) -> str:
-    """A line a goal: met, or missed by how much."""
+    """One line per goal: met, or missed by how much."""
     return "\n".join(f"- {goal.text}: {_verdict(goal, results['arms'])}" for goal in study.goals)
 
 
@@ -171,7 +171,7 @@ def draw(study: Study, arms: dict[str, dict[str, Any]], path: Path) -> None:
 
 
 def _against(axis: Any, plot: PlotEntry, y: str, arms: dict[str, dict[str, Any]]) -> None:
-    """A point an arm; where x is a setting, a line a style."""
+    """One point per arm; where x is a setting, one line per style."""
     setting = "." in plot.x
     series: dict[str, list[tuple[float, float]]] = {}
     for name, arm in arms.items():

@@ -32,7 +32,7 @@ from fst.data.paintings import painting
 from fst.errors import UserError, near, one_line_errors
 from fst.evaluate import figures, report
 from fst.evaluate.equivalence import Match
-from fst.evaluate.judge import SIDE, Judge, as_used, read_photos
+from fst.evaluate.judge import SIDE, Judge, as_used, crops, read_photos
 from fst.files import read_json, write_json
 from fst.stylize import Stylizer
 from fst.sweep.arms import RUNS, arms
@@ -198,8 +198,7 @@ def measure(study: Study, run: Path, held_out: dict[str, np.ndarray], judges: di
             compose([f"experiment={study.name}", f"style={info.name}", *study.judge])
         )
         also = [column.removeprefix("content_") for column in study.columns if column.startswith("content_relu")]
-        crops = {name: images.to_tensor(figures.square(photo, SIDE)) for name, photo in held_out.items()}
-        judges[info.name] = Judge(config.loss, painting(config.style), crops, also=also)
+        judges[info.name] = Judge(config.loss, painting(config.style), crops(held_out), also=also)
     return {"style": info.name, **judges[info.name].losses(as_used(network)), **cost(network), **training(study, run)}
 
 
@@ -295,7 +294,7 @@ def equivalences(
 def criterion_facts(judged: Judge) -> dict[str, Any]:
     """The settings that make a judge's numbers what they are."""
     keys = ("architecture", "weights", "content_layers", "style_layers", "style_scales")
-    keys += ("content_weight", "style_weight", "tv_weight")
+    keys += ("style_layer_weights", "pooling", "content_weight", "style_weight", "tv_weight")
     return {key: getattr(judged.loss, key) for key in keys} | {"side": SIDE}
 
 
@@ -340,9 +339,9 @@ def drawn(
 
 
 def _cells(entry: FigureEntry, pictures: list[np.ndarray]) -> list[np.ndarray]:
-    cells = [figures.square(picture, entry.cell) for picture in pictures]
+    cells = [images.square(picture, entry.cell) for picture in pictures]
     if entry.zoom:
-        cells.append(figures.enlarged(figures.square(pictures[0], entry.zoom, part=entry.zoom), entry.cell))
+        cells.append(figures.enlarged(images.square(pictures[0], entry.zoom, part=entry.zoom), entry.cell))
     return cells
 
 

@@ -65,19 +65,9 @@ def paint(config: InferConfig) -> None:
             config = dataclasses.replace(config, source="webcam", webcam=webcam)
         run(config, styles)
         return
-    load = partial(
-        Stylizer.load,
-        backend=config.backend,
-        precision=config.precision,
-        network=config.network,
-        size=config.size,
-        strength=config.strength,
-        colors=config.colors,
-        tile=config.tile,
-        painting_size=config.painting_size,
-    )
+    load = partial(Stylizer.configured, config)
     if kind == "photos":
-        how = {"quality": config.quality, "overwrite": config.overwrite}
+        how = {"quality": config.quality, "overwrite": config.overwrite, "stabilize": config.stabilize}
         photos.paint(config.source, config.output, styles, load, **how)
         return
     from fst.media.video.paint_video import paint_video

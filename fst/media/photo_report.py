@@ -63,7 +63,7 @@ class Report:
         if self.passed:
             parts.append(f"{self.passed} there already (overwrite=true paints them again)")
         if self.white:
-            parts.append(f"{self.white} are transparent in places and have white there: their format has none")
+            parts.append(f"{self.white} had transparent areas that are now white: their format has no transparency")
         if self.failed:
             parts.append(f"{self.failed} failed")
         return ", ".join(parts)

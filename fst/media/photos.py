@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from fst import images
@@ -32,6 +33,15 @@ _SUFFIXES = {
     "AVIF": ".avif",
     "GIF": ".gif",
 }
+
+
+@dataclass(frozen=True)
+class How:
+    """How results are written: the quality of JPEG, WebP and AVIF, whether over files that exist, and steadied how."""
+
+    quality: int
+    overwrite: bool
+    stabilize: str
 
 
 @dataclass(frozen=True)
@@ -70,11 +80,11 @@ def find(source: str) -> tuple[list[Photo], list[Path]]:
     else:
         root = Path(*path.parts[: next(index for index, part in enumerate(path.parts) if glob.has_magic(part))])
         files = _matches(path)
-    photos = [file for file in files if _is_photo(file)]
+    photos = {file: None for file in files if _is_photo(file)}
     if not photos:
         where = f"folder {path} holds no images" if path.is_dir() else f"source={source} matches no image"
         raise UserError(f"{where} ({', '.join(sorted(images.SUFFIXES))})")
-    return [Photo(file, file.relative_to(root)) for file in photos], [file for file in files if file not in set(photos)]
+    return [Photo(file, file.relative_to(root)) for file in photos], [file for file in files if file not in photos]
 
 
 def _matches(pattern: Path) -> list[Path]:
@@ -126,6 +136,7 @@ def paint(
     *,
     quality: int | None = None,
     overwrite: bool = False,
+    stabilize: str = "hold",
 ) -> None:
     """Paint a photo, or every photo of a folder, in every style, and print where it went.
 
@@ -138,6 +149,7 @@ def paint(
         load: makes a style's Stylizer, when its turn comes.
         quality: of JPEG, WebP and AVIF, 1 to 100.
         overwrite: replace files that exist.
+        stabilize: how animations of a folder are kept from flickering, one of `fst.media.video.stabilize.WAYS`.
 
     Raises:
         UserError: no photo, an output that does not fit, or photos that could not be painted.
@@ -145,35 +157,36 @@ def paint(
     quality = QUALITY if quality is None else quality
     if not 1 <= quality <= 100:
         raise UserError(f"quality={quality} is outside 1..100, the quality of a JPEG file")
+    how = How(quality, overwrite, stabilize)
     if STANDARD in (source, output):
-        _pipe(source, output, styles, load, quality, overwrite)
+        _pipe(source, output, styles, load, how)
     elif is_many(source):
-        _paint_many(source, output, styles, load, quality, overwrite)
+        _paint_many(source, output, styles, load, how)
     else:
-        _paint_one(source, output, styles, load, quality, overwrite)
+        _paint_one(source, output, styles, load, how)
 
 
-def _paint_one(
-    source: str, output: str | None, styles: list[str], load: Callable[[str], Stylizer], quality: int, overwrite: bool
-) -> None:
+def _paint_one(source: str, output: str | None, styles: list[str], load: Callable[[str], Stylizer], how: How) -> None:
     [photo], _ = find(source)
     pixels, metadata = images.read_with_metadata(photo.path)  # first: a missing photo is said before a style loads
     for style in styles:
         stylizer = load(style)
         target = target_of(photo, source, output, stylizer.name, several=len(styles) > 1)
-        check_target(target, overwrite)
-        print(images.write(target, stylizer(pixels), metadata=metadata, quality=quality))
-        if _loses_alpha(metadata, target):
-            print(f"{source} is transparent in places: {target} has white there", file=sys.stderr)
+        check_target(target, how.overwrite)
+        _write(source, target, stylizer(pixels), metadata, how.quality)
+
+
+def _write(source: str, target: Path, painted: np.ndarray, metadata: images.Metadata, quality: int) -> None:
+    print(images.write(target, painted, metadata=metadata, quality=quality))
+    if _loses_alpha(metadata, target):
+        print(f"{source} is transparent in places: {target} has white there", file=sys.stderr)
 
 
 def _loses_alpha(metadata: images.Metadata, target: Path) -> bool:
     return metadata.alpha is not None and not images.keeps_alpha(target.suffix)
 
 
-def _paint_many(
-    source: str, output: str | None, styles: list[str], load: Callable[[str], Stylizer], quality: int, overwrite: bool
-) -> None:
+def _paint_many(source: str, output: str | None, styles: list[str], load: Callable[[str], Stylizer], how: How) -> None:
     if output is not None and Path(output).expanduser().is_file():
         raise UserError(f"output={output} is a file, but the source is many photos: name a folder")
     photos, others = find(source)
@@ -191,7 +204,7 @@ def _paint_many(
                     if target in taken:  # a.heic and a.png both become a.png: then one is a.heic.png
                         target = _free(target.with_name(photo.place.name + photo.suffix), taken)
                     taken.add(target)
-                    _paint_into(report, photo, target, stylizer, quality, overwrite)
+                    _paint_into(report, photo, target, stylizer, how)
     finally:  # on Ctrl-C too: what was done stays, and is counted
         where = ", ".join(str(folder) for folder in sorted(folders))
         print(f"{report.summary()}: {where}" if where else report.summary())
@@ -204,19 +217,21 @@ def _free(target: Path, taken: set[Path]) -> Path:
     return next(path for path in itertools.chain([target], names) if path not in taken)
 
 
-def _paint_into(report: Report, photo: Photo, target: Path, stylizer: Stylizer, quality: int, overwrite: bool) -> None:
+def _paint_into(report: Report, photo: Photo, target: Path, stylizer: Stylizer, how: How) -> None:
     report.start(photo.path.name)
     try:
-        if target.exists() and not overwrite:
+        if target.exists() and not how.overwrite:
             report.passed += 1
         elif images.frame_count(photo.path) > 1 or target.suffix.lower() == ".gif":
             from fst.media.video.paint_video import paint_video  # late: most folders hold nothing that moves
+            from fst.media.video.stabilize import Stabilized
 
-            paint_video(str(photo.path), target, stylizer, overwrite=overwrite, bar=False)
+            steady = Stabilized(stylizer, how.stabilize)
+            paint_video(str(photo.path), target, steady, overwrite=how.overwrite, bar=False)
             report.painted += 1
         else:
             pixels, metadata = images.read_with_metadata(photo.path)
-            images.write(target, stylizer(pixels), metadata=metadata, quality=quality)
+            images.write(target, stylizer(pixels), metadata=metadata, quality=how.quality)
             report.painted += 1
             report.white += _loses_alpha(metadata, target)
     except UserError as error:
@@ -232,35 +247,33 @@ def check_target(target: Path, overwrite: bool) -> None:
         raise UserError(f"{target} exists already: add overwrite=true, or name another output=")
 
 
-def _pipe(
-    source: str, output: str | None, styles: list[str], load: Callable[[str], Stylizer], quality: int, overwrite: bool
-) -> None:
+def _pipe(source: str, output: str | None, styles: list[str], load: Callable[[str], Stylizer], how: How) -> None:
     to_standard = output in (None, STANDARD)
     if source != STANDARD and is_many(source):
         raise UserError("output=- takes one photo: name a folder for many")
     if to_standard and len(styles) > 1:
         raise UserError("standard output takes one picture: give one style=, or output=FILE")
     if to_standard and sys.stdout.isatty():
-        raise UserError("a picture is nothing for a terminal: give output=FILE, or send standard output to a file")
+        raise UserError("a terminal cannot show a picture: give output=FILE, or redirect standard output")
     file = BytesIO(sys.stdin.buffer.read()) if source == STANDARD else Path(source).expanduser()
+    if images.frame_count(file) > 1:
+        raise UserError("an animation cannot go through standard input or output: name files for source= and output=")
     pixels, metadata = images.read_with_metadata(file)
     suffix = _suffix_of(file)
     for style in styles:
         stylizer = load(style)
         if to_standard:
-            sys.stdout.buffer.write(images.encode(stylizer(pixels), suffix, metadata=metadata, quality=quality))
+            sys.stdout.buffer.write(images.encode(stylizer(pixels), suffix, metadata=metadata, quality=how.quality))
             sys.stdout.buffer.flush()
             continue
         photo = Photo(Path(f"stdin{suffix}"), Path(f"stdin{suffix}"))
         target = target_of(photo, str(photo.path), output, stylizer.name, several=len(styles) > 1)
-        check_target(target, overwrite)
-        print(images.write(target, stylizer(pixels), metadata=metadata, quality=quality))
+        check_target(target, how.overwrite)
+        _write(source, target, stylizer(pixels), metadata, how.quality)
 
 
 def _suffix_of(file: BytesIO | Path) -> str:
     """The suffix of a picture's format, by its contents."""
-    if isinstance(file, BytesIO):
-        file.seek(0)
     try:
         with Image.open(file) as image:
             kind = image.format

@@ -30,7 +30,7 @@ class Traits:
 
     @classmethod
     def of(cls, network: Network) -> Traits:
-        """Those of a torch network."""
+        """The traits of a torch network."""
         from fst.stylize.row_layers import runs_in_strips
 
         return cls(network.multiple, network.smallest, network.full_resolution, runs_in_strips(network))

@@ -36,7 +36,7 @@ def load(name: str, style: Style, *, live: bool = False, precision: str = "auto"
     if name == "openvino":
         require("openvino", "backend=openvino", otherwise="backend=torch")
     elif precision not in ("auto", "f32"):
-        raise UserError(f"precision={precision} is OpenVINO's: backend={name} paints in f32; leave one of them away")
+        raise UserError(f"precision={precision} is OpenVINO's: backend={name} paints in f32; omit one of them")
     return _load(name, style, live, precision) if style.many is None else _shared(name, style.many, live, precision)
 
 

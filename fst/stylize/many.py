@@ -48,7 +48,7 @@ class Many:
 
     @property
     def names(self) -> list[str]:
-        """Of its styles, in the order of the table."""
+        """The styles' names, in the table's order."""
         return self.info.settings["styles"]
 
     def network(self) -> Conditional:
@@ -93,7 +93,7 @@ class Many:
             raise UserError(f"a painting of {was} pixels is too small or narrow to read a style from")
         painting = images.resize(painting, (height, width))
         if painting.std((0, 1)).max() < PLAIN:
-            raise UserError("the painting is all but one colour: there is no style in it to read")
+            raise UserError("the painting is almost a single colour: there is no style in it to read")
         return painting
 
     def read_pixels(self, painting: np.ndarray) -> np.ndarray:
@@ -126,6 +126,10 @@ class Style:
     network: Callable[[], nn.Module]
     many: Many | None = None
     vectors: np.ndarray | None = None
+
+    def painter(self) -> nn.Module:
+        """The torch network that paints: its own, or its file's of many, which takes a style vector as well."""
+        return self.network() if self.many is None else self.many.network()
 
 
 def of_many(many: Many, name: str, vectors: np.ndarray) -> Style:

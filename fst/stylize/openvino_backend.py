@@ -72,7 +72,7 @@ class OpenVinoBackend:
 
     def __init__(self, style: Style, *, live: bool = False, precision: str = "auto") -> None:
         if precision == "bf16" and not has_bf16():
-            raise UserError("precision=bf16: this processor has no bf16 instructions; leave precision= away")
+            raise UserError("precision=bf16: this processor has no bf16 instructions; omit precision=")
         processor = core().get_property("CPU", "FULL_DEVICE_NAME")
         self.version = f"{ov.__version__} {processor} {core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')}"
         self.style = style
@@ -83,8 +83,8 @@ class OpenVinoBackend:
         self.beside = facts["beside"]  # the precision of what is not in 8 bits
         if self.precision == "int8" and not (folder / EIGHT_BITS).exists():
             raise UserError(
-                f"precision=int8: {style.path.name} does not say how; measure it with "
-                f"python -m fst.stylize.ranges {style.path} PHOTOS, or leave precision= away"
+                f"precision=int8: {style.path.name} has no 8-bit ranges; measure them with "
+                f"python -m fst.stylize.ranges {style.path} PHOTOS, or omit precision="
             )
         if precision == "auto" and self.precision == "int8":
             _say_once(folder, style)
@@ -113,7 +113,7 @@ class OpenVinoBackend:
     def stream(self, frames: Iterable[tuple[np.ndarray | Planes, np.ndarray | None]]) -> Iterator[np.ndarray | Planes]:
         """Two frames at once, each on half of the cores: fewer hand-overs between cores than two in turn on all."""
         idle: list[ov.InferRequest] = []
-        busy: deque[tuple[ov.InferRequest, np.ndarray | Planes, list[ov.Tensor]]] = deque()
+        busy: deque[tuple[ov.InferRequest, np.ndarray | Planes]] = deque()
         kind = None
         for frame, vector in frames:
             padded, matrix = self._padded(frame), frame.matrix if isinstance(frame, Planes) else None
@@ -125,10 +125,9 @@ class OpenVinoBackend:
                 idle = [compiled.create_infer_request() for _ in range(IN_FLIGHT)]
             if not idle:
                 yield self._wait(busy, idle)
-            request, tensors = idle.pop(), [ov.Tensor(array, shared_memory=True) for array in _inputs(padded, vector)]
-            request.set_input_tensors(dict(enumerate(tensors)))
-            request.start_async()
-            busy.append((request, frame, tensors))  # the tensors are only borrowed: they must outlive the request
+            request = idle.pop()
+            request.start_async(_inputs(padded, vector), share_inputs=True)
+            busy.append((request, frame))
         while busy:
             yield self._wait(busy, idle)
 
@@ -137,7 +136,7 @@ class OpenVinoBackend:
         return folded(padded, self.fold) if isinstance(padded, Planes) else np.ascontiguousarray(padded)
 
     def _wait(self, busy: deque, idle: list[ov.InferRequest]) -> np.ndarray | Planes:
-        request, frame, _ = busy.popleft()
+        request, frame = busy.popleft()
         request.wait()
         idle.append(request)
         return self._result(request, frame)
@@ -186,7 +185,7 @@ def _make(style: Style, folder: Path) -> None:
 
     network = style.network()
     traits = asdict(Traits.of(network))
-    network = network if style.many is None else style.many.network()
+    network = network if style.many is None else style.painter()
     quick = faster(network)
     _write(quick, folder / GRAPH)
     facts = {"traits": traits, "fold": fold_of(quick), "beside": None}
@@ -206,7 +205,7 @@ def _make_planar(style: Style, folder: Path, matrix: Matrix, fold: int) -> None:
     from fst.stylize.planar import planar
     from fst.stylize.rewrite import faster
 
-    network = style.network() if style.many is None else style.many.network()
+    network = style.painter()
     quick = planar(faster(network), matrix)
     _write(quick, folder / GRAPH, channels(fold))
     inputs = int8.usable(style.info.int8)

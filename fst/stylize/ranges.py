@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -83,13 +82,10 @@ def _shrinks(module: nn.Module) -> bool:
 
 def _photos(folder: str) -> list[Tensor]:
     found = images.files(Path(folder).expanduser())
-    return [images.to_tensor(_square(images.read(path))) for path in found[:: max(1, len(found) // PHOTOS)][:PHOTOS]]
-
-
-def _square(pixels: np.ndarray) -> np.ndarray:
-    height, width = pixels.shape[:2]
-    side = min(height, width)
-    return images.resize(pixels, (SIDE, SIDE), box=((height - side) / 2, (width - side) / 2, side, side))
+    return [
+        images.to_tensor(images.square(images.read(path), SIDE))
+        for path in found[:: max(1, len(found) // PHOTOS)][:PHOTOS]
+    ]
 
 
 def main(arguments: list[str]) -> None:

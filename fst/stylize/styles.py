@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fst import images, runfolder, store, stylefile
-from fst.errors import UserError, near
+from fst.errors import UserError, near, require
 from fst.runfolder import check_checkpoint
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
 from fst.stylize.many import PAINTING_SIZE, Style, bundled, file_name, is_many
@@ -27,8 +27,8 @@ def find(style: str | Path, network: str | None = None, painting_size: int = PAI
         style: a bundled name ("gogh"), FILE.safetensors, FILE.ckpt, a run folder, wandb:ENTITY/PROJECT/NAME:ALIAS; of
             the file of many styles a name ("seurat"), a painting's file, a mixture ("gogh:0.7,wave.jpg:0.3"), or
             styles that a film moves through ("gogh>hokusai"). FILE.safetensors:NAME is of another file of many.
-        network: which of a bundled style's networks, where it comes with several ("realtime", "johnson").
-        painting_size: pixels of a painting's long edge when its style is read: more makes smaller strokes.
+        network: which of a bundled style's networks, where it comes with several ("realtime", "realtime_fast").
+        painting_size: pixels of a painting's long edge when its style is read: more makes larger strokes.
 
     Raises:
         UserError: nothing of that name, it holds no style, or a mixture that makes no sense.
@@ -49,7 +49,7 @@ def find(style: str | Path, network: str | None = None, painting_size: int = PAI
     else:
         found = moving(text, painting_size)
     if network is not None and network != found.info.network and text not in shelf:
-        raise UserError(f"{text} holds network '{found.info.network}', not '{network}': leave network= away")
+        raise UserError(f"{text} holds network '{found.info.network}', not '{network}': omit network=")
     return found
 
 
@@ -185,14 +185,15 @@ def _read_checkpoint(path: Path) -> dict:
 
 
 def _download(artifact: str) -> Path:
-    try:
-        import wandb
-    except ImportError:
-        raise UserError("style=wandb:… needs the package wandb: pip install wandb") from None
+    require("wandb", "style=wandb:…")
+    import wandb
+
     folder = store.writable("wandb") / file_name(artifact)
     try:
         # Without a key this raises at once; without a network after its timeout.
         return Path(wandb.Api(timeout=20).artifact(artifact).download(root=str(folder)))
     except Exception as error:  # wandb raises many kinds, most of them undocumented
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"W&B artifact {artifact} (ENTITY/PROJECT/NAME:ALIAS) could not be had: {reason}") from None
+        raise UserError(
+            f"W&B artifact {artifact} (ENTITY/PROJECT/NAME:ALIAS) could not be downloaded: {reason}"
+        ) from None

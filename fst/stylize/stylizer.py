@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,9 @@ from fst.stylize import choose, framing, styles, tiles
 from fst.stylize.backend import Backend
 from fst.stylize.many import PAINTING_SIZE, Style, along
 from fst.stylize.planes import Planes
+
+if TYPE_CHECKING:
+    from fst.config.infer import InferConfig
 
 
 class Stylizer:
@@ -86,7 +90,7 @@ class Stylizer:
             style: as `fst.stylize.styles.find` takes it, or what it found: a bundled name ("gogh"), FILE.safetensors,
                 a painting, a mixture ("gogh:0.7,hokusai:0.3"), ...
             backend: "auto" (the fastest here), "torch" or "openvino".
-            network: which of a bundled style's networks, as "johnson".
+            network: which of a bundled style's networks, as "realtime_fast".
             size: long edge in pixels at which the network works; None: the frame's own.
             strength: 0 (the source) to 1 (the painting).
             colors: "style", or "content" for the source's own colours.
@@ -106,6 +110,12 @@ class Stylizer:
         ready = choose.load(backend, found, live=live, precision=precision)
         margin = 0 if live else framing.MARGIN
         return cls(found, ready, size=size, strength=strength, colors=colors, tile=tile, margin=margin)
+
+    @classmethod
+    def configured(cls, config: InferConfig, style: str | Path | Style, *, live: bool = False) -> Stylizer:
+        """A style as infer.py's settings ask for it; as `load`."""
+        names = ("backend", "network", "size", "strength", "colors", "tile", "precision", "painting_size")
+        return cls.load(style, live=live, **{name: getattr(config, name) for name in names})
 
     def __call__(self, image: np.ndarray | Image.Image, vector: np.ndarray | None = None) -> np.ndarray | Image.Image:
         """Paint one image; by another style vector of its file of many than its own, where one is given.

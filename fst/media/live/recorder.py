@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from pathlib import Path
@@ -36,10 +37,10 @@ class Recorder:
         self._rate = rate
         self._written = 0
         self._last: np.ndarray | None = None
-        self._writer = VideoWriter(
-            path, width=shape[1], height=shape[0], rate=rate, codec=config.codec, quality=config.quality
+        self._closing = contextlib.ExitStack()  # completes the file, or removes it where a frame cannot be written
+        self._writer = self._closing.enter_context(
+            VideoWriter(path, width=shape[1], height=shape[0], rate=rate, codec=config.codec, quality=config.quality)
         )
-        self._writer.__enter__()
         self._start = time.monotonic()
         self._end: float | None = None
 
@@ -59,9 +60,9 @@ class Recorder:
     def close(self) -> None:
         """Complete the file: its last frame stays until now."""
         self._end = time.monotonic()
-        if self._last is not None:
-            self.write(self._last)
-        self._writer.__exit__(None, None, None)
+        with self._closing:
+            if self._last is not None:
+                self.write(self._last)
 
     def __enter__(self) -> Recorder:
         return self

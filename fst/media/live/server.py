@@ -9,10 +9,9 @@ number alone asks for its newest frame.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import errno
 import ipaddress
 import logging
-import signal
 import socket
 import sys
 from pathlib import Path
@@ -54,8 +53,8 @@ def serve(config: InferConfig, loader: StyleLoader, reason: str) -> None:
     try:
         listener = _listen(config.page.host, config.page.port)
         _announce(listener, reason, "see it" if camera else "use its camera")
-        with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_serve_until_interrupted(application(config, loader, camera), listener))
+        app = application(config, loader, camera)
+        web.run_app(app, sock=listener, print=None, access_log=None, shutdown_timeout=1)
     finally:
         if camera:
             camera.close()
@@ -68,7 +67,7 @@ def _announce(listener: socket.socket, reason: str, purpose: str) -> None:
     print(f"From another computer: ssh -L {port}:{shown}:{port} {socket.gethostname()}, then the same address there.")
     if not _is_loopback(host):
         print(
-            "Anyone who reaches this machine can use the page, but browsers lend cameras only to localhost and https."
+            "Anyone who reaches this machine can use the page, but browsers allow cameras only on localhost and https."
         )
     sys.stdout.flush()  # the address is wanted now, also where stdout is a pipe or a log
 
@@ -94,23 +93,9 @@ def _listen(host: str, port: int) -> socket.socket:
         except PermissionError:
             raise UserError(f"page.port={port} may not be used; choose one above 1023") from None
         except OSError as error:
-            if error.errno == 99 or "assign" in str(error):  # EADDRNOTAVAIL, whose number differs by system
+            if error.errno == errno.EADDRNOTAVAIL:
                 raise UserError(f"page.host={host} is no address of this machine; 127.0.0.1 is always one") from None
     raise UserError(f"page.port={port} and the 19 after it are taken; choose another")
-
-
-async def _serve_until_interrupted(app: web.Application, listener: socket.socket) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows; a thread in a test
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, listener).start()
-        await stop.wait()
-    finally:
-        await runner.cleanup()
 
 
 class _Server:

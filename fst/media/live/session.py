@@ -78,10 +78,7 @@ def run(config: InferConfig, styles: list[str]) -> None:
 def _load(config: InferConfig, style: str | Style) -> Stylizer:
     from fst.stylize import Stylizer  # late: it may bring torch, which takes seconds
 
-    how = {"backend": config.backend, "precision": config.precision}
-    how |= {"size": config.size, "strength": config.strength, "colors": config.colors}
-    how |= {"painting_size": config.painting_size}
-    return Stylizer.load(style, network=config.network, live=True, **how)
+    return Stylizer.configured(config, style, live=True)
 
 
 def _why_page(config: InferConfig) -> str | None:

@@ -85,7 +85,7 @@ class StyleLoader:
         if many is None:
             raise UserError("this copy of fst has no file of many styles to read a painting with")
         if len(self) >= MOST:
-            raise UserError(f"{MOST} styles are enough: begin anew for more paintings")
+            raise UserError(f"there are already {MOST} styles, the maximum: restart to add paintings")
         painting = many.fitted(painting, size)
         count = sum(name.startswith("painting ") for name in self.names) + 1
         self._entries.append(_Entry(f"painting {count}", functools.partial(self._read, many, painting, count)))
@@ -161,10 +161,11 @@ class LivePainter:
         state = dataclasses.replace(self.state)  # which a viewer may change while the frame is painted
         if state.mirror and here:
             frame = cv2.flip(frame, 1)
-        self.stylizer.strength, self.stylizer.colors = state.strength, state.colors  # viewers share a Stylizer
-        self._vector = self._faded()
+        stylizer = self.stylizer  # `follow` may put another in its place while the frame is painted
+        stylizer.strength, stylizer.colors = state.strength, state.colors  # viewers share a Stylizer
+        self._vector = self._faded(stylizer)
         how = (self.shown, self._vector is not None and self._vector.tobytes(), state)
-        painted = self.stylizer(frame, self._vector)
+        painted = stylizer(frame, self._vector)
         if self._hold:
             painted = self._hold(frame, painted, how)
         return np.concatenate([frame, painted], axis=1) if state.side and here else painted
@@ -173,9 +174,9 @@ class LivePainter:
         coming = self._loader.choose(index)
         return coming.result() if coming.done() else None
 
-    def _faded(self) -> np.ndarray | None:
+    def _faded(self, stylizer: Stylizer) -> np.ndarray | None:
         """The style vector of now: between what was shown when a style was chosen and what the state says."""
-        target = self.stylizer.vector
+        target = stylizer.vector
         if target is None:
             return None
         if self._other is not None:

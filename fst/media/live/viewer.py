@@ -183,7 +183,7 @@ def decode(picture: bytes) -> np.ndarray:
     except Exception:
         raise ValueError("this frame is no JPEG picture") from None
     if width * height > LARGEST_FRAME or min(width, height) < 16:
-        raise ValueError(f"a frame of {width}x{height} pixels is not painted")
+        raise ValueError(f"a frame of {width}x{height} pixels is too small or too large")
     frame = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR_RGB)
     if frame is None:
         raise ValueError("this frame is damaged")

@@ -39,7 +39,7 @@ def check(way: str, *, film: bool) -> None:
         film: whether films are painted to a file; photos and live ones else.
 
     Raises:
-        UserError: so it is.
+        UserError: an unknown way, or flow for something other than a film.
     """
     if way not in WAYS:
         raise UserError(f"stabilize={way} is unknown: {', '.join(WAYS)}")
