@@ -54,7 +54,7 @@ class Metadata:
 
 
 def read(path: str | os.PathLike[str] | BinaryIO, *, at_least: int | None = None) -> np.ndarray:
-    """Decode an image file to uint8 (H, W, 3) RGB, upright (EXIF orientation applied).
+    """Decode an image file, whose name may begin with ~, to uint8 (H, W, 3) RGB, upright (EXIF orientation applied).
 
     Grey, palette, CMYK, alpha (over white), 16-bit and float files are converted. With `at_least`, a large JPEG is
     decoded at 1/2, 1/4 or 1/8 by libjpeg, its short side staying at or above that many pixels: several times faster.
@@ -69,7 +69,9 @@ def read_with_metadata(
     path: str | os.PathLike[str] | BinaryIO, *, at_least: int | None = None
 ) -> tuple[np.ndarray, Metadata]:
     """As `read`, with what a copy of the photo should keep."""
-    name = "the image on standard input" if hasattr(path, "read") else f"image {os.fspath(path)}"
+    if not hasattr(path, "read"):
+        path = os.path.expanduser(path)  # noqa: PTH111  Path's raises for ~nobody
+    name = "the image on standard input" if hasattr(path, "read") else f"image {path}"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd EXIF and large files; neither stops a user.

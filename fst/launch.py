@@ -220,7 +220,9 @@ def _sweep_to_go_on(overrides: list[str]) -> list[str] | None:
     Raises:
         UserError: more was given than where and how its jobs run.
     """
-    folder = Path(replay.given(overrides, "resume") or "").expanduser()
+    if (named := replay.given(overrides, "resume")) is None:
+        return None
+    folder = Path(named).expanduser()
     saved = read_json(folder / COMMAND).get("overrides")
     if not saved:
         return None

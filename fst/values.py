@@ -1,9 +1,9 @@
 """What settings may be, each refused in one sentence; how they are called."""
 
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from fst.errors import UserError, near
@@ -36,8 +36,8 @@ def one_of(key: str, value: str, known: Iterable[str]) -> None:
 
 
 def is_file(key: str, name: str | None) -> None:
-    """Raise UserError unless there is a file of that name; None is fine."""
-    if name is not None and not Path(name).expanduser().is_file():
+    """Raise UserError unless there is a file of that name, which may begin with ~; None is fine."""
+    if name is not None and not os.path.isfile(os.path.expanduser(name)):  # noqa: PTH111, PTH113  Path's raise for ~nobody
         raise UserError(f"{key}: there is no file {name}")
 
 
@@ -53,6 +53,15 @@ def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def literal(value: Any) -> Any:
+    """A value, with those in its dicts and lists, as OmegaConf reads it back: ${...} is text, no interpolation."""
+    if isinstance(value, Mapping):
+        return {key: literal(of) for key, of in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [literal(of) for of in value]
+    return re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", value) if isinstance(value, str) else value
 
 
 def _finite_or(value: float, bound: str) -> str:

@@ -195,7 +195,14 @@ def test_a_run_goes_on_from_another_folder_with_its_relative_files(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "given", ["network=johnson", "network.norm=batch", "method=gatys content=x", "method.schedule=constant"]
+    "given",
+    [
+        "network=johnson",
+        "network.norm=batch",
+        "method=gatys content=x",
+        "method.schedule=constant",
+        "method.learning_rate=1",
+    ],
 )
 def test_what_does_not_fit_the_checkpoint_is_refused_before_anything_is_touched(
     earlier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str

@@ -411,6 +411,14 @@ def test_standard_input_to_standard_output(shelf):
         assert (image.format, image.size) == ("JPEG", (56, 40))
 
 
+def test_an_animation_does_not_become_a_still_on_standard_output(shelf):
+    frames = [Image.fromarray(picture(40, 56)), Image.fromarray(picture(40, 56)[::-1])]
+    frames[0].save("moves.gif", save_all=True, append_images=frames[1:])
+    done = program("source=-", "output=-", input=Path("moves.gif").read_bytes())
+    assert done.returncode == 1 and done.stdout == b""
+    assert b"an animation cannot go through standard input" in done.stderr
+
+
 def test_the_program_ends_with_one_line_and_status_1(shelf):
     done = program("source=none.jpg", text=True)
     assert (done.returncode, done.stdout) == (1, "")

@@ -335,11 +335,11 @@ def test_the_next_free_port_is_taken(monkeypatch, capsys):
     port = busy.getsockname()[1]
     served = []
 
-    async def once(app, listener):
-        served.append(listener.getsockname())
-        listener.close()
+    def once(app, sock, **_):
+        served.append(sock.getsockname())
+        sock.close()
 
-    monkeypatch.setattr(server, "_serve_until_interrupted", once)
+    monkeypatch.setattr(server.web, "run_app", once)
     config = InferConfig(source="webcam", page=PageConfig(port=port))
     with busy:
         server.serve(config, StyleLoader(["invert"], Fake), "No display here")

@@ -110,6 +110,8 @@ def test_a_killed_sweep_goes_on_and_does_nothing_twice(tmp_path: Path, tiny_vgg:
     refused = train_here(tmp_path, "resume=mine", "seed=3")
     assert refused == (1, "", "error: resume=mine goes on with a sweep as it was: leave out seed=3\n")
     command = json.loads((tmp_path / "mine/sweep.json").read_text())
+    inside = train_here(tmp_path / "mine", "style=gogh", "trainer.max_steps=0")  # where sweep.json lies
+    assert inside == (1, "", "error: trainer.max_steps is 0, but it must be at least 1\n")
     command["overrides"] = [o.replace("2,3000", f"2,{step + 2}") for o in command["overrides"]]
     (tmp_path / "mine/sweep.json").write_text(json.dumps(command))
     status, said, errors = train_here(tmp_path, "resume=mine")

@@ -5,13 +5,14 @@ mistake that can be told from the words alone becomes one line.
 """
 
 import argparse
+import os
 import re
-from pathlib import Path
 from typing import NoReturn
 
 from fst.config import groups
 from fst.config.several import together
 from fst.errors import UserError, near
+from fst.values import literal
 
 # Values of these keys are taken as the shell passes them: no user has to know Hydra's override grammar.
 FILE_KEYS = {"content", "data.root", "loss.weights", "method.content_mask", "method.init", "method.init_from"}
@@ -121,7 +122,7 @@ def _check_choice(group: str, value: str, multirun: bool) -> None:
 
 
 def _quote_files(value: str, multirun: bool) -> str:
-    if multirun and "," in value and not Path(value).expanduser().exists():
+    if multirun and "," in value and not _exists(value):
         # With quotes in it, it is in Hydra's grammar already.
         return value if re.search("['\"]", value) else ",".join(quoted(part) for part in value.split(","))
     return quoted(value)
@@ -129,16 +130,19 @@ def _quote_files(value: str, multirun: bool) -> str:
 
 def _quote_list(value: str) -> str:
     """[a.jpg,b.jpg] with each quoted; one file alone is a list of one."""
-    if not (value.startswith("[") and value.endswith("]")) or Path(value).exists():
+    if not (value.startswith("[") and value.endswith("]")) or _exists(value):
         return f"[{quoted(value)}]"
     if re.search("['\"]", value) or "],[" in value:  # in Hydra's grammar already
         return value
     return "[" + ",".join(quoted(part.strip()) for part in value[1:-1].split(",") if part.strip()) + "]"
 
 
+def _exists(value: str) -> bool:
+    return os.path.exists(os.path.expanduser(value))  # noqa: PTH110, PTH111  Path's raise for long texts and ~nobody
+
+
 def quoted(value: str) -> str:
     """A text in Hydra's grammar, so that it arrives as it is."""
-    # OmegaConf would read ${...} as an interpolation; Hydra unescapes quotes, and backslashes before them.
-    literal = re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", value)
-    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), literal)
+    # Hydra unescapes quotes, and backslashes before them.
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), literal(value))
     return f"'{escaped}'"

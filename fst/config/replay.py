@@ -31,8 +31,20 @@ UNLEARNT += ("data.val_images", "trainer.accelerator", "trainer.checkpoint_every
 UNLEARNT += ("trainer.log_every_n_steps", "trainer.num_nodes", "trainer.strategy", "trainer.val_check_interval")
 CHOICES = ("style", "method", "network", "data", "logger")  # groups whose choice the saved config holds as `name`
 WHOLE = ("style", "method", "network")  # a choice of these that is given now leaves nothing of the earlier one
-# What a checkpoint is made of: another value would not fit the network, the optimiser or the image in it.
-IN_CHECKPOINT = [f"method.{setting}" for setting in ("name", "schedule", "optimizer", "size", "coarsest", "colors")]
+# What a checkpoint is made of: another value would not fit the network or the image in it, or the optimiser's state,
+# which has the rates that it began with, would win.
+OF_METHOD = (
+    "name",
+    "schedule",
+    "optimizer",
+    "learning_rate",
+    "muon_learning_rate",
+    "history",
+    "size",
+    "coarsest",
+    "colors",
+)
+IN_CHECKPOINT = [f"method.{setting}" for setting in OF_METHOD]
 
 
 @dataclass(frozen=True)
@@ -142,7 +154,10 @@ def given(overrides: list[str], key: str) -> str | None:
     words = [override for override in overrides if override.partition("=")[0] == key]
     if not words:
         return None
-    value = OverridesParser.create().parse_override(words[-1]).value()
+    override = OverridesParser.create().parse_override(words[-1])
+    if override.is_sweep_override():
+        raise UserError(f"{key}= takes one run: repeat several one by one")
+    value = override.value()
     return OmegaConf.create({"value": value}).value or None
 
 

@@ -172,7 +172,7 @@ class TrainerConfig:
         if self.gradient_clip_val is not None:
             above_zero("trainer.gradient_clip_val", self.gradient_clip_val)
         one_of("trainer.accelerator", self.accelerator, ("auto", "cpu", "gpu", "cuda", "mps"))
-        one_of("trainer.strategy", self.strategy, ("auto", "ddp", "ddp_spawn"))
+        one_of("trainer.strategy", self.strategy, ("auto", "ddp"))
         one_of("trainer.precision", self.precision, PRECISIONS)
         devices = self.devices
         if devices not in ("auto", -1) and not is_count(devices) and not (isinstance(devices, list) and devices):

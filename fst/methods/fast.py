@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from fst.errors import UserError
+
 COMPILE_STEPS = 500  # compiling Johnson's network takes half a minute and saves a tenth of each step after it
 WORTHWHILE = 1.2  # bf16 must beat fp32 by this much: it costs precision
 
@@ -17,7 +19,12 @@ def choose_precision(requested: str, accelerator: str) -> str:
     """Lightning's precision: what was requested, or for "auto" bf16 where it is measurably faster, else fp32.
 
     Having bf16 instructions is not enough: on Intel cores without AMX a bf16 convolution is slower than fp32.
+
+    Raises:
+        UserError: fp16 on a CPU.
     """
+    if requested.startswith("16") and accelerator == "cpu":  # Lightning would compute in bf16 without a word
+        raise UserError(f"trainer.precision={requested} is for GPUs; use bf16-mixed or 32-true on a CPU")
     if requested != "auto":
         return requested
     if accelerator == "cpu":

@@ -87,6 +87,7 @@ class Feedforward(Method):
             build_terms(config.loss)
         if config.data.size <= 2 * self.margin:
             raise UserError(f"method.margin is {self.margin}, which leaves nothing of data.size={config.data.size}")
+        config.loss.check_size("data.size less method.margin at both edges", config.data.size - 2 * self.margin)
 
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
         import torch

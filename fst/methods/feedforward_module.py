@@ -105,6 +105,10 @@ class FeedForwardStyleTransfer(pl.LightningModule):
     def on_fit_start(self) -> None:
         self.style = self.style.to(self.device)
 
+    def on_train_start(self) -> None:
+        if self.global_rank:  # else every process would draw the same noise, places and paintings
+            torch.manual_seed(int(torch.randint(2**31, ())) + self.global_rank)
+
     def training_step(self, photos: Tensor, index: int) -> Tensor:
         margin, room = self.settings.margin, self.criterion.room
         top, left = torch.randint(0, room + 1, (2,)).tolist() if room else (0, 0)

@@ -98,7 +98,7 @@ def _trainer(
     on_cpu = accelerator(trainer.accelerator) == "cpu"
     settings = {
         "accelerator": trainer.accelerator,
-        "devices": 1 if on_cpu and trainer.devices == "auto" else trainer.devices,
+        "devices": 1 if trainer.devices == "auto" and (on_cpu or trainer.strategy == "auto") else trainer.devices,
         "num_nodes": trainer.num_nodes,
         "strategy": trainer.strategy,
         "precision": trainer.precision,

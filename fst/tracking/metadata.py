@@ -18,6 +18,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from fst.files import read_json, write_json, write_text
 from fst.runfolder import CHANGES, CONFIG, RUN, RUNNING, write_state
 from fst.system import cores
+from fst.values import literal
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = ("fst", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy", "pillow")
@@ -32,7 +33,6 @@ def run_metadata() -> dict[str, Any]:
     return {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join([sys.executable, *sys.argv]),
-        "arguments": sys.argv[1:],
         "overrides": _overrides(),
         "folder": str(Path.cwd()),
         "git": git_state(),
@@ -46,15 +46,15 @@ def run_metadata() -> dict[str, Any]:
     }
 
 
-def write_run(run_dir: str | Path, config: Any) -> None:
-    """Write config.yaml (resolved) and run.json into the run folder, and changes.patch if the checkout is dirty.
+def write_run(run_dir: str | Path, settings: dict[str, Any]) -> None:
+    """Write config.yaml and run.json into the run folder, and changes.patch if the checkout is dirty.
 
     Only the first process of several writes. run.json then says that the run is running (`fst.runfolder.state`); a run
     that is resumed keeps there what it was before, newest first, under "earlier".
 
     Args:
         run_dir: made if need be.
-        config: a DictConfig, a dataclass or a dict.
+        settings: the whole config.
 
     Raises:
         UserError: the folder may not be written, or the disk is full.
@@ -63,8 +63,7 @@ def write_run(run_dir: str | Path, config: Any) -> None:
         return
     folder = Path(run_dir)
     facts = run_metadata() | {"earlier": _earlier(folder / RUN)}
-    node = config if OmegaConf.is_config(config) else OmegaConf.create(config)
-    write_text(folder / CONFIG, OmegaConf.to_yaml(node, resolve=True))
+    write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(literal(settings))))
     write_json(folder / RUN, facts)
     write_state(folder, RUNNING)
     if facts["git"] and facts["git"]["dirty"]:

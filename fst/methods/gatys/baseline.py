@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fst.errors import UserError
-from fst.files import shown
+from fst.files import number, shown
 from fst.methods.method import Method, register
 from fst.values import above_zero, at_least, is_file, one_of
 
@@ -93,8 +93,8 @@ class Gatys(Method):
         is_file("method.init", None if self.init in ("content", "noise") else self.init)
         is_file("method.content_mask", self.content_mask)
         for key in ("styles", "style_masks"):
-            for number, file in enumerate(getattr(self, key)):
-                is_file(f"method.{key}[{number}]", file)
+            for place, file in enumerate(getattr(self, key)):
+                is_file(f"method.{key}[{place}]", file)
 
     def check(self, config: TrainConfig) -> None:
         from fst.methods.parts import build_terms
@@ -185,7 +185,7 @@ class Gatys(Method):
 
     def run_name(self) -> str:
         loss = self.config.loss
-        weights = f"style={loss.style_weight:g} content={loss.content_weight:g}"
+        weights = f"style={number(loss.style_weight)} content={number(loss.content_weight)}"
         return f"{self.config.style.name} gatys {loss.architecture} {weights} {self.name}"
 
     def log_inputs(self, logger: Logger | None) -> None:
@@ -193,8 +193,8 @@ class Gatys(Method):
         from fst.tracking import log_images, log_painting
 
         titles = [self.config.style.title, *(Path(name).name for name in self.styles)]
-        for number, (painting, title) in enumerate(zip(self.inputs.paintings, titles, strict=True), start=1):
-            log_painting(logger, self.result.parent, painting, title, number=number)
+        for place, (painting, title) in enumerate(zip(self.inputs.paintings, titles, strict=True), start=1):
+            log_painting(logger, self.result.parent, painting, title, number=place)
         if self.inputs.photo is not None:
             log_images(logger, {"content": images.resize(self.inputs.photo, self.inputs.size)}, step=0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -127,7 +126,7 @@ def problem(method: Gatys, painting: np.ndarray, config: TrainConfig) -> Problem
         UserError: a file that cannot be read; masks that do not fit.
     """
     photo = images.read(config.content) if config.content else None
-    others = [images.read(Path(name).expanduser()) for name in method.styles]
+    others = [images.read(name) for name in method.styles]
     others = [images.resize(other, images.fit_long_edge(*other.shape[:2], config.style.size)) for other in others]
     paintings = [painting, *others]
     shape = (painting if photo is None else photo).shape[:2]

@@ -6,7 +6,6 @@ import copy
 import itertools
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -190,7 +189,7 @@ class GatysStyleTransfer(pl.LightningModule):
         if self.settings.init == "content":
             start = self.problem.photo_at(size)
         else:
-            start = images.to_tensor(images.resize(images.read(Path(self.settings.init).expanduser()), size))
+            start = images.to_tensor(images.resize(images.read(self.settings.init), size))
         return start if self.problem.channels == 3 else start.mean(1, keepdim=True)
 
     def _enlarge(self, size: tuple[int, int]) -> None:
