@@ -3,8 +3,7 @@
 import contextlib
 import json
 import math
-import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,10 @@ def replacing(target: Path) -> Iterator[Path]:
     beside: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem[:40]}-", suffix=target.suffix, dir=target.parent)
-        os.close(handle)
-        beside = Path(name)
+        unique = target.with_name(f".{target.stem[:40]}-{uuid.uuid4().hex[:8]}{target.suffix}")
+        unique.touch(exist_ok=False)
+        beside = unique
         yield beside
-        beside.chmod(0o666 & ~_umask())
         beside.replace(target)
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror or error}") from None
@@ -59,12 +57,6 @@ def read_json(path: Path) -> dict[str, Any]:
         if isinstance(content, dict):
             return content
     return {}
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
 
 
 def shown(path: Path) -> str:

@@ -32,6 +32,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def data_workers(processes: int) -> int:
+    """Data workers for each of `processes` training processes: half of the cores, the rest is theirs; at most 8."""
+    return min(8, max(1, cores() // (2 * processes)))
+
+
 @contextlib.contextmanager
 def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Within, SIGINT and SIGTERM go to the handler; after it, to whom they went before. For the main thread only."""

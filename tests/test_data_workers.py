@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fst import system
 from fst.data import workers
 from fst.errors import UserError
 
@@ -48,7 +49,7 @@ def test_workers_outlive_ctrl_c_and_sigterm_and_let_the_program_end():
 def test_half_of_the_cores_shared_by_the_training_processes(monkeypatch):
     for cores, processes, expected in [(1, 1, 1), (2, 1, 1), (4, 1, 2), (16, 1, 8), (16, 4, 2), (96, 1, 8), (4, 8, 1)]:
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=cores: range(n), raising=False)
-        assert workers.count(processes) == expected
+        assert system.data_workers(processes) == expected
 
 
 DEADLY = """

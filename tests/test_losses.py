@@ -11,7 +11,7 @@ from torch import Tensor
 from fst.errors import UserError
 from fst.losses.criterion import Criterion, Losses
 from fst.losses.gram import gram_matrix, scaled
-from fst.losses.style_target import StyleTarget
+from fst.losses.style_target import StyleTarget, combine
 from fst.losses.term import Step
 from fst.losses.terms.tv import Tv
 from fst.losses.vgg import VGGFeatures
@@ -35,6 +35,10 @@ def random_weights(seed: int = 0, *, convolutions: tuple = CONVOLUTIONS) -> dict
         weights[f"features.{index}.weight"] = weight
         weights[f"features.{index}.bias"] = torch.randn(outputs, generator=generator) * 20
     return weights
+
+
+def mixture(target: StyleTarget, shares: list[float]) -> StyleTarget:
+    return combine([target[index] for index in range(len(target))], torch.tensor(shares)[:, None])
 
 
 def reference(image: Tensor, weights: dict[str, Tensor], layers: list[str], pool=F.max_pool2d) -> dict[str, Tensor]:
@@ -256,7 +260,7 @@ def test_two_paintings_mix_by_their_shares() -> None:
     weights = random_weights()
     first, second, image = pictures((24, 30), (33, 24), (24, 24))
     mixing = build_criterion(VGGFeatures(["relu2_2"], weights), style_layers=["relu1_2"], content_weight=0.0)
-    mixed = mixing.style_target([first, second]).mix([3.0, 1.0])
+    mixed = mixture(mixing.style_target([first, second]), [3.0, 1.0])
     grams = []
     for picture in (first, second, image):
         f = reference(picture, weights, ["relu1_2"])["relu1_2"] / 128
@@ -302,7 +306,7 @@ def test_the_numbers_stay_what_they_were() -> None:
         tv_weight=7.0,
     )
     photos = torch.cat([waves(1, 64, 80), waves(2, 64, 80)])
-    style = loss.style_target([waves(3, 96, 72), waves(4, 80, 80)]).mix([1.0, 2.0])
+    style = mixture(loss.style_target([waves(3, 96, 72), waves(4, 80, 80)]), [1.0, 2.0])
     painted = (photos * 0.8 + 0.1 * waves(5, 64, 80)).requires_grad_()
     losses = loss(painted, loss.content_target(photos), style)
     losses.total.backward()

@@ -16,6 +16,7 @@ from fst.data.order import EndlessBatches
 from fst.data.procedural import DrawnImages, held_out_drawings
 from fst.data.training_photos import Photos, TrainingPhotos, hold_out, split
 from fst.errors import UserError
+from fst.system import data_workers
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class PhotoData(pl.LightningDataModule):
         """Endless batches, from the trainer's step on: a resumed run sees what it would have seen."""
         trainer, workers = self.trainer, self.config.workers
         if workers is None:
-            workers = worker_processes.count(trainer.num_devices if trainer else 1)
+            workers = data_workers(trainer.num_devices if trainer else 1)
         return DataLoader(
             self._training_samples(),
             batch_sampler=EndlessBatches(

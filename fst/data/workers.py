@@ -11,14 +11,6 @@ import torch
 from torch.utils.data import dataloader, default_collate
 
 from fst.errors import UserError
-from fst.system import cores
-
-MOST_WORKERS = 8
-
-
-def count(processes: int) -> int:
-    """Workers for each of `processes` training processes: half of the cores that may be used, the rest is theirs."""
-    return min(MOST_WORKERS, max(1, cores() // (2 * processes)))
 
 
 def start(worker: int) -> None:

@@ -1,9 +1,5 @@
 """The criterion: a dictionary of loss terms, summed with their weights (Johnson et al. 2016, section 3.2).
 
-    content  mean over all elements of (F - F of the photo)², summed over the content layers
-    style    mean over the C×C entries of (G - G of the painting)², G = F Fᵀ / (C·H·W), summed over layers and scales
-    tv       mean squared difference of horizontal neighbours plus that of vertical ones, image in [0, 1]
-
 F are the features, (C, H, W), of one frozen VGG. Each term is a file in `fst/losses/terms`. Gram matrices and means are
 computed in fp32 whatever the precision of the features. What to reach, photo's features and paintings' Gram matrices,
 are values that are handed in: the criterion has no hidden state.

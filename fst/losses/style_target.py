@@ -16,7 +16,7 @@ class StyleTarget:
     """Gram matrices by (scale, layer), each (S, C, C): of S paintings, of S regions, or one for all.
 
     `criterion.style_target(paintings)` makes one. Several styles in one batch are `target[indices]`; a mixture of
-    paintings (Gatys et al. 2016) is `target.mix(shares)`.
+    paintings (Gatys et al. 2016) is `combine(targets, shares)`.
 
     Attributes:
         grams: by (scale, layer).
@@ -41,11 +41,6 @@ class StyleTarget:
         """The same on a device."""
         weights = None if self.weights is None else self.weights.to(device)
         return StyleTarget({key: gram.to(device) for key, gram in self.grams.items()}, weights)
-
-    def mix(self, shares: Sequence[float] | None = None) -> StyleTarget:
-        """The weighted mean of the paintings' Gram matrices, (1, C, C); shares are normalised, None is equal ones."""
-        weights = torch.tensor(shares or [1.0] * len(self))
-        return combine([self[index] for index in range(len(self))], weights[:, None])
 
     def energy(self, layer_weights: dict[str, float]) -> Tensor:
         """(S,): Σ over scales and layers of each target's mean square: the style loss of a picture without features."""

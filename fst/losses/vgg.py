@@ -51,9 +51,8 @@ class VGGFeatures(nn.Module):
         wanted = set(layers)
         check_layers(wanted, architecture)
         names = layer_names(architecture)
-        self.depth = 1 + max(names.index(layer) for layer in wanted)
         self.architecture = architecture
-        self.names = names[: self.depth]
+        self.names = names[: 1 + max(names.index(layer) for layer in wanted)]
         self.pooling = pooling
         oxford = normalisation == "oxford"
         scale = OXFORD_SCALE if oxford else 1.0

@@ -115,4 +115,4 @@ def centred(image: Tensor) -> Tensor:
 
 def uncentred(image: Tensor) -> Tensor:
     """The inverse of `centred`."""
-    return torch.add(image * 0.25, 0.5)
+    return image * 0.25 + 0.5

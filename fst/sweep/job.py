@@ -14,11 +14,11 @@ from omegaconf import DictConfig
 
 from fst.errors import UserError
 from fst.files import number, read_json, shown, write_json
-from fst.runfolder import JOB
-from fst.system import cores
+from fst.runfolder import FAILED, JOB, RUNNING, STOPPED
+from fst.system import data_workers
 
 REFERENCE_WEIGHT = 1e5  # of style, where a search wants one number
-DONE, FAILED, LOST, RUNNING, STOPPED = "done", "failed", "lost", "running", "stopped"
+DONE, LOST = "done", "lost"  # beside runfolder's FAILED, RUNNING and STOPPED
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def name_run(config: DictConfig, changed: list[str], sweep: Sweep) -> None:
 def share_machine(config: DictConfig, place: int, sweep: Sweep) -> None:
     """Give a job its share of the cores, and one GPU."""
     if sweep.parallel > 1 and config.data.workers is None:
-        config.data.workers = max(1, min(8, cores() // (2 * sweep.parallel)))
+        config.data.workers = data_workers(sweep.parallel)
     if config.trainer.devices in ("auto", 1) and config.trainer.accelerator in ("auto", "gpu", "cuda"):
         import torch
 

@@ -28,14 +28,12 @@ def go_on(hydra: DictConfig, overrides: list[str]) -> list[str]:
         overrides: of the command line.
 
     Returns:
-        Overrides to add; none for another sweeper than Optuna's.
+        Overrides to add.
 
     Raises:
         UserError: the study is complete, was made with other settings, or cannot be opened.
     """
     sweeper = hydra.sweeper
-    if "optuna" not in sweeper._target_:
-        return []
     import optuna
 
     if tuple(int(part) for part in optuna.__version__.split(".")[:2]) < OPTUNA:

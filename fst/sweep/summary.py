@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fst.files import number, read_json, replacing, shown, write_json
-from fst.runfolder import JOB, read_metrics
+from fst.runfolder import JOB, RUNNING, STOPPED, read_metrics
+from fst.sweep.job import DONE, LOST
 
 if TYPE_CHECKING:
     from fst.sweep.job import Sweep
@@ -30,8 +31,8 @@ def finished(sweep: Sweep, *, stopped: bool) -> list[dict[str, Any]]:
     """Print and write the summary of a sweep that has ended; the jobs as job.json has them, and their metrics."""
     jobs = read(sweep)
     for job in jobs:
-        if job["status"] == "running":  # its process is gone, without a word
-            job |= {"status": "stopped" if stopped else "lost"}
+        if job["status"] == RUNNING:  # its process is gone, without a word
+            job |= {"status": STOPPED if stopped else LOST}
             write_json(Path(job["folder"]) / JOB, job)
         job.setdefault("metrics", read_metrics(Path(job["folder"])))
     if jobs:
@@ -82,7 +83,7 @@ def _show(sweep: Sweep, jobs: list[dict[str, Any]]) -> None:
             console.print(Text(f"job {job['job']} failed: {job['reason']}"), soft_wrap=True)
     if best:
         print("* no other job is better in both losses")
-    done = sum(job["status"] == "done" for job in jobs)
+    done = sum(job["status"] == DONE for job in jobs)
     print(f"{done} of {len(sweep.jobs) or len(jobs)} jobs done; summary  {shown(sweep.folder / FILE)}")
 
 

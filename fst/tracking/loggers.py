@@ -42,7 +42,6 @@ def build_logger(
     Raises:
         UserError: an unknown logger, or mode=online without a key or a server.
     """
-    run_dir = Path(run_dir)
     if config.name == "none":
         return None
     if config.name == "wandb":

@@ -13,5 +13,4 @@ class Tv(Term):
         image = step.painted
         across = (image[..., :, 1:] - image[..., :, :-1]).square().mean()
         down = (image[..., 1:, :] - image[..., :-1, :]).square().mean()
-
         return across + down
