@@ -92,8 +92,8 @@ def test_realtime_has_the_parameters_it_says() -> None:
     def block(inputs: int, outputs: int) -> int:
         return inputs * outputs * 9 + outputs + 2 * outputs  # a convolution, its bias, scale and shift
 
-    down, up = block(12, 16) + block(16, 32) + block(32, 80), block(80, 32) + block(32, 16)
-    by_hand = down + 2 * block(32, 32) + 8 * block(80, 80) + up + 16 * 3 * 9 + 3
+    down, up = block(12, 16) + block(16, 32) + block(32, 64), block(64, 32) + block(32, 16)
+    by_hand = down + 2 * block(32, 32) + 6 * block(64, 64) + up + 16 * 3 * 9 + 3
     assert parameters(build("realtime")) == by_hand
     assert NETWORKS["realtime"].__doc__.startswith(f"{by_hand / 1000:.0f} k parameters")
 

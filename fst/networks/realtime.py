@@ -15,11 +15,11 @@ ENDS = ("resize", "shuffle")
 
 @register
 class Realtime(Network):
-    """539 k parameters, nothing at full resolution: for a laptop's CPU.
+    """290 k parameters, nothing at full resolution: for a laptop's CPU.
 
     Full-resolution layers are bound by memory, not arithmetic, on a CPU: folding 2×2 pixels into channels first is
     what makes the network fast. Residual blocks at 1/8 see far, which is what brush strokes need, and cost little.
-    Skips carry the picture's outlines past them. Defaults are chosen in experiments/recipe.
+    Skips carry the picture's outlines past them. Defaults are chosen in experiments/architectures.
 
     Args:
         fold: the edge of the square of pixels that becomes channels: 2 or 4.
@@ -40,8 +40,8 @@ class Realtime(Network):
     def __init__(
         self,
         fold: int = 2,
-        widths: Sequence[int] = (16, 32, 80),
-        depths: Sequence[int] = (0, 1, 4),
+        widths: Sequence[int] = (16, 32, 64),
+        depths: Sequence[int] = (0, 1, 3),
         skips: bool = True,
         end: str = "resize",
         norm: str = "instance",

@@ -9,7 +9,7 @@ from fst.networks.realtime import Realtime
 
 @register
 class RealtimeMany(Conditional):
-    """The real-time network with a scale and a shift for each of many styles.
+    """The real-time network, a little wider and deeper, with a scale and a shift for each of many styles.
 
     Args:
         styles: the names of its styles; training sets them to the paintings of the run.
