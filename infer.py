@@ -24,7 +24,7 @@ style=       gogh: a bundled style, or FILE.safetensors, FILE.ckpt, a run's fold
              painting.jpg: any painting;  a,b or a folder of paintings: each;  a:0.7,b:0.3: a mixture;
              'a>b': a film goes from one to the other (in quotes, or the shell writes to a file b)
 painting_size=   long edge in pixels at which a painting is read (512): larger makes larger strokes
-network=     which of a bundled style's networks: realtime, realtime_fast or realtime_many
+network=     which of a bundled style's networks: realtime (a network of its own) or realtime_many
 output=      a file or folder, window, page, or - for standard output; else NAME-STYLE in the current folder
 overwrite=   true replaces files that exist
 size=        long edge in pixels at which the network works: smaller makes larger strokes; the result has the

@@ -12,7 +12,7 @@ from types import FrameType
 def keep_memory() -> None:
     """Let glibc keep freed memory instead of handing it back to the kernel at every step.
 
-    A training step on a CPU frees and asks for gigabytes: page faults made up to two thirds of it.
+    A training step on a CPU frees and asks for gigabytes: page faults took up to two thirds of its time.
     Elsewhere than on Linux with glibc nothing is done.
     """
     if not sys.platform.startswith("linux"):

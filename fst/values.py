@@ -1,4 +1,4 @@
-"""What settings may be, each refused in one sentence; how they are called."""
+"""Checks of settings' values, each with an error of one sentence, and the registry of classes by name."""
 
 import math
 import os

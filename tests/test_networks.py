@@ -19,10 +19,9 @@ SMALL = {
     "johnson": {"width": 4, "depth": 2},
     "johnson_paper": {"width": 4, "depth": 1},
     "realtime": {"widths": [4, 8], "depths": [0, 2]},
-    "realtime_fast": {"widths": [4, 8], "depths": [0, 1]},
 }
 PLAIN = sorted(name for name, network in NETWORKS.items() if not issubclass(network, Conditional))
-PAINTING = ["johnson", "realtime", "realtime_fast"]  # those for use; johnson_paper is there to show what they avoid
+PAINTING = ["johnson", "realtime"]  # those for use; johnson_paper is there to show what they avoid
 
 
 def network(name: str, *, seed: int = 0, **settings: object) -> nn.Module:
@@ -96,15 +95,6 @@ def test_realtime_has_the_parameters_it_says() -> None:
     by_hand = down + 2 * block(32, 32) + 6 * block(64, 64) + up + 16 * 3 * 9 + 3
     assert parameters(build("realtime")) == by_hand
     assert NETWORKS["realtime"].__doc__.startswith(f"{by_hand / 1000:.0f} k parameters")
-
-
-def test_realtime_fast_has_the_parameters_it_says() -> None:
-    def block(inputs: int, outputs: int) -> int:
-        return inputs * outputs * 9 + outputs + 2 * outputs
-
-    by_hand = block(48, 48) + block(48, 64) + 6 * block(64, 64) + block(64, 48) + 48 * 48 * 9 + 48
-    assert parameters(build("realtime_fast")) == by_hand
-    assert NETWORKS["realtime_fast"].__doc__.startswith(f"{by_hand / 1000:.0f} k parameters")
 
 
 def test_skips_add_what_was_there_on_the_way_down() -> None:

@@ -50,7 +50,7 @@ def job(
         others = [one for one in model.parameters() if one.dim() != 4]
         optimizer = Optimizer(kernels, {1e-2: others}, steps, muon_lr)
         grams = grams_of(studio.exact, painting(style.path).to(device))
-        objective = Objective(studio.features, crop, checkerboard=3000 if network == "realtime_fast" else 0)
+        objective = Objective(studio.features, crop)
         weights = torch.tensor([style.style_weight], device=device)
 
         def paint(photos: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ USAGE = """
 python -m fst.compare FOLDER... [key=value ...]
 
 FOLDER       a run's folder, a sweep's, or any folder with runs below it; also runs that are under way
-output=      the page to write (compare.html): one file that needs no network; a comparison of before is replaced
+output=      the page to write (compare.html): one file that needs no network; an earlier one is overwritten
 """
 KEYS = ["output"]
 

@@ -23,7 +23,7 @@ USAGE = """Train a style.
 """
 SETTINGS = """
 Settings worth knowing (all: python train.py --cfg job):
-  style.size=512          its long edge in pixels: larger strokes when larger
+  style.size=512          long edge of the painting in pixels; a larger value gives larger strokes
   loss.style_weight=1e5   1e4 keeps more of the photo, 1e6 shows more of the paint
   trainer.max_steps=6000 trainer.precision=auto seed=0 content=PHOTO (painted when the run ends)"""
 

@@ -48,7 +48,7 @@ class InferConfig:
     output: str | None = None  # file, folder, window, page, or - for standard output; None: SOURCE-STYLE, here
     backend: str = "auto"  # auto, torch or openvino
     precision: str = "auto"  # of openvino: auto, f32, bf16, or int8
-    network: str | None = None  # which of a bundled style's networks: realtime, realtime_fast, realtime_many
+    network: str | None = None  # which of a bundled style's networks: realtime or realtime_many
     painting_size: int = 512  # long edge in pixels at which a painting's style is read: more makes larger strokes
     size: int | None = None  # long edge in pixels at which the network works; None: the source's
     strength: float = 1.0  # 0: the source, 1: the painting

@@ -133,7 +133,7 @@ class PhotoData(pl.LightningDataModule):
 
     def _skip_line(self) -> str:
         first = self._photos.paths[int(self._photos.unreadable.argmax())]
-        return f"image {first} cannot be read: it is replaced by others, and so is, without a word, any further one"
+        return f"image {first} cannot be read: another photo takes its place; later ones are replaced silently"
 
     @property
     def _on_cuda(self) -> bool:

@@ -52,7 +52,7 @@ class Losses:
         return Losses({name: value.detach() for name, value in self.values.items()}, self.weights, parts)
 
     def first_not_finite(self) -> str | None:
-        """The name of the first term that is not finite; "sum" where only the weighted sum is; None: all are."""
+        """As "content loss", the first that is not finite, or the sum if only that is not; None: all are finite."""
         for name, value in self.values.items():
             if not torch.isfinite(value):
                 return f"{name} loss"

@@ -91,7 +91,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         return {self.info.name: Aim(self.style, self.network.forward)}
 
     def compile_network(self) -> None:
-        """Compile the network: the first step takes half a minute longer, later ones less.
+        """Compile the network: the first step takes up to a minute longer, later ones less.
 
         Not the loss as well: its convolutions are the same library's, and what is left of it is slower compiled
         (experiments/speed).

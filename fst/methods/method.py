@@ -38,7 +38,7 @@ class Method:
 
     Attributes, from `prepare` on:
         config: the run's, with every `auto` decided: what the run folder's config.yaml says.
-        module: trained by Lightning, on `data`.
+        module: trained by Lightning, on `data`; it has `previews() -> list[Preview]` (`fst.tracking`).
         data: a LightningDataModule, or anything that Trainer.fit takes.
         result: the file that `write_result` writes.
     """
@@ -75,7 +75,7 @@ class Method:
         """Hand what the run starts from to its logger."""
 
     def finish(self) -> None:
-        """Measure what is told of the finished thing, once, when training has come to its end."""
+        """Measure, once training is complete, what the result file reports."""
 
     def write_result(self) -> None:
         """Write what the run has made so far to `result`, whole or not at all."""

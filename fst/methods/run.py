@@ -1,4 +1,4 @@
-"""The only trainer: a config to a trained thing, tracked, resumable, and said where it is."""
+"""The only trainer: trains what a config describes, tracked and resumable, and prints where the results are."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def find(style: str | Path, network: str | None = None, painting_size: int = PAI
         style: a bundled name ("gogh"), FILE.safetensors, FILE.ckpt, a run folder, wandb:ENTITY/PROJECT/NAME:ALIAS; of
             the file of many styles a name ("seurat"), a painting's file, a mixture ("gogh:0.7,wave.jpg:0.3"), or
             styles that a film moves through ("gogh>hokusai"). FILE.safetensors:NAME is of another file of many.
-        network: which of a bundled style's networks, where it comes with several ("realtime", "realtime_fast").
+        network: which of a bundled style's networks, where it comes with several ("realtime", "realtime_many").
         painting_size: pixels of a painting's long edge when its style is read: more makes larger strokes.
 
     Raises:

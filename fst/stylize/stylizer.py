@@ -90,7 +90,7 @@ class Stylizer:
             style: as `fst.stylize.styles.find` takes it, or what it found: a bundled name ("gogh"), FILE.safetensors,
                 a painting, a mixture ("gogh:0.7,hokusai:0.3"), ...
             backend: "auto" (the fastest here), "torch" or "openvino".
-            network: which of a bundled style's networks, as "realtime_fast".
+            network: which of a bundled style's networks, as "realtime_many".
             size: long edge in pixels at which the network works; None: the frame's own.
             strength: 0 (the source) to 1 (the painting).
             colors: "style", or "content" for the source's own colours.

@@ -49,17 +49,21 @@ def go_on(hydra: DictConfig, overrides: list[str]) -> list[str]:
     if study is None:
         return []
     trials = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
-    elsewhere = f"another hydra.sweeper.study_name than {study.study_name} starts anew"
     fixed = {key: override.get_value_element_as_str() for key, override in split(overrides)[1].items()}
     was = trials[0].user_attrs if trials else fixed
     for key in (key for key in {**was, **fixed} if not key.startswith(NOT_COMPARED) and was.get(key) != fixed.get(key)):
         now = f"{key}={fixed[key]}" if key in fixed else f"{key} left out"
         then = f"{key}={was[key]}" if key in was else f"{key} left out"
-        raise UserError(f"the study {study.study_name} was made with {then}, this is {now}: {elsewhere}")
+        raise UserError(
+            f"the study {study.study_name} was made with {then}, but this command has {now}; "
+            "set another hydra.sweeper.study_name to start a new one"
+        )
     left = sweeper.n_trials - len(trials)
     if left <= 0:
         more = f"hydra.sweeper.n_trials={2 * len(trials)} adds to them"
-        raise UserError(f"the study {study.study_name} has its {len(trials)} trials: {more}, {elsewhere}")
+        raise UserError(
+            f"the study {study.study_name} has its {len(trials)} trials: {more}, or set another hydra.sweeper.study_name"
+        )
     print(f"study {study.study_name}: {len(trials)} of {sweeper.n_trials} trials are done, going on")
     return [f"hydra.sweeper.n_trials={left}"]
 

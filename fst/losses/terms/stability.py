@@ -19,8 +19,8 @@ GAIN, LIFT = 0.03, 0.02  # of exposure: at most so much either way
 class Stability(Term):
     """Mean squared difference between a picture and the same place in the picture of a larger part of the photo.
 
-    What a network paints because its picture ends there, at a place and in a light of its own, is not in both. Without
-    the larger part (in validation) only the exposure is another.
+    Whatever the network paints only because of the crop's border, position or exposure differs between the two pictures
+    and is penalised. In validation there is no larger part, so only the exposure differs.
 
     Args:
         shift: pixels that the larger part has more, across and down; the picture's place in it is drawn anew.
