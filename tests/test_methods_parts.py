@@ -60,7 +60,7 @@ def test_a_run_starts_from_what_a_network_of_many_styles_reads_from_its_painting
     with pytest.raises(UserError, match=r"another network than this run's: realtime with .*network.depths="):
         init_from(build("realtime", widths=[4, 6], depths=[0, 1]), str(file), "realtime", PAINTING)
     if predictor:
-        with pytest.raises(UserError, match="one colour"):
+        with pytest.raises(UserError, match="a single colour"):
             init_from(fresh, str(file), "realtime", np.full_like(PAINTING, 90))
 
 

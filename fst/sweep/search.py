@@ -62,7 +62,7 @@ def go_on(hydra: DictConfig, overrides: list[str]) -> list[str]:
     if left <= 0:
         more = f"hydra.sweeper.n_trials={2 * len(trials)} adds to them"
         raise UserError(
-            f"the study {study.study_name} has its {len(trials)} trials: {more}, or set another hydra.sweeper.study_name"
+            f"the study {study.study_name} has its {len(trials)} trials: {more}, another study_name starts anew"
         )
     print(f"study {study.study_name}: {len(trials)} of {sweeper.n_trials} trials are done, going on")
     return [f"hydra.sweeper.n_trials={left}"]
