@@ -12,6 +12,7 @@ import json
 import math
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -61,7 +62,8 @@ class Ended(NamedTuple):
         if self.status > 128 and self.status - 128 in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE):
             return f"crashed: {signal.Signals(self.status - 128).name}"
         errors = [line for line in self.text.splitlines() if line.startswith("error:")]
-        if self.status == 1 and len(errors) != 1:
+        jobs = [line for line in self.text.splitlines() if re.match(r"job \d+ failed: ", line)]  # of a sweep, one each
+        if self.status == 1 and len(errors) != 1 and not (jobs and not errors):
             return f"status 1 and {len(errors)} lines of error: {self.text.strip()[-300:]}"
         return None
 

@@ -1,4 +1,4 @@
-"""Let the disk fill up, and folders go: python -m experiments.reliability.disk [--times 60]
+"""Let the disk fill up, and folders go: python -m experiments.reliability.disk [--times 120]
 
 No file may grow beyond a size (RLIMIT_FSIZE stands in for the end of the disk) that is another one each time; folders
 may not be written, or vanish in the middle; the store is a file. Each program says it in one line, leaves no half of a

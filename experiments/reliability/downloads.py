@@ -1,4 +1,4 @@
-"""Download from servers that fail: python -m experiments.reliability.downloads [--times 100]
+"""Download from servers that fail: python -m experiments.reliability.downloads [--times 220]
 
 A server on this machine cuts at a random byte, sends other bytes, is slow, redirects, answers with the page that a
 network's sign-in shows, or breaks the protocol; with and without a digest that is known. A file stands in the store

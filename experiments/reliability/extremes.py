@@ -1,4 +1,4 @@
-"""Train with numbers beyond all sense: python -m experiments.reliability.extremes [--times 100]
+"""Train with numbers beyond all sense: python -m experiments.reliability.extremes [--times 200]
 
 Weights from 1e-30 to 1e30, learning rates up to 1e6, black, white and constant paintings and photos, both methods and
 the precisions of a CPU. A run trains, or it stops with one line that names what is not finite; a style file, a

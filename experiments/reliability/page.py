@@ -1,4 +1,4 @@
-"""Send a live page what it should refuse: python -m experiments.reliability.page [--times 300]
+"""Send a live page what it should refuse: python -m experiments.reliability.page [--times 240]
 
 Other sites' pages and WebSockets, foreign hosts, messages of 100 MB, pictures of 1×60,000 pixels and of 65,000×65,000,
 damaged ones, words that make no sense, requests cut or never ended, 200 connections. After each, a viewer who was there
