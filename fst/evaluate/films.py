@@ -110,12 +110,10 @@ def price_table(films: dict[str, list[np.ndarray]], prices: dict[str, list[dict[
 def small_print(count: int, precision: str) -> str:
     """Of what, when and where."""
     facts = run_metadata()
-    git, threads = facts["git"], facts["threads"]
-    commit = f", commit {git['commit'][:8]}{' with changes' if git['dirty'] else ''}" if git else ""
+    machine = {"cpu": facts["cpu"]["model"], "threads": facts["threads"]}
     return (
         f"*Along the motion / where nothing moves / against {LONG} frames before, in levels of 255, over the first "
-        f"{count} frames; precision={precision}. {facts['started'][:10]}{commit}, {facts['cpu']['model']}, "
-        f"{threads} thread{'s' if threads > 1 else ''}.*"
+        f"{count} frames; precision={precision}. {report.where(facts['started'][:10], facts['git'], machine)}.*"
     )
 
 
