@@ -244,7 +244,7 @@ def test_a_slider_mixes_and_a_painting_is_dropped(tmp_path, monkeypatch):
     from fst.media.live import server as pages
     from fst.media.live.style_loader import StyleLoader
     from fst.stylize import Stylizer
-    from fst.stylize.styles import offered
+    from fst.stylize.styles import live_styles
 
     make_many(tmp_path / "shelf/many.safetensors")
     monkeypatch.setattr(stylefile, "BUNDLED", tmp_path / "shelf")
@@ -264,7 +264,7 @@ def test_a_slider_mixes_and_a_painting_is_dropped(tmp_path, monkeypatch):
 
     async def check():
         config = InferConfig(source="webcam", webcam=WebcamConfig(mirror=False))
-        app = pages.application(config, StyleLoader(offered(["hokusai", "seurat"]), load))
+        app = pages.application(config, StyleLoader(live_styles(["hokusai", "seurat"]), load))
         async with TestServer(app) as server, browser(tmp_path) as tab:
             await tab.do("Runtime.enable")
             await tab.do("Page.navigate", url=str(server.make_url("/")))

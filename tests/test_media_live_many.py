@@ -22,7 +22,7 @@ from fst.media.live.controls import Controls
 from fst.media.live.state import LiveState
 from fst.media.live.style_loader import LivePainter, StyleLoader
 from fst.stylize import Stylizer
-from fst.stylize.styles import offered
+from fst.stylize.styles import live_styles
 
 FRAME = picture(48, 64)
 
@@ -47,7 +47,7 @@ def load(style):
 
 @pytest.fixture
 def loader():
-    loader = StyleLoader(offered(["gogh", "hokusai", "seurat", "boccioni"]), load)
+    loader = StyleLoader(live_styles(["gogh", "hokusai", "seurat", "boccioni"]), load)
     for index in range(4):
         loader.choose(index).result()
     yield loader
@@ -56,9 +56,9 @@ def loader():
 
 def test_a_session_offers_the_styles_of_the_file_of_many(shelf):
     of_many = [f"{shelf / 'many.safetensors'}:{name}" for name in ("hokusai", "gogh", "seurat")]
-    assert offered(["hokusai"]) == of_many
-    assert offered(["gogh", "boccioni"]) == [of_many[1], "boccioni"]
-    assert offered(["boccioni"]) == ["boccioni"]
+    assert live_styles(["hokusai"]) == of_many
+    assert live_styles(["gogh", "boccioni"]) == [of_many[1], "boccioni"]
+    assert live_styles(["boccioni"]) == ["boccioni"]
     assert StyleLoader(of_many, load).names == ["hokusai", "gogh", "seurat"]
 
 
@@ -139,7 +139,7 @@ def test_the_pages_slider_and_a_painting_change_the_picture(tmp_path):
                 return (await one.frame())[1]
 
     async def check():
-        names = offered(["hokusai", "seurat"])
+        names = live_styles(["hokusai", "seurat"])
         async with site(load, styles=names) as client, viewer(client) as one, viewer(client) as two:
             assert one.hello["styles"] == ["hokusai", "seurat"] and one.hello["keys"]["]"] == "mix"
             for word, style in [("mix=0", "hokusai"), ("mix=0.5", "hokusai:1,seurat:1"), ("mix=1", "seurat")]:

@@ -15,8 +15,8 @@ from fst.errors import UserError
 from fst.evaluate.flicker import frames, measure
 from fst.media.paint import paint
 from fst.media.video.blend import Blend, _kept, _small
-from fst.media.video.flow import FAST, Flow
 from fst.media.video.hold import Hold
+from fst.media.video.motion import FAST, Flow
 from fst.media.video.stabilize import Stabilized
 from fst.stylize.planes import Matrix, Planes
 

@@ -82,10 +82,10 @@ def test_a_network_that_cannot_run_in_pieces_paints_whole_and_says_so(tmp_path, 
 def test_auto_takes_large_frames_in_pieces_and_live_never():
     small, large = (1000, 1000), (2400, 2400)
     johnson, realtime = (Traits.of(build(name)) for name in ("johnson", "realtime"))
-    assert not tiles.wanted(small, "auto", johnson) and tiles.wanted(large, "auto", johnson)
-    assert not tiles.wanted(large, "auto", realtime) and not tiles.wanted(large, None, johnson)
-    assert tiles.wanted(small, 512, johnson) and not tiles.wanted(small, 1000, johnson)
-    assert not tiles.wanted(large, "auto", replace(johnson, strips=False))
+    assert not tiles.in_pieces(small, "auto", johnson) and tiles.in_pieces(large, "auto", johnson)
+    assert not tiles.in_pieces(large, "auto", realtime) and not tiles.in_pieces(large, None, johnson)
+    assert tiles.in_pieces(small, 512, johnson) and not tiles.in_pieces(small, 1000, johnson)
+    assert not tiles.in_pieces(large, "auto", replace(johnson, strips=False))
 
 
 MEMORY = """

@@ -18,7 +18,7 @@ from fst.errors import UserError, one_line_errors
 from fst.evaluate.figures import plot
 from fst.evaluate.report import markdown
 from fst.media.video.decode import Frame, VideoReader
-from fst.media.video.flow import Flow, Motion, apart, warped
+from fst.media.video.motion import Flow, Motion, apart, warped
 
 LONG = 10  # frames: of the long-range figure
 STILL_PIXELS = 0.5  # of motion, at most, where nothing moves

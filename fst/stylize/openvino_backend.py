@@ -80,7 +80,7 @@ class OpenVinoBackend:
         facts = json.loads((folder / FACTS).read_text())
         self.traits = Traits(**facts["traits"])
         self.precision = facts["precision"] if precision == "auto" else precision
-        self.beside = facts["beside"]  # the precision of what is not in 8 bits
+        self.float_precision = facts["float_precision"]  # the precision of what is not in 8 bits
         if self.precision == "int8" and not (folder / EIGHT_BITS).exists():
             raise UserError(
                 f"precision=int8: {style.path.name} has no 8-bit ranges; measure them with "
@@ -151,8 +151,8 @@ class OpenVinoBackend:
     def _compile(self, shape: tuple[int, ...] | None, hint: str, matrix: Matrix | None = None) -> ov.CompiledModel:
         key = (shape, hint, matrix)
         if key not in self.compiled:
-            graph, rest = (EIGHT_BITS, self.beside) if self.precision == "int8" else (GRAPH, self.precision)
-            settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": rest}
+            graph, floats = (EIGHT_BITS, self.float_precision) if self.precision == "int8" else (GRAPH, self.precision)
+            settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": floats}
             if hint == "THROUGHPUT":
                 settings["NUM_STREAMS"] = str(IN_FLIGHT)
             if shape is None or self.live:  # what a start begins with; the shapes of all photos would fill the disk
@@ -188,12 +188,12 @@ def _make(style: Style, folder: Path) -> None:
     network = network if style.many is None else style.painter()
     quick = faster(network)
     _write(quick, folder / GRAPH)
-    facts = {"traits": traits, "fold": fold_of(quick), "beside": None}
+    facts = {"traits": traits, "fold": fold_of(quick), "float_precision": None}
     facts["precision"] = _fastest_precision(folder / GRAPH)
     inputs = int8.usable(style.info.int8)
     if inputs is not None:
         _write(int8.in_8_bits(network, inputs), folder / EIGHT_BITS)
-        facts["beside"] = _fastest_precision(folder / EIGHT_BITS)
+        facts["float_precision"] = _fastest_precision(folder / EIGHT_BITS)
         if has_int8() and style.info.int8["psnr"] >= int8.ENOUGH:
             facts["precision"] = "int8"
     (folder / FACTS).write_text(json.dumps(facts))

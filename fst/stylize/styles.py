@@ -71,7 +71,7 @@ def split(styles: str) -> list[str]:
     return [one for name in names for one in _each(name)]
 
 
-def offered(styles: list[str]) -> list[str]:
+def live_styles(styles: list[str]) -> list[str]:
     """The styles that a live session offers for those asked for: after a single one, the file's others.
 
     Of names that the bundled file of many has, its own are taken, which mix and fade.

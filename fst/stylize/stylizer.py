@@ -105,7 +105,7 @@ class Stylizer:
             UserError: an unknown style, a damaged file, a value out of range, a backend that is not installed.
         """
         framing.check(size, strength, colors)
-        tile = None if live else tiles.pixels(tile)
+        tile = None if live else tiles.checked(tile)
         found = style if isinstance(style, Style) else styles.find(style, network, painting_size)
         ready = choose.load(backend, found, live=live, precision=precision)
         margin = 0 if live else framing.MARGIN
@@ -127,14 +127,14 @@ class Stylizer:
             return Image.fromarray(self(np.asarray(image.convert("RGB")), vector))
         _check_frame(image)
         frame = framing.working(image, self.size, self._margin)
-        runner = self._in_pieces() if tiles.wanted(frame.shape, self._tile, self._backend.traits) else self._backend
+        runner = self._in_pieces() if tiles.in_pieces(frame.shape, self._tile, self._backend.traits) else self._backend
         painted = runner.stylize(frame, self.vector if vector is None else vector)
         return framing.finish(image, painted, self.strength, self.colors, self._margin)
 
     def takes_planes(self, height: int, width: int) -> bool:
         """Whether `stream` may be given a film's frames of that size as `Planes`, which is faster."""
         shape = height + 2 * self._margin, width + 2 * self._margin
-        tiled = tiles.wanted(shape, self._tile, self._backend.traits)
+        tiled = tiles.in_pieces(shape, self._tile, self._backend.traits)
         return self._backend.takes_planes and self.size is None and not tiled
 
     def stream(self, frames: Iterable[np.ndarray | Planes], count: int | None = None) -> Iterator[np.ndarray | Planes]:
@@ -154,7 +154,7 @@ class Stylizer:
             return
         frames = itertools.chain([first], frames)
         frame = framing.working(first, self.size, self._margin)
-        if tiles.wanted(frame.shape, self._tile, self._backend.traits):
+        if tiles.in_pieces(frame.shape, self._tile, self._backend.traits):
             yield from map(self, frames, vectors)
             return
         sources: deque[np.ndarray] = deque()

@@ -28,7 +28,7 @@ AUTO_PIXELS_FULL_RESOLUTION = 4_000_000  # of a network that has features as lar
 STRIP_PIXELS = 512 * 512  # the piece's size for tile=auto
 
 
-def pixels(tile: int | str | None) -> int | str | None:
+def checked(tile: int | str | None) -> int | str | None:
     """A checked `tile=`: "auto", a number of pixels from 64 up, or None.
 
     Raises:
@@ -39,7 +39,7 @@ def pixels(tile: int | str | None) -> int | str | None:
     raise UserError(f"tile={tile} is neither auto, nor null, nor a number of pixels from 64 up")
 
 
-def wanted(shape: tuple[int, ...], tile: int | str | None, traits: Traits) -> bool:
+def in_pieces(shape: tuple[int, ...], tile: int | str | None, traits: Traits) -> bool:
     """Whether a frame of that height and width is painted in pieces: it is large enough, and that network can be."""
     if tile is None or not traits.strips:
         return False

@@ -18,7 +18,7 @@ from fst.media.live.recorder import Clock, Recorder, free_path
 from fst.media.live.state import LiveState
 from fst.media.live.style_loader import LivePainter, StyleLoader
 from fst.stylize.many import Style
-from fst.stylize.styles import offered
+from fst.stylize.styles import live_styles
 from fst.system import handling
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def run(config: InferConfig, styles: list[str]) -> None:
     Args:
         config: of infer.py.
         styles: one or more; the first is loaded at once, others when they are chosen. Where they can be changed, the
-            others of a single one's file of many styles are offered too.
+            others of a single one's file of many styles are live_styles too.
 
     Raises:
         UserError: an unknown style, no display or camera where one was asked for, a camera that is busy or was
@@ -48,7 +48,7 @@ def run(config: InferConfig, styles: list[str]) -> None:
         config = dataclasses.replace(config, webcam=dataclasses.replace(config.webcam, device=number))
     recorded = config.output not in (None, "window", "page")
     if not recorded and config.network is None:
-        styles = offered(styles)
+        styles = live_styles(styles)
     loader = StyleLoader(styles, functools.partial(_load, config))
     try:
         first = loader.choose(0)  # loads while the display and the camera are looked for

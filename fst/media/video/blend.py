@@ -12,7 +12,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fst.media.video.flow import FAST, Flow, apart, grid, warped
+from fst.media.video.motion import FAST, Flow, apart, grid, warped
 
 SHARE = 0.9  # of the paint before, where nothing changed: a change of the paint has come by two thirds in ten frames
 CHANGED = 3.0  # levels of the source's change along its motion that leave 1/e of the share
