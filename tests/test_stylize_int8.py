@@ -84,7 +84,7 @@ def test_convolutions_alone_are_in_8_bits(tmp_path):
         kind = op.get_rt_info()["layerType"].astype(str)
         if kind in ("Convolution", "Deconvolution", "MVN"):
             inputs.setdefault(kind, set()).add(op.get_input_element_type(0))
-    full = {getattr(ov.Type, stylizer._backend.beside)}
+    full = {getattr(ov.Type, stylizer._backend.float_precision)}
     assert inputs["Deconvolution"] <= {ov.Type.u8, ov.Type.i8} and inputs["MVN"] == full
     assert full < inputs["Convolution"] <= {ov.Type.u8, ov.Type.i8} | full  # those on the way down stay as they are
 

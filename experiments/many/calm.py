@@ -1,0 +1,123 @@
+"""Train the bundled network of many styles further, for calm skies: python -m experiments.many.calm STEPS FILE
+
+On one CPU core by the small loss network, half a second a step: four crops, two in styles of the table and two in
+styles read from other paintings, as `experiments.gpu.trunk` trains on a GPU; and smooth skies with a camera's grain, in
+which the checkerboard term sees whatever repeats at the network's own period.
+FILE is written every 300 steps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from experiments.gpu.captured import Optimizer
+from experiments.gpu.objective import LAYERS, Grams, Objective, energy, grams_of
+from experiments.gpu.paintings import MANY, Painting
+from experiments.gpu.pictures import Bank, painting, photos
+from fst import stylefile
+from fst.data.painting_crops import SHORT, split
+from fst.errors import UserError, one_line_errors
+from fst.losses.terms.checkerboard import repetition
+from fst.losses.vgg import VGGFeatures
+from fst.losses.weights import load_weights
+
+ADDED = {"gauguin": Painting("Paul_Gauguin__ia_orana.jpg"), "melancholy": Painting("Edvard_Munch__melancholy.jpg")}
+WEIGHTS = {"gogh": 1.3e5, "hokusai": 1e5, "kandinsky": 4e4, "picabia": 1.3e5, "mondrian": 5e4}  # where not the list's
+CROP, SKY, MARGIN = 160, 112, 8
+STABILITY, CHECKERBOARD = 450.0, 3000.0
+KERNELS, OTHERS, TABLE, PREDICTOR = 2.5e-3, 2e-3, 5e-3, 3e-4  # learning rates
+LEAST, MOST = 2.5e4, 3e5  # style weights of paintings that are read
+
+
+def student(dtype: torch.dtype) -> VGGFeatures:
+    """The small loss network, channels last."""
+    weights = load_weights("BUNDLED", LAYERS, architecture="vgg16_small")
+    features = VGGFeatures(LAYERS, weights.tensors, architecture="vgg16_small", normalisation=weights.normalisation)
+    return features.to(memory_format=torch.channels_last).in_precision(dtype)
+
+
+def skies(bank: Bank, step: int) -> Tensor:
+    """(4, 3, SKY, SKY): photos of which only the large shapes are left, and grain."""
+    coarse = F.adaptive_avg_pool2d(bank.crops(4, SKY), SKY // (4, 8, 16, 28)[step % 4])
+    smooth = F.interpolate(coarse, size=(SKY, SKY), mode="bicubic").clamp(0, 1)
+    grain = torch.randn_like(smooth) * (0.01 * torch.rand(4, 1, 1, 1))
+    return (smooth + grain).contiguous(memory_format=torch.channels_last)
+
+
+class Shelf:
+    """Gram matrices of a crop of every painting that is not held out."""
+
+    @torch.no_grad()
+    def __init__(self, exact: VGGFeatures) -> None:
+        bank = Bank(split(None)[0], "cpu", SHORT)
+        index = torch.arange(len(bank.files)).split(16)
+        found = [grams_of(exact, bank.crops(len(some), 256, 0.7, some)) for some in index]
+        self.grams = {layer: torch.cat([one[layer] for one in found]) for layer in LAYERS}
+        self.count = len(bank.files)
+
+    def draw(self, count: int) -> Grams:
+        """Of so many paintings, a quarter of them mixed with another."""
+        first, second = torch.randint(self.count, (2, count))
+        share = torch.rand(count, 1, 1) * (torch.rand(count, 1, 1) < 0.25)
+        return {layer: torch.lerp(of[first], of[second], share) for layer, of in self.grams.items()}
+
+
+def train(steps: int, target: Path) -> None:
+    """Train, and write the style file.
+
+    Raises:
+        UserError: no store with photos and paintings.
+    """
+    torch.manual_seed(1)
+    many, info = stylefile.load(stylefile.BUNDLED / stylefile.MANY)
+    many.to(memory_format=torch.channels_last).requires_grad_(True)
+    exact, objective = student(torch.float32), Objective(student(torch.bfloat16), CROP, CHECKERBOARD)
+    styles = {name: (MANY | ADDED)[name] for name in many.names}
+    own = [grams_of(exact, painting(style.path)) for style in styles.values()]
+    table = {layer: torch.cat([one[layer] for one in own]) for layer in LAYERS}
+    weights = torch.tensor([WEIGHTS.get(name, style.style_weight) for name, style in styles.items()])
+    unit = energy(own[many.names.index("gogh")])[0]
+    bank, shelf = photos("cpu")[0], Shelf(exact)
+    kernels = [one for one in many.layers.parameters() if one.dim() == 4]
+    others = [one for one in many.layers.parameters() if one.dim() != 4]
+    rates = {OTHERS: others, TABLE: [many.table], PREDICTOR: list(many.predictor.parameters())}
+    optimizer = Optimizer(kernels, rates, steps, KERNELS)
+    begun = time.time()
+    for step in range(steps):
+        places = (2 * step + torch.arange(2)) % len(styles)
+        read = shelf.draw(2)
+        vectors = torch.cat([many.table[places], many.predictor(read)])
+        wanted = {layer: torch.cat([table[layer][places], read[layer]]) for layer in LAYERS}
+        of_read = (1e5 * unit / energy(read)).clamp(LEAST, MOST)
+
+        def paint(pictures: Tensor, vectors: Tensor = vectors) -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16):
+                return many(pictures, vectors)
+
+        crops = bank.crops(4, objective.taken)
+        total, told = objective(crops, paint, wanted, torch.cat([weights[places], of_read]), STABILITY)
+        calm = repetition(paint(skies(bank, step)).float()[..., MARGIN:-MARGIN, MARGIN:-MARGIN], window=6)
+        many.zero_grad()
+        (total + CHECKERBOARD * calm).backward()
+        optimizer.step()
+        if step % 100 == 99:
+            figures = ", ".join(f"{name} {float(value):.2f}" for name, value in told.items())
+            print(f"step {step + 1}/{steps}, {time.time() - begun:.0f} s: {figures}", flush=True)
+        if step % 300 == 299 or step == steps - 1:
+            training = info.training | {"steps": info.training["steps"] + step + 1}
+            stylefile.save(target, many, dataclasses.replace(info, training=training, int8={}), half=True)
+    print(f"{target}: measure its 8-bit ranges with  python -m fst.stylize.ranges {target} PHOTOS")
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        if len(sys.argv) != 3 or not sys.argv[1].isdigit():
+            raise UserError("usage: python -m experiments.many.calm STEPS FILE")
+        train(int(sys.argv[1]), Path(sys.argv[2]))
