@@ -21,11 +21,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
 from measures import make_clip
 
 from fst import store, stylefile
 from fst.errors import UserError, one_line_errors
 from fst.networks import build
+from fst.stylize import ranges
 
 HERE = Path(__file__).parent
 SIZES = {"640×480": (480, 640), "1280×720": (720, 1280)}
@@ -51,7 +53,9 @@ def style_file(asked: str | None, network: str, folder: Path) -> str:
     for path in stylefile.bundled().values() if asked is None else ():
         if stylefile.read_info(path).network == network:
             return str(path)
-    return str(stylefile.save(folder / f"{network}.safetensors", build(network), stylefile.StyleInfo("new", network)))
+    built = build(network).eval()
+    int8 = ranges.measure(built, [torch.rand(4, 3, 128, 128)] * 4)
+    return str(stylefile.save(folder / f"{network}.safetensors", built, stylefile.StyleInfo("new", network, int8=int8)))
 
 
 def painting_rows(styles: dict[str, str], repeats: int, ways: list[tuple[str, str]]) -> list[dict]:
