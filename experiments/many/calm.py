@@ -21,26 +21,19 @@ from experiments.gpu.captured import Optimizer
 from experiments.gpu.objective import LAYERS, Grams, Objective, energy, grams_of
 from experiments.gpu.paintings import MANY, Painting
 from experiments.gpu.pictures import Bank, painting, photos
+from experiments.gpu.trunk import style_weights
 from fst import stylefile
 from fst.data.painting_crops import SHORT, split
 from fst.errors import UserError, one_line_errors
+from fst.losses.student import student
 from fst.losses.terms.checkerboard import repetition
 from fst.losses.vgg import VGGFeatures
-from fst.losses.weights import load_weights
 
 ADDED = {"gauguin": Painting("Paul_Gauguin__ia_orana.jpg"), "melancholy": Painting("Edvard_Munch__melancholy.jpg")}
 WEIGHTS = {"gogh": 1.3e5, "hokusai": 1e5, "kandinsky": 4e4, "picabia": 1.3e5, "mondrian": 5e4}  # where not the list's
 CROP, SKY, MARGIN = 160, 112, 8
 STABILITY, CHECKERBOARD = 450.0, 3000.0
 KERNELS, OTHERS, TABLE, PREDICTOR = 2.5e-3, 2e-3, 5e-3, 3e-4  # learning rates
-LEAST, MOST = 2.5e4, 3e5  # style weights of paintings that are read
-
-
-def student(dtype: torch.dtype) -> VGGFeatures:
-    """The small loss network, channels last."""
-    weights = load_weights("BUNDLED", LAYERS, architecture="vgg16_small")
-    features = VGGFeatures(LAYERS, weights.tensors, architecture="vgg16_small", normalisation=weights.normalisation)
-    return features.to(memory_format=torch.channels_last).in_precision(dtype)
 
 
 def skies(bank: Bank, step: int) -> Tensor:
@@ -78,7 +71,7 @@ def train(steps: int, target: Path) -> None:
     torch.manual_seed(1)
     many, info = stylefile.load(stylefile.BUNDLED / stylefile.MANY)
     many.to(memory_format=torch.channels_last).requires_grad_(True)
-    exact, objective = student(torch.float32), Objective(student(torch.bfloat16), CROP, CHECKERBOARD)
+    exact, objective = student(), Objective(student().in_precision(torch.bfloat16), CROP, CHECKERBOARD)
     styles = {name: (MANY | ADDED)[name] for name in many.names}
     own = [grams_of(exact, painting(style.path)) for style in styles.values()]
     table = {layer: torch.cat([one[layer] for one in own]) for layer in LAYERS}
@@ -95,7 +88,7 @@ def train(steps: int, target: Path) -> None:
         read = shelf.draw(2)
         vectors = torch.cat([many.table[places], many.predictor(read)])
         wanted = {layer: torch.cat([table[layer][places], read[layer]]) for layer in LAYERS}
-        of_read = (1e5 * unit / energy(read)).clamp(LEAST, MOST)
+        of_read = style_weights(read, unit)
 
         def paint(pictures: Tensor, vectors: Tensor = vectors) -> Tensor:
             with torch.autocast("cpu", torch.bfloat16):

@@ -127,10 +127,6 @@ class Style:
     many: Many | None = None
     vectors: np.ndarray | None = None
 
-    def painter(self) -> nn.Module:
-        """The torch network that paints: its own, or its file's of many, which takes a style vector as well."""
-        return self.network() if self.many is None else self.many.network()
-
 
 def of_many(many: Many, name: str, vectors: np.ndarray) -> Style:
     """A style of a file of many: style vectors (S, V) and what they are called."""

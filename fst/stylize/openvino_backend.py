@@ -185,7 +185,7 @@ def _make(style: Style, folder: Path) -> None:
 
     network = style.network()
     traits = asdict(Traits.of(network))
-    network = network if style.many is None else style.painter()
+    network = network if style.many is None else style.many.network()
     quick = faster(network)
     _write(quick, folder / GRAPH)
     facts = {"traits": traits, "fold": fold_of(quick), "float_precision": None}
@@ -205,7 +205,7 @@ def _make_planar(style: Style, folder: Path, matrix: Matrix, fold: int) -> None:
     from fst.stylize.planar import planar
     from fst.stylize.rewrite import faster
 
-    network = style.painter()
+    network = style.network() if style.many is None else style.many.network()
     quick = planar(faster(network), matrix)
     _write(quick, folder / GRAPH, channels(fold))
     inputs = int8.usable(style.info.int8)

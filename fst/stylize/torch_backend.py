@@ -34,7 +34,7 @@ class TorchBackend:
             keep_memory()
         network = style.network()
         self.traits = Traits.of(network)
-        network = network if style.many is None else style.painter()
+        network = network if style.many is None else style.many.network()
         self.lock = threading.Lock()  # a network of many styles holds a picture's vector while it paints
         self.network = network.to(self.device, memory_format=torch.channels_last)
 

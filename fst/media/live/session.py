@@ -37,7 +37,7 @@ def run(config: InferConfig, styles: list[str]) -> None:
     Args:
         config: of infer.py.
         styles: one or more; the first is loaded at once, others when they are chosen. Where they can be changed, the
-            others of a single one's file of many styles are live_styles too.
+            others of a single one's file of many styles are offered too.
 
     Raises:
         UserError: an unknown style, no display or camera where one was asked for, a camera that is busy or was

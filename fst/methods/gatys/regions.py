@@ -49,8 +49,8 @@ def read_regions(mask: str, painting_masks: Sequence[str], photo: np.ndarray, pa
             f"{mask} is {width}×{height}, the photo {photo.shape[1]}×{photo.shape[0]}: a mask has its photo's aspect"
         )
     others = [_colours(name) for name in painting_masks] or [WHITE] * paintings
-    live_styles = {colour for other in others for colour in _present(other)}
-    shared = [colour for colour in _present(colours) if colour in live_styles]
+    offered = {colour for other in others for colour in _present(other)}
+    shared = [colour for colour in _present(colours) if colour in offered]
     if not shared:
         where = (
             "the paintings' masks" if painting_masks else "white, which is what is styled without method.style_masks"
