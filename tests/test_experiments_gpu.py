@@ -21,7 +21,9 @@ def test_its_parts_leave_style_files_and_tables(store: Path, tmp_path: Path, mon
     Image.effect_noise((90, 60), 80).convert("RGB").save(home / "styles" / BOX["gogh"].file)
     monkeypatch.setenv("FST_HOME", str(home))
     main(["bench", "box", "many", "--only", "gogh", "--tiny", "--out", str(tmp_path / "out")])
-    assert stylefile.load(tmp_path / "out/gogh.safetensors")[1].training["steps"] == 2
+    info = stylefile.load(tmp_path / "out/gogh.safetensors")[1]
+    assert info.training["steps"] == 2
+    assert {"fold", "widths", "depths", "skips", "end"} <= set(info.settings)  # not left to defaults, which change
     many = stylefile.load(tmp_path / "out/many.safetensors")[0]
     assert many.names == ["gogh"] and many.predictor is not None
     assert (tmp_path / "out/bench.md").read_text().count("| realtime |") == 2

@@ -22,7 +22,7 @@ from fst.errors import one_line_errors
 ROOT = Path(__file__).parent.parent.parent
 NETWORKS = {  # of `networks`: what the default is chosen from
     "default": {},
-    "narrow": {"widths": [16, 32, 64]},
+    "shallow": {"depths": [0, 1, 2]},
     "w96": {"widths": [16, 32, 96]},
     "w128": {"widths": [16, 32, 128]},
     "wide": {"widths": [16, 48, 96]},

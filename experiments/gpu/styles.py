@@ -12,6 +12,7 @@ from experiments.gpu.objective import LAYERS, Objective, extractor, grams_of
 from experiments.gpu.paintings import Painting
 from experiments.gpu.pictures import Bank, painting
 from fst import stylefile
+from fst.config.signatures import registered
 from fst.networks import build
 from fst.stylefile import StyleInfo
 
@@ -25,6 +26,13 @@ class Studio:
         self.device, self.photos = device, photos
         self.exact = extractor(device)
         self.features = extractor(device, dtype=torch.bfloat16)
+
+
+def whole(network: str, settings: dict | None) -> dict:
+    """All settings of a network, for its style file: one that leaves some out is another network when defaults change."""
+    defaults = {name: default for name, (_, default) in registered("networks")[network].arguments.items()}
+    defaults = {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+    return defaults | (settings or {})
 
 
 def job(
@@ -45,7 +53,8 @@ def job(
     def make() -> tuple[Captured, Callable[[], None]]:
         torch.manual_seed(0)
         device = studio.device
-        model = build(network, **(settings or {})).to(device, memory_format=torch.channels_last)
+        chosen = whole(network, settings)
+        model = build(network, **chosen).to(device, memory_format=torch.channels_last)
         kernels = [one for one in model.parameters() if one.dim() == 4]
         others = [one for one in model.parameters() if one.dim() != 4]
         optimizer = Optimizer(kernels, {1e-2: others}, steps, muon_lr)
@@ -67,7 +76,7 @@ def job(
         def end() -> None:
             loss = {"style_weight": style.style_weight, "stability_weight": style.stability, "style_layers": LAYERS}
             training = {"steps": steps, "batch_size": batch, "crop": crop, "loss": loss}
-            info = StyleInfo(name, network, settings or {}, training=training)
+            info = StyleInfo(name, network, chosen, training=training)
             stylefile.save(out / f"{name}.safetensors", model, info, half=True)
 
         return Captured(name, step, list(model.parameters()), steps), end

@@ -16,7 +16,7 @@ from experiments.gpu.captured import Captured, Optimizer
 from experiments.gpu.objective import LAYERS, Grams, Objective, energy, grams_of
 from experiments.gpu.paintings import Painting
 from experiments.gpu.pictures import Bank, painting
-from experiments.gpu.styles import CROP, Studio
+from experiments.gpu.styles import CROP, Studio, whole
 from fst import stylefile
 from fst.data.painting_crops import SEEN, SHORT, split
 from fst.losses.student import student
@@ -97,7 +97,8 @@ def job(
     def make() -> tuple[Captured, Callable[[], None]]:
         torch.manual_seed(0)
         device = studio.device
-        chosen = {"styles": list(styles), "predictor": 192 if predicted else 0, **(settings or {})}
+        of_styles = {"styles": list(styles), "predictor": 192 if predicted else 0}
+        chosen = whole("realtime_many", of_styles | (settings or {}))
         model = build("realtime_many", **chosen).to(device, memory_format=torch.channels_last)
         kernels = [one for one in model.layers.parameters() if one.dim() == 4]
         biases = [one for one in model.layers.parameters() if one.dim() != 4]
