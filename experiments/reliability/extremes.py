@@ -21,7 +21,7 @@ from experiments.reliability import common
 from experiments.reliability.common import Program, gatys, tiny
 from fst.runfolder import CHECKPOINT, STYLE
 
-NAMED = r"error: .*(loss|weight|gradient|network|rate|style|painting|photo|finite)"
+NAMED = r"error: .*(precision|loss|weight|gradient|network|rate|style|painting|photo|finite)"
 COMMON = {
     "loss.style_weight": ("1e-30", "1e-10", "1e15", "1e25", "1e30", "1e38", "0", "auto"),
     "loss.content_weight": ("1e-10", "1e15", "1e30", "0"),
