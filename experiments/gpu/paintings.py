@@ -38,9 +38,10 @@ MORE = {
     "souza": Painting("Amadeo_de_Souza_Cardoso__i_fp084.jpg", 8e4),
     "macke": Painting("August_Macke__1155_46_august_macke_blumenkasten_mi_jpg.jpg"),
     "froissart": Painting("Froissart_illuminations__i_plate27.jpg", 6e4),
-    "rug": Painting("Oriental_rug_plate_texture__i081.jpg", 6e4),
     "schiele": Painting("Egon_Schiele__city_edge.jpg"),
     "mondrian": Painting("Piet_Mondrian__composition.jpg", 8e4),
-    "monet": Painting("Claude_Monet__monet_charing_cross_bridge.jpg", 3e5),
+    "gauguin": Painting("Paul_Gauguin__ia_orana.jpg"),
+    "cezanne": Painting("Paul_Cezanne__mont_sainte.jpg", 2e5),
+    "jawlensky": Painting("Alexej_von_Jawlensky__i_fp158.jpg"),
 }
 MANY = BOX | MORE

@@ -29,7 +29,7 @@ class Studio:
 
 
 def whole(network: str, settings: dict | None) -> dict:
-    """All settings of a network, for its style file: one that leaves some out is another network when defaults change."""
+    """All settings of a network: a style file that leaves some out is of another network when defaults change."""
     defaults = {name: default for name, (_, default) in registered("networks")[network].arguments.items()}
     defaults = {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
     return defaults | (settings or {})

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from experiments.gpu.captured import Optimizer
 from experiments.gpu.objective import LAYERS, Grams, Objective, energy, grams_of
-from experiments.gpu.paintings import MANY, Painting
+from experiments.gpu.paintings import MANY
 from experiments.gpu.pictures import Bank, painting, photos
 from experiments.gpu.trunk import style_weights
 from fst import stylefile
@@ -29,7 +29,6 @@ from fst.losses.student import student
 from fst.losses.terms.checkerboard import repetition
 from fst.losses.vgg import VGGFeatures
 
-ADDED = {"gauguin": Painting("Paul_Gauguin__ia_orana.jpg"), "melancholy": Painting("Edvard_Munch__melancholy.jpg")}
 WEIGHTS = {"gogh": 1.3e5, "hokusai": 1e5, "kandinsky": 4e4, "picabia": 1.3e5, "mondrian": 5e4}  # where not the list's
 CROP, SKY, MARGIN = 160, 112, 8
 STABILITY, CHECKERBOARD = 450.0, 3000.0
@@ -72,7 +71,7 @@ def train(steps: int, target: Path) -> None:
     many, info = stylefile.load(stylefile.BUNDLED / stylefile.MANY)
     many.to(memory_format=torch.channels_last).requires_grad_(True)
     exact, objective = student(), Objective(student().in_precision(torch.bfloat16), CROP, CHECKERBOARD)
-    styles = {name: (MANY | ADDED)[name] for name in many.names}
+    styles = {name: MANY[name] for name in many.names}
     own = [grams_of(exact, painting(style.path)) for style in styles.values()]
     table = {layer: torch.cat([one[layer] for one in own]) for layer in LAYERS}
     weights = torch.tensor([WEIGHTS.get(name, style.style_weight) for name, style in styles.items()])
