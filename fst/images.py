@@ -254,11 +254,12 @@ def square(pixels: np.ndarray, side: int, part: int | None = None) -> np.ndarray
     return resize(pixels, (side, side), box=((height - edge) / 2, (width - edge) / 2, edge, edge))
 
 
-def to_tensor(pixels: np.ndarray) -> torch.Tensor:
-    """uint8 (H, W, 3) -> float32 (1, 3, H, W) in [0, 1]."""
+def to_tensor(pixels: np.ndarray, device: torch.device | None = None) -> torch.Tensor:
+    """uint8 (H, W, 3) -> float32 (1, 3, H, W) in [0, 1], on a device, to which the bytes go."""
     import torch
 
-    return torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)[None].float().div_(255)
+    levels = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(device=device)
+    return levels.permute(2, 0, 1)[None].float().div_(255)
 
 
 def to_pixels(image: torch.Tensor) -> np.ndarray:

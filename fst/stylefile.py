@@ -18,7 +18,9 @@ from fst.errors import UserError
 from fst.files import replacing
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor
+
+    from fst.networks import Network
 
 FORMAT = 2
 KEY = "fst"  # the one entry of the safetensors header's metadata: a JSON object
@@ -52,7 +54,7 @@ class StyleInfo:
     format: int = FORMAT
 
 
-def save(path: str | Path, network: nn.Module, info: StyleInfo, *, half: bool = False) -> Path:
+def save(path: str | Path, network: Network, info: StyleInfo, *, half: bool = False) -> Path:
     """Write a network's weights and what they are; whole or not at all. With `half`, in 16 bits.
 
     Raises:
@@ -116,45 +118,35 @@ def read_info(path: str | Path) -> StyleInfo:
 
 def _parsed(fields: dict[str, Any]) -> StyleInfo:
     """Raise TypeError for fields of wrong types: a file may come from anywhere."""
-    kinds = {
-        "name": str,
-        "network": str,
-        "settings": dict,
-        "style": dict,
-        "training": dict,
-        "licence": str,
-        "int8": dict,
-        "format": int,
-    }
-    if not isinstance(fields, dict) or any(
-        not isinstance(fields.get(key, kind()), kind) for key, kind in kinds.items()
-    ):
+    kinds = {name: type(value) for name, value in vars(StyleInfo("", "")).items()}
+    known = {name: fields[name] for name in kinds if name in fields}
+    if not all(isinstance(value, kinds[name]) for name, value in known.items()):
         raise TypeError("fields of other types")
-    known = {key: value for key, value in fields.items() if key in kinds}
-    if known.get("format") == 1 and known.get("network") == "realtime":
-        known["settings"] = _realtime_of_format_1(**known.get("settings", {}))
     return StyleInfo(**known)
 
 
-def _realtime_of_format_1(**settings: Any) -> dict[str, Any]:
-    """The settings of a real-time network from before it had skips, another end and depths for each resolution."""
-    widths = settings.get("widths", [16, 32, 64])
-    depths = [0] * (len(widths) - 1) + [settings.pop("depth", 4)]
-    return {**settings, "widths": widths, "depths": depths, "skips": False, "end": "shuffle"}
-
-
-def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:
+def load(path: str | Path) -> tuple[Network, StyleInfo]:
     """The network of a style file, in fp32 and evaluation mode, and what the file says of it.
 
     Raises:
-        UserError: as `read_info`, or weights that do not fit the network named.
+        UserError: as `read_info` and `built`.
+    """
+    from safetensors.torch import load_file
+
+    info = read_info(path)
+    return built(path, info, load_file(path)), info
+
+
+def built(path: str | Path, info: StyleInfo, weights: dict[str, Tensor]) -> Network:
+    """The network that a file describes, with its weights, in fp32 and evaluation mode.
+
+    Raises:
+        UserError: there is no such network, or the weights do not fit it.
     """
     import torch
-    from safetensors.torch import load_file
 
     from fst.networks import build
 
-    info = read_info(path)
     try:
         # First without memory: a file may claim any size.
         with torch.device("meta"):
@@ -162,9 +154,6 @@ def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:
     except (UserError, TypeError, ValueError, RuntimeError) as error:
         why = str(error).splitlines()[0]
         raise UserError(f"{path} needs a network that this version of fst does not have: {why}") from None
-    weights = {
-        name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()
-    }
     expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
     for name in [*expected, *weights]:
         if name not in weights or expected.get(name) != weights[name].shape:
@@ -173,15 +162,9 @@ def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:
     with torch.random.fork_rng(devices=[]):
         network = build(info.network, **info.settings)
     network.load_state_dict(weights)
-    return network.eval().requires_grad_(False), info
+    return network.eval().requires_grad_(False)
 
 
 def bundled() -> dict[str, Path]:
     """The style files of a single style that come with fst, by name, as "gogh"."""
     return {path.stem: path for path in sorted(BUNDLED.glob("*.safetensors")) if path.name != MANY}
-
-
-def bundled_many() -> Path | None:
-    """The file of many styles that comes with fst."""
-    path = BUNDLED / MANY
-    return path if path.is_file() else None

@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fst.networks import Network
-from fst.stylize.rewrite import faster
-from fst.stylize.row_layers import behaves_as
+from fst.stylize.rewrite import behaves_as, faster
 
 ENOUGH = 40.0  # dB from 32 bits: nobody sees the difference
 
