@@ -32,25 +32,15 @@ MANY = "many.safetensors"  # there: a file of many styles
 
 @dataclass(frozen=True)
 class StyleInfo:
-    """What a style file says of itself.
+    """What a style file says of itself."""
 
-    Attributes:
-        name: the style's short name, as "gogh".
-        network: the network's name in `fst.networks.NETWORKS`.
-        settings: the network's keyword arguments.
-        style: title, artist, year, licence of the painting.
-        training: steps, losses on unseen photos, the training config and whatever else the run wants to say.
-        licence: of the weights.
-        int8: what painting in 8 bits needs, of `fst.stylize.ranges.measure`: "inputs" and "psnr"; empty: nothing known.
-    """
-
-    name: str
-    network: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    style: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    licence: str = "MIT"
-    int8: dict[str, Any] = field(default_factory=dict)
+    name: str  # of the style, short, as "gogh"
+    network: str  # its name in `fst.networks.NETWORKS`
+    settings: dict[str, Any] = field(default_factory=dict)  # the network's keyword arguments
+    style: dict[str, Any] = field(default_factory=dict)  # title, artist, year, licence of the painting
+    training: dict[str, Any] = field(default_factory=dict)  # steps, losses on unseen photos, config, whatever else
+    licence: str = "MIT"  # of the weights
+    int8: dict[str, Any] = field(default_factory=dict)  # of `fst.stylize.ranges.measure`; empty: nothing known
     format: int = FORMAT
 
 
@@ -72,11 +62,7 @@ def save(path: str | Path, network: Network, info: StyleInfo, *, half: bool = Fa
 
 
 def describe(path: str | Path, info: StyleInfo) -> Path:
-    """Write a style file again with the same weights and other metadata.
-
-    Raises:
-        UserError: as `read_info` and `save`.
-    """
+    """Write a style file again with the same weights and other metadata; UserError as `read_info` and `save`."""
     from safetensors.numpy import load_file
     from safetensors.numpy import save as as_bytes
 
@@ -110,9 +96,8 @@ def read_info(path: str | Path) -> StyleInfo:
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{path} holds tensors but no style: it was not written by fst") from None
     if info.format > FORMAT:
-        raise UserError(
-            f"{path} was written by a newer fst (format {info.format}, this one reads {FORMAT}): update fst"
-        )
+        newer = f"format {info.format}, this one reads {FORMAT}"
+        raise UserError(f"{path} was written by a newer fst ({newer}): update fst")
     return info
 
 
@@ -126,11 +111,7 @@ def _parsed(fields: dict[str, Any]) -> StyleInfo:
 
 
 def load(path: str | Path) -> tuple[Network, StyleInfo]:
-    """The network of a style file, in fp32 and evaluation mode, and what the file says of it.
-
-    Raises:
-        UserError: as `read_info` and `built`.
-    """
+    """The network of a style file and what the file says of it; UserError as `read_info` and `built`."""
     from safetensors.torch import load_file
 
     info = read_info(path)

@@ -19,7 +19,7 @@ from fst import images, stylefile
 from fst.errors import UserError
 from fst.networks import build
 from fst.stylize import Stylizer, openvino_backend, ranges
-from fst.stylize.int8 import EightBits, in_8_bits
+from fst.stylize.ranges import EightBits, in_8_bits
 
 PICTURES = [images.to_tensor(picture(96, 128, seed)) for seed in range(8)]
 

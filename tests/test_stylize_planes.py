@@ -21,9 +21,9 @@ from fst.media.video.paint_video import paint_video
 from fst.networks import NETWORKS, Network, build
 from fst.networks.blocks import ConvBlock
 from fst.stylize import Stylizer
-from fst.stylize.int8 import convolutions
 from fst.stylize.planar import fold_of
 from fst.stylize.planes import Matrix, Planes, folded, unfolded
+from fst.stylize.ranges import convolutions
 from fst.stylize.rewrite import faster
 
 KINDS = {"709": (1, 1, 1, 1), "601": (6, 6, 6, 1), "2020, full": (9, 1, 9, 2), "601, full": (5, 6, 5, 2)}

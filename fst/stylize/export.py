@@ -18,7 +18,6 @@ from fst.stylize.framing import MARGIN, working
 if TYPE_CHECKING:
     from fst.networks import Network
 
-FORMATS = ("onnx",)
 AGREEMENT = 1e-3  # of outputs in [0, 1]: a quarter of one of 255 levels
 TRIAL = (243, 322)  # of noise; not a multiple of anything, and not the traced size
 INTERFACE = {
@@ -30,19 +29,14 @@ INTERFACE = {
 def export(kind: str, style: str, output: str | None, *, overwrite: bool) -> str:
     """Write a style's network to a file that paints as `infer.py` does, compared with it on a picture; says both.
 
-    Input and output are as INTERFACE says, which is in the file's metadata too.
-
-    Args:
-        kind: "onnx".
-        style: as `Stylizer.load`'s.
-        output: the file; None: NAME.onnx in the current folder.
-        overwrite: replace a file that exists.
+    Input and output are as INTERFACE says, which is in the file's metadata too. Without `output` the file is NAME.onnx
+    in the current folder.
 
     Raises:
         UserError: an unknown format, a missing package, a file that exists, or outputs that do not agree.
     """
-    if kind not in FORMATS:
-        raise UserError(f"unknown export '{kind}'{near(kind, list(FORMATS))}")
+    if kind != "onnx":
+        raise UserError(f"unknown export '{kind}'{near(kind, ['onnx'])}")
     for package in ("onnx", "onnxruntime"):
         require(package, "export=onnx")
     found = styles.find(style)

@@ -102,23 +102,14 @@ class Many:
 
 @dataclass(frozen=True)
 class Style:
-    """A style on disk, its weights not yet read.
+    """A style on disk, its weights not yet read."""
 
-    Attributes:
-        name: short, fit for a file name.
-        path: the file its weights are in; backends key their caches by its contents.
-        info: what it says of itself.
-        network: builds its torch network, in fp32 and evaluation mode.
-        many: the file of many styles that it is from; None: it has a network of its own.
-        vectors: float32 (S, V), of that file: one style vector, or the stops of a style that moves over a film.
-    """
-
-    name: str
-    path: Path
+    name: str  # short, fit for a file name
+    path: Path  # of the file its weights are in; backends key their caches by its contents
     info: StyleInfo
-    network: Callable[[], Network]
-    many: Many | None = None
-    vectors: np.ndarray | None = None
+    network: Callable[[], Network]  # builds its torch network, in fp32 and evaluation mode
+    many: Many | None = None  # the file of many styles that it is from; None: it has a network of its own
+    vectors: np.ndarray | None = None  # float32 (S, V), of that file: one, or the stops of a style that moves
 
     def shared(self) -> Network:
         """The torch network that backends run: of a style of a file of many that file's, which takes its vector too."""

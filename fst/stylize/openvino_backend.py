@@ -12,7 +12,7 @@ import itertools
 import json
 import sys
 import threading
-import time
+import timeit
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 IN_FLIGHT = 2  # frames of a stream being painted at once, each on its share of the cores
 SHAPES_KEPT = 4  # compiled graphs of a fixed shape; the one least recently used goes first
 GRAPH, EIGHT_BITS, FACTS = "network.xml", "int8.xml", "facts.json"
-TRIAL_SIDE, TRIAL_ROUNDS = 256, 4
+TRIAL = (256, 256, 3)
 
 
 @functools.cache
@@ -58,11 +58,7 @@ def core() -> ov.Core:
 class OpenVinoBackend:
     """A style's network as OpenVINO graphs: one for any shape, and faster ones for shapes that come again.
 
-    Args:
-        style: the style.
-        live: frames are a camera's: their shape is compiled at once.
-        precision: "f32", "bf16", "int8" (`fst.stylize.int8`), or "auto": int8 where the processor has instructions for
-            it and the style file says that nobody sees it; else the faster of f32 and bf16 here.
+    A camera's frames are `live`: their shape is compiled at once. `precision` is as `fst.stylize.Stylizer.load`'s.
 
     Raises:
         UserError: bf16 on a processor without it; int8 of a style file without ranges.
@@ -166,29 +162,29 @@ def _inputs(frame: np.ndarray, vector: np.ndarray | None) -> list[np.ndarray]:
 
 def _make(style: Style, folder: Path, matrix: Matrix | None) -> None:
     """Write a style's graphs to a folder: for films of a matrix; for RGB frames with what must be known of them."""
-    from fst.stylize import int8
+    from fst.stylize import ranges
     from fst.stylize.planar import fold_of, planar
     from fst.stylize.rewrite import faster
 
     network = style.shared()
     quick = faster(network)
     fold = fold_of(quick)
-    inputs = int8.usable(style.info.int8)
+    inputs = ranges.usable(style.info.int8)
     depth = 3
     if matrix is not None:
         quick, depth = planar(quick, matrix), channels(fold)
-        first = next(iter(int8.convolutions(network)))
+        first = next(iter(ranges.convolutions(network)))
         inputs = inputs and inputs | {first: (0, 1)}  # planes are in 8 bits already
     _write(quick, folder / GRAPH, depth)
     if inputs:
-        _write(int8.in_8_bits(network, inputs, quick), folder / EIGHT_BITS, depth)
+        _write(ranges.in_8_bits(network, inputs, quick), folder / EIGHT_BITS, depth)
     if matrix is not None:
         return
     facts = {"traits": asdict(Traits.of(network)), "fold": fold, "float_precision": None}
     facts["precision"] = _fastest_precision(folder / GRAPH)
     if inputs:
         facts["float_precision"] = _fastest_precision(folder / EIGHT_BITS)
-        if has_int8() and style.info.int8["psnr"] >= int8.ENOUGH:
+        if has_int8() and style.info.int8["psnr"] >= ranges.ENOUGH:
             facts["precision"] = "int8"
     (folder / FACTS).write_text(json.dumps(facts))
 
@@ -223,18 +219,12 @@ def _fastest_precision(graph: Path) -> str:
     """bf16 or f32, by the clock: some processors have bf16 instructions that are slower than their f32 ones."""
     if not has_bf16():
         return "f32"
-    frame = np.zeros((TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8)
-    trials = {}
-    for precision in ("bf16", "f32"):
+
+    def seconds(precision: str) -> float:
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
-        compiled = _compiled(graph, frame.shape, settings)
-        trials[precision] = compiled.create_infer_request()
-        inputs = [frame[None], *(np.ones(list(vector.shape), np.float32) for vector in compiled.inputs[1:])]
-        trials[precision].infer(inputs)
-    seconds = dict.fromkeys(trials, float("inf"))
-    for _ in range(TRIAL_ROUNDS):
-        for precision, request in trials.items():
-            started = time.perf_counter()
-            request.infer(inputs)
-            seconds[precision] = min(seconds[precision], time.perf_counter() - started)
-    return min(seconds, key=seconds.get)
+        compiled = _compiled(graph, TRIAL, settings)
+        vectors = [np.ones(list(vector.shape), np.float32) for vector in compiled.inputs[1:]]
+        inputs, request = [np.zeros((1, *TRIAL), np.uint8), *vectors], compiled.create_infer_request()
+        return min(timeit.repeat(lambda: request.infer(inputs), number=1, repeat=5))
+
+    return min("bf16", "f32", key=seconds)

@@ -10,6 +10,7 @@ when they are read. What comes out is the image painted whole, up to that roundi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -85,6 +86,7 @@ class Image(Rows):
         return self.network.before(images.to_tensor(self.frame[start:stop], self.device))
 
 
+@dataclass(eq=False)
 class Layer(Rows):
     """What `run` makes of the rows below, computed when read.
 
@@ -92,21 +94,18 @@ class Layer(Rows):
     are padded at the picture's own borders alone.
     """
 
-    def __init__(
-        self,
-        below: Rows,
-        run: Callable[[Tensor], Tensor],
-        *,
-        kernel: int = 1,
-        stride: int = 1,
-        padding: int = 0,
-        mode: str = "constant",
-        factor: int = 1,
-    ) -> None:
-        self.below, self.run, self.factor = below, run, factor
-        self.kernel, self.stride, self.padding, self.mode = kernel, stride, padding, mode
-        sides = (below.height, below.width)
-        self.height, self.width = (((side + 2 * padding - kernel) // stride + 1) * factor for side in sides)
+    below: Rows
+    run: Callable[[Tensor], Tensor]
+    kernel: int = 1
+    stride: int = 1
+    padding: int = 0
+    mode: str = "constant"
+    factor: int = 1
+
+    def __post_init__(self) -> None:
+        beyond = 2 * self.padding - self.kernel
+        sides = (self.below.height, self.below.width)
+        self.height, self.width = (((side + beyond) // self.stride + 1) * self.factor for side in sides)
 
     def read(self, start: int, stop: int) -> Tensor:
         first = start // self.factor * self.stride - self.padding
@@ -138,10 +137,7 @@ class Kept(Rows):
 def through(module: nn.Module, below: Rows, size: int | None = None) -> Rows:
     """What comes out of a module for the rows below it; statistics are gathered now, the rest is computed when read.
 
-    Args:
-        module: a network's `layers`, or a part of them; `runs_in_strips`.
-        below: what goes in.
-        size: positions in the image, by which layers are judged too large to keep; None: as many as in `below`.
+    `size` is the positions in the image, by which layers are judged too large to keep; None: as many as in `below`.
     """
     size = size or below.height * below.width
     if behaves_as(module, nn.Sequential):

@@ -32,9 +32,7 @@ class Stylizer:
     Attributes:
         name: the style's short name, fit for a file name.
         info: what the style file says of itself: network, painting, training.
-        size: long edge in pixels at which the network works; None: the frame's own.
-        strength: 0 (the source) to 1 (the painting); may be set between frames.
-        colors: "style", or "content" for the source's own colours.
+        strength, colors: as `load`'s; may be set between frames.
         many: the file of many styles that the style is from; None: it has a network of its own.
         vector: its style vector (V,) there; a film's first, where it moves from style to style.
     """
@@ -63,8 +61,7 @@ class Stylizer:
         """A style by name or file, on a backend.
 
         Args:
-            style: as `fst.stylize.styles.find` takes it, or what it found: a bundled name ("gogh"), FILE.safetensors,
-                a painting, a mixture ("gogh:0.7,hokusai:0.3"), ...
+            style: as `fst.stylize.styles.find` takes it, or what it found.
             backend: "auto" (the fastest here), "torch" or "openvino".
             size: long edge in pixels at which the network works; None: the frame's own.
             strength: 0 (the source) to 1 (the painting).
