@@ -24,7 +24,6 @@ style=       gogh: a bundled style, or FILE.safetensors, FILE.ckpt, a run's fold
              painting.jpg: any painting;  a,b or a folder of paintings: each;  a:0.7,b:0.3: a mixture;
              'a>b': a film goes from one to the other (in quotes, or the shell writes to a file b)
 painting_size=   long edge in pixels at which a painting is read (512): larger makes larger strokes
-network=     which of a bundled style's networks: realtime (a network of its own) or realtime_many
 output=      a file or folder, window, page, or - for standard output; else NAME-STYLE in the current folder
 overwrite=   true replaces files that exist
 size=        long edge in pixels at which the network works: smaller makes larger strokes; the result has the
@@ -33,7 +32,6 @@ strength=    0 (the source) to 1 (the painting, default)
 colors=      style, or content for the source's own colours
 stabilize=   hold (default): in films and live, paint stays where the picture stays; flow: it also moves along with
              the picture, which is slower, for films that are written to a file; none: every frame by itself
-tile=        auto (default), or N: paint in pieces of about N x N pixels, in bounded memory; null: never
 quality=     of JPEG 1 to 100 (95), or of video;  codec= of video
 backend=     auto (default), torch or openvino
 precision=   of openvino: auto (default: int8 where it is fast and nobody sees it; else the faster of f32 and bf16),
@@ -48,7 +46,7 @@ def main(arguments: list[str]) -> None:
         print(USAGE.strip())
         return
     if arguments == ["styles"]:
-        from fst.stylize.list_styles import print_styles
+        from fst.stylize.styles import print_styles
 
         print_styles()
         return
@@ -62,8 +60,7 @@ def run(config: InferConfig) -> None:
     if config.export is not None:
         from fst.stylize.export import export
 
-        how = {"network": config.network, "photo": config.source, "overwrite": config.overwrite}
-        print(export(config.export, config.style, config.output, **how))
+        print(export(config.export, config.style, config.output, overwrite=config.overwrite))
         return
     if config.source is None:
         raise UserError("source= is missing: a photo, folder, video or webcam, as source=photo.jpg; see --help")

@@ -36,11 +36,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text, whole or not at all.
-
-    Raises:
-        UserError: as `replacing`.
-    """
+    """Write a text, as `replacing` does."""
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")
 

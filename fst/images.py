@@ -38,26 +38,19 @@ DAMAGED = (
 
 @dataclass(frozen=True)
 class Metadata:
-    """What travels with the pixels of a photo.
+    """What travels with the pixels of a photo."""
 
-    Attributes:
-        exif: raw; its orientation is applied and reset already.
-        icc: its colour profile.
-        alpha: uint8 (H, W), 255 where it covers; None: everywhere.
-        dpi: dots an inch, horizontally and vertically.
-    """
-
-    exif: bytes | None = None
-    icc: bytes | None = None
-    alpha: np.ndarray | None = None
-    dpi: tuple[float, float] | None = None
+    exif: bytes | None = None  # its orientation is applied and reset already
+    icc: bytes | None = None  # colour profile
+    alpha: np.ndarray | None = None  # uint8 (H, W), 255 where it covers; None: everywhere
+    dpi: tuple[float, float] | None = None  # across and down
 
 
 def read(path: str | os.PathLike[str] | BinaryIO, *, at_least: int | None = None) -> np.ndarray:
     """Decode an image file, whose name may begin with ~, to uint8 (H, W, 3) RGB, upright (EXIF orientation applied).
 
     Grey, palette, CMYK, alpha (over white), 16-bit and float files are converted. With `at_least`, a large JPEG is
-    decoded at 1/2, 1/4 or 1/8 by libjpeg, its short side staying at or above that many pixels: several times faster.
+    decoded at 1/2, 1/4 or 1/8, its short side at or above that many pixels: several times faster.
 
     Raises:
         UserError: the file is missing, not an image, or damaged.
@@ -145,11 +138,7 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
 def write(
     path: str | os.PathLike[str], pixels: np.ndarray, *, metadata: Metadata | None = None, quality: int = 95
 ) -> Path:
-    """Write uint8 (H, W, 3) RGB to a file whose format is its suffix, whole or not at all.
-
-    Raises:
-        UserError: an unknown suffix, a folder that may not be written, or a full disk.
-    """
+    """Write uint8 (H, W, 3) RGB to a file whose format is its suffix; UserError as `encode` and `replacing`."""
     target = Path(path)
     data = encode(pixels, target.suffix, metadata=metadata, quality=quality)
     with replacing(target) as beside:
@@ -158,10 +147,8 @@ def write(
 
 
 def encode(pixels: np.ndarray, suffix: str, *, metadata: Metadata | None = None, quality: int = 95) -> bytes:
-    """Encode uint8 (H, W, 3) RGB as the format of `suffix` (".jpg", ".png", ...); with its alpha where `keeps_alpha`.
-
-    Raises:
-        UserError: Pillow writes no such format.
+    """Encode uint8 (H, W, 3) RGB as the format of `suffix` (".jpg"), which Pillow must write, else UserError; with its
+    alpha where `keeps_alpha`.
     """
     kind = Image.registered_extensions().get(suffix.lower())
     if kind is None or kind not in Image.SAVE:
@@ -181,14 +168,12 @@ def keeps_alpha(suffix: str) -> bool:
 
 
 def frame_count(path: str | os.PathLike[str]) -> int:
-    """How many pictures of a file play one after another, by its contents; 0: Pillow does not know the file.
-
-    A TIFF's pages and a phone's depth maps (MPO) do not play.
-    """
+    """How many pictures of a file play one after another, by its contents; 0: Pillow does not know the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
+                # A TIFF's pages and a phone's depth maps (MPO) do not play.
                 return getattr(image, "n_frames", 1) if image.format in ("GIF", "WEBP", "PNG", "AVIF") else 1
     except DAMAGED:
         return 0
@@ -200,11 +185,7 @@ def is_image(name: str) -> bool:
 
 
 def files(folder: str | os.PathLike[str]) -> list[Path]:
-    """Every image file under a folder, recursively, by suffix, sorted; hidden files and folders are passed over.
-
-    Raises:
-        UserError: the folder is missing, or holds no image.
-    """
+    """Every image file under a folder, sorted, but hidden ones; UserError where it is missing or holds none."""
     root = Path(folder)
     if not root.is_dir():
         raise UserError(f"folder {root} does not exist")
@@ -254,11 +235,12 @@ def square(pixels: np.ndarray, side: int, part: int | None = None) -> np.ndarray
     return resize(pixels, (side, side), box=((height - edge) / 2, (width - edge) / 2, edge, edge))
 
 
-def to_tensor(pixels: np.ndarray) -> torch.Tensor:
-    """uint8 (H, W, 3) -> float32 (1, 3, H, W) in [0, 1]."""
+def to_tensor(pixels: np.ndarray, device: torch.device | None = None) -> torch.Tensor:
+    """uint8 (H, W, 3) -> float32 (1, 3, H, W) in [0, 1], on a device, to which the bytes go."""
     import torch
 
-    return torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)[None].float().div_(255)
+    levels = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(device=device)
+    return levels.permute(2, 0, 1)[None].float().div_(255)
 
 
 def to_pixels(image: torch.Tensor) -> np.ndarray:

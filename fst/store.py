@@ -20,10 +20,7 @@ TIMEOUT_SECONDS = 20
 
 @dataclass(frozen=True)
 class Remote:
-    """Where a file comes from. `sha256` is the whole digest or its first 8 or more hex digits; `size` is in bytes.
-
-    Either is None where nobody has published it.
-    """
+    """Where a file comes from: the digest, or its first 8 or more hex digits, and bytes; None: nobody published it."""
 
     address: str
     sha256: str | None
@@ -42,12 +39,9 @@ def find(name: str) -> Path | None:
 
 
 def fetch(name: str, remote: Remote, *, otherwise: str) -> Path:
-    """The store's file `name`, downloaded first if it is not there.
+    """The store's file `name` (as "styles/wave.jpg"), downloaded first if it is not there.
 
-    Args:
-        name: the place in the store, as "styles/wave.jpg".
-        remote: its pinned address, digest and size.
-        otherwise: the setting that does without the file, said when the download fails.
+    `otherwise` is the setting that does without the file, said when the download fails.
 
     Raises:
         UserError: no network, a wrong digest or a full disk; nothing is left in the store then.

@@ -18,7 +18,9 @@ from fst.errors import UserError
 from fst.files import replacing
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor
+
+    from fst.networks import Network
 
 FORMAT = 2
 KEY = "fst"  # the one entry of the safetensors header's metadata: a JSON object
@@ -30,29 +32,19 @@ MANY = "many.safetensors"  # there: a file of many styles
 
 @dataclass(frozen=True)
 class StyleInfo:
-    """What a style file says of itself.
+    """What a style file says of itself."""
 
-    Attributes:
-        name: the style's short name, as "gogh".
-        network: the network's name in `fst.networks.NETWORKS`.
-        settings: the network's keyword arguments.
-        style: title, artist, year, licence of the painting.
-        training: steps, losses on unseen photos, the training config and whatever else the run wants to say.
-        licence: of the weights.
-        int8: what painting in 8 bits needs, of `fst.stylize.ranges.measure`: "inputs" and "psnr"; empty: nothing known.
-    """
-
-    name: str
-    network: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    style: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    licence: str = "MIT"
-    int8: dict[str, Any] = field(default_factory=dict)
+    name: str  # of the style, short, as "gogh"
+    network: str  # its name in `fst.networks.NETWORKS`
+    settings: dict[str, Any] = field(default_factory=dict)  # the network's keyword arguments
+    style: dict[str, Any] = field(default_factory=dict)  # title, artist, year, licence of the painting
+    training: dict[str, Any] = field(default_factory=dict)  # steps, losses on unseen photos, config, whatever else
+    licence: str = "MIT"  # of the weights
+    int8: dict[str, Any] = field(default_factory=dict)  # of `fst.stylize.ranges.measure`; empty: nothing known
     format: int = FORMAT
 
 
-def save(path: str | Path, network: nn.Module, info: StyleInfo, *, half: bool = False) -> Path:
+def save(path: str | Path, network: Network, info: StyleInfo, *, half: bool = False) -> Path:
     """Write a network's weights and what they are; whole or not at all. With `half`, in 16 bits.
 
     Raises:
@@ -70,11 +62,7 @@ def save(path: str | Path, network: nn.Module, info: StyleInfo, *, half: bool = 
 
 
 def describe(path: str | Path, info: StyleInfo) -> Path:
-    """Write a style file again with the same weights and other metadata.
-
-    Raises:
-        UserError: as `read_info` and `save`.
-    """
+    """Write a style file again with the same weights and other metadata; UserError as `read_info` and `save`."""
     from safetensors.numpy import load_file
     from safetensors.numpy import save as as_bytes
 
@@ -108,53 +96,38 @@ def read_info(path: str | Path) -> StyleInfo:
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{path} holds tensors but no style: it was not written by fst") from None
     if info.format > FORMAT:
-        raise UserError(
-            f"{path} was written by a newer fst (format {info.format}, this one reads {FORMAT}): update fst"
-        )
+        newer = f"format {info.format}, this one reads {FORMAT}"
+        raise UserError(f"{path} was written by a newer fst ({newer}): update fst")
     return info
 
 
 def _parsed(fields: dict[str, Any]) -> StyleInfo:
     """Raise TypeError for fields of wrong types: a file may come from anywhere."""
-    kinds = {
-        "name": str,
-        "network": str,
-        "settings": dict,
-        "style": dict,
-        "training": dict,
-        "licence": str,
-        "int8": dict,
-        "format": int,
-    }
-    if not isinstance(fields, dict) or any(
-        not isinstance(fields.get(key, kind()), kind) for key, kind in kinds.items()
-    ):
+    kinds = {name: type(value) for name, value in vars(StyleInfo("", "")).items()}
+    known = {name: fields[name] for name in kinds if name in fields}
+    if not all(isinstance(value, kinds[name]) for name, value in known.items()):
         raise TypeError("fields of other types")
-    known = {key: value for key, value in fields.items() if key in kinds}
-    if known.get("format") == 1 and known.get("network") == "realtime":
-        known["settings"] = _realtime_of_format_1(**known.get("settings", {}))
     return StyleInfo(**known)
 
 
-def _realtime_of_format_1(**settings: Any) -> dict[str, Any]:
-    """The settings of a real-time network from before it had skips, another end and depths for each resolution."""
-    widths = settings.get("widths", [16, 32, 64])
-    depths = [0] * (len(widths) - 1) + [settings.pop("depth", 4)]
-    return {**settings, "widths": widths, "depths": depths, "skips": False, "end": "shuffle"}
+def load(path: str | Path) -> tuple[Network, StyleInfo]:
+    """The network of a style file and what the file says of it; UserError as `read_info` and `built`."""
+    from safetensors.torch import load_file
+
+    info = read_info(path)
+    return built(path, info, load_file(path)), info
 
 
-def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:
-    """The network of a style file, in fp32 and evaluation mode, and what the file says of it.
+def built(path: str | Path, info: StyleInfo, weights: dict[str, Tensor]) -> Network:
+    """The network that a file describes, with its weights, in fp32 and evaluation mode.
 
     Raises:
-        UserError: as `read_info`, or weights that do not fit the network named.
+        UserError: there is no such network, or the weights do not fit it.
     """
     import torch
-    from safetensors.torch import load_file
 
     from fst.networks import build
 
-    info = read_info(path)
     try:
         # First without memory: a file may claim any size.
         with torch.device("meta"):
@@ -162,9 +135,6 @@ def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:
     except (UserError, TypeError, ValueError, RuntimeError) as error:
         why = str(error).splitlines()[0]
         raise UserError(f"{path} needs a network that this version of fst does not have: {why}") from None
-    weights = {
-        name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()
-    }
     expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
     for name in [*expected, *weights]:
         if name not in weights or expected.get(name) != weights[name].shape:
@@ -173,15 +143,9 @@ def load(path: str | Path) -> tuple[nn.Module, StyleInfo]:
     with torch.random.fork_rng(devices=[]):
         network = build(info.network, **info.settings)
     network.load_state_dict(weights)
-    return network.eval().requires_grad_(False), info
+    return network.eval().requires_grad_(False)
 
 
 def bundled() -> dict[str, Path]:
     """The style files of a single style that come with fst, by name, as "gogh"."""
     return {path.stem: path for path in sorted(BUNDLED.glob("*.safetensors")) if path.name != MANY}
-
-
-def bundled_many() -> Path | None:
-    """The file of many styles that comes with fst."""
-    path = BUNDLED / MANY
-    return path if path.is_file() else None

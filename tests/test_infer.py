@@ -335,7 +335,6 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["source=photo.png", "strength=2"], "0..1"),
         (["source=photo.png", "strength=abc"], "strength"),
         (["source=photo.png", "size=[1"], "size"),
-        (["source=photo.png", "tile=3"], "64"),
         (["sorce=photo.png"], "did you mean 'source'"),
         (["webcam.widht=3"], "did you mean 'webcam.width'"),
         (["photo.png"], "source="),

@@ -117,15 +117,6 @@ def test_a_file_of_a_newer_fst(tmp_path) -> None:
     assert "newer fst" in refusal(path) and "update fst" in refusal(path)
 
 
-def test_a_real_time_network_of_the_first_format_is_what_it_was(tmp_path) -> None:
-    """It had no skips and ended in sub-pixel upsampling: settings that its file does not name."""
-    old = build("realtime", widths=[4, 8], depths=[0, 1], skips=False, end="shuffle")
-    info = StyleInfo("x", "realtime", {"widths": [4, 8], "depth": 1}, format=1)
-    path = stylefile.save(tmp_path / "old.safetensors", old, info)
-    image = torch.rand(1, 3, 32, 32)
-    assert torch.equal(stylefile.load(path)[0](image), old.eval()(image))
-
-
 def test_a_field_of_a_later_release_is_no_obstacle(tmp_path) -> None:
     path = raw(tmp_path / "x.safetensors", {"name": "x", "network": "johnson", "mood": "blue"})
     assert stylefile.read_info(path).name == "x"

@@ -27,10 +27,8 @@ def stylizer(style) -> Stylizer:
 
 @pytest.fixture
 def shelf(tmp_path, monkeypatch) -> Path:
-    """A shelf of bundled styles: gogh as two networks, hokusai as one."""
+    """A shelf of bundled styles: gogh and hokusai."""
     make_style(tmp_path / "shelf/gogh.safetensors", "realtime")
-    network, info = stylefile.load(make_style(tmp_path / "shelf/gogh-johnson.safetensors"))
-    stylefile.save(tmp_path / "shelf/gogh-johnson.safetensors", network, dataclasses.replace(info, name="gogh"))
     make_style(tmp_path / "shelf/hokusai.safetensors", "realtime")
     monkeypatch.setattr(stylefile, "BUNDLED", tmp_path / "shelf")
     return tmp_path / "shelf"
@@ -135,10 +133,7 @@ def test_size_is_the_networks_long_edge_and_the_result_has_the_sources(style, si
         ({"strength": float("nan")}, "0..1"),
         ({"colors": "contents"}, "'content'"),
         ({"size": 3}, "16"),
-        ({"tile": 10}, "64"),
-        ({"tile": "big"}, "auto"),
         ({"backend": "opnvino"}, "'openvino'"),
-        ({"network": "realtime"}, "johnson"),
     ],
 )
 def test_a_setting_out_of_range_is_said_in_a_line(style, wrong, says):
@@ -147,14 +142,10 @@ def test_a_setting_out_of_range_is_said_in_a_line(style, wrong, says):
     assert "\n" not in str(caught.value)
 
 
-def test_bundled_names_and_their_networks(shelf):
+def test_bundled_names(shelf):
     assert styles.find("gogh").info.network == "realtime"
-    assert styles.find("gogh", "johnson").name == "gogh-johnson"
-    assert styles.find("gogh-johnson", "realtime").name == "gogh"
     with pytest.raises(UserError, match="did you mean 'hokusai'"):
         styles.find("hokusay")
-    with pytest.raises(UserError, match="choose from realtime"):
-        styles.find("hokusai", "johnson")
 
 
 def test_style_lists_and_a_file_with_a_comma(shelf, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from fst import images, stylefile
 from fst.errors import UserError
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import load_weights
-from fst.stylize import Stylizer, export, list_styles, many, ranges, styles
+from fst.stylize import Stylizer, export, framing, many, ranges, styles
 
 FRAME = picture(48, 64)
 
@@ -73,8 +73,7 @@ def test_names_and_mixtures_paint_as_the_folded_network(shelf, tmp_path, load):
 
 def test_a_name_with_a_network_of_its_own_is_that_one(shelf, load):
     assert same(load("gogh")(FRAME), by_hand(shelf / "gogh.safetensors", FRAME))
-    of_many = load("gogh", network="realtime_many")
-    assert same(of_many(FRAME), load("gogh:1")(FRAME)) and not same(of_many(FRAME), load("gogh")(FRAME))
+    assert not same(load("gogh")(FRAME), load("gogh:1")(FRAME))
 
 
 def test_styles_of_a_file_share_what_is_compiled(load):
@@ -108,17 +107,19 @@ def test_opening_a_file_does_not_import_torchs_compiler(shelf):
     assert done.stdout == "[]\n", done.stderr
 
 
-def test_large_pictures_in_pieces_and_exported_ones_are_the_mixtures(shelf, tmp_path):
-    whole, pieces = (Stylizer.load("gogh:1,seurat:1", backend="torch", tile=tile) for tile in (None, 64))
-    large = picture(200, 160)
-    assert psnr(whole(large), pieces(large)) > 40
-    assert psnr(whole(large, whole.many.vector("gogh")), pieces(large, whole.many.vector("gogh"))) > 40
+def test_large_pictures_in_strips_and_exported_ones_are_the_mixtures(shelf, tmp_path):
+    stylizer, large = Stylizer.load("gogh:1,seurat:1", backend="torch"), picture(200, 160)
+    for vector in (None, stylizer.many.vector("gogh")):
+        whole = stylizer(large, vector)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(framing, "WHOLE", 0)
+            assert 40 < psnr(whole, stylizer(large, vector)) < 90
     target = tmp_path / "mixed.onnx"
-    export.export("onnx", "gogh:1,seurat:1", str(target), network=None, photo=None, overwrite=False)
+    export.export("onnx", "gogh:1,seurat:1", str(target), overwrite=False)
     [painted] = onnxruntime.InferenceSession(target).run(None, {"image": images.to_tensor(FRAME).numpy()})
-    assert same((painted[0].transpose(1, 2, 0) * 255).round(), whole(FRAME))
+    assert same((painted[0].transpose(1, 2, 0) * 255).round(), stylizer(FRAME))
     with pytest.raises(UserError, match="moves"):
-        export.export("onnx", "gogh>seurat", None, network=None, photo=None, overwrite=False)
+        export.export("onnx", "gogh>seurat", None, overwrite=False)
 
 
 def test_a_moving_style_begins_and_ends_as_its_styles_and_passes_the_middle(load):
@@ -285,7 +286,7 @@ def test_without_a_file_of_many_the_message_says_so(tmp_path, monkeypatch):
 
 
 def test_the_list_names_styles_of_both_kinds_with_their_figures(capsys):
-    list_styles.print_styles()
+    styles.print_styles()
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[::-1]}
     assert "6.2" in lines["hokusai"] or "6.3" in lines["hokusai"]
     assert "realtime_many" in lines["seurat"] and "A seurat" in lines["seurat"] and "N. N." in lines["boccioni"]

@@ -111,7 +111,7 @@ class Attempt:
     def commands(self) -> tuple[str, list[str]]:
         if self.chance.random() < 0.4:
             words = [f"source={self.sources}/photo.png", *self._paint(), "output=out.png", "size=32", "strength=0.5"]
-            words += ["tile=auto", "quality=80", "colors=content", "stabilize=null", "precision=f32", "codec=null"]
+            words += ["quality=80", "colors=content", "stabilize=null", "precision=f32", "codec=null"]
             return "infer", self._words(words)
         more = {"method": "feedforward", "trainer__max_steps": 1, "seed": 3, "content": "null"}
         words = self.chance.choice([tiny(self.sources, **more), gatys(self.sources, method__iterations=1, seed=3)])

@@ -286,7 +286,7 @@ def _frames(source: str | None, height: int, width: int) -> Iterator[np.ndarray]
 def _stylizer(style: str, backend: str, precision: str, live: bool = False):
     from fst.stylize import Stylizer
 
-    return Stylizer.load(style, backend=backend, precision=precision, live=live, tile=None)
+    return Stylizer.load(style, backend=backend, precision=precision, live=live)
 
 
 def peak_memory() -> float:

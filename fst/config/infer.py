@@ -1,11 +1,10 @@
 """infer.py's configuration: `conf/infer.yaml` and the command line's `key=value`, typed by `InferConfig`.
 
-OmegaConf alone, without Hydra: to Hydra `style=` and `network=` are groups of train.py's choices, here they are names.
+OmegaConf alone, without Hydra: to Hydra `style=` is a group of train.py's choices, here it is a name.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -48,13 +47,11 @@ class InferConfig:
     output: str | None = None  # file, folder, window, page, or - for standard output; None: SOURCE-STYLE, here
     backend: str = "auto"  # auto, torch or openvino
     precision: str = "auto"  # of openvino: auto, f32, bf16, or int8
-    network: str | None = None  # which of a bundled style's networks: realtime or realtime_many
     painting_size: int = 512  # long edge in pixels at which a painting's style is read: more makes larger strokes
     size: int | None = None  # long edge in pixels at which the network works; None: the source's
     strength: float = 1.0  # 0: the source, 1: the painting
     colors: str = "style"  # style, or content: the source's colours
     stabilize: str = "hold"  # of films and live: hold: paint stays where the source stays; flow: and moves along; none
-    tile: Any = "auto"  # auto, a number of pixels, or null for never
     quality: int | None = None  # of JPEG and WebP (1 to 100, default 95), or of video
     codec: str | None = None  # of video
     overwrite: bool = False

@@ -21,7 +21,7 @@ def made_once(what: str, kind: str, sources: Iterable[Path | bytes], make: Calla
     Args:
         what: is done, as "reading painting wave.jpg"; told where a person waits for it.
         kind: a word that its folder's name begins with.
-        sources: of what it is made: files and bytes. It is made anew where these, or the code that makes it, change.
+        sources: files and bytes; it is made anew where these, or the code that makes it, change.
         make: writes into a folder.
     """
     digest = hashlib.sha256()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,38 +15,31 @@ from fst.files import replacing
 from fst.stylize import styles
 from fst.stylize.framing import MARGIN, working
 
-FORMATS = ("onnx",)
+if TYPE_CHECKING:
+    from fst.networks import Network
+
 AGREEMENT = 1e-3  # of outputs in [0, 1]: a quarter of one of 255 levels
-TRIAL_SIZE = (243, 322)  # not a multiple of anything, and not the traced size
+TRIAL = (243, 322)  # of noise; not a multiple of anything, and not the traced size
 INTERFACE = {
     "input": "image: float32 (1, 3, height, width), RGB in 0..1 (not 0..255), any height and width from 1 up",
     "output": "painted: the same shape, RGB in 0..1",
 }
 
 
-def export(
-    kind: str, style: str, output: str | None, *, network: str | None, photo: str | None, overwrite: bool
-) -> str:
-    """Write a style's network to a file that paints as `infer.py` does, compared with it on a photo; says both.
+def export(kind: str, style: str, output: str | None, *, overwrite: bool) -> str:
+    """Write a style's network to a file that paints as `infer.py` does, compared with it on a picture; says both.
 
-    Input and output are as INTERFACE says, which is in the file's metadata too.
-
-    Args:
-        kind: "onnx".
-        style: as `Stylizer.load`'s.
-        output: the file; None: NAME.onnx in the current folder.
-        network: which of a bundled style's networks.
-        photo: the photo on which it is compared; None: a made picture.
-        overwrite: replace a file that exists.
+    Input and output are as INTERFACE says, which is in the file's metadata too. Without `output` the file is NAME.onnx
+    in the current folder.
 
     Raises:
         UserError: an unknown format, a missing package, a file that exists, or outputs that do not agree.
     """
-    if kind not in FORMATS:
-        raise UserError(f"unknown export '{kind}'{near(kind, list(FORMATS))}")
+    if kind != "onnx":
+        raise UserError(f"unknown export '{kind}'{near(kind, ['onnx'])}")
     for package in ("onnx", "onnxruntime"):
         require(package, "export=onnx")
-    found = styles.find(style, network)
+    found = styles.find(style)
     if found.vectors is not None and len(found.vectors) > 1:
         raise UserError(f"style={style} moves, which a network does not: export one of its styles")
     target = Path(output).expanduser() if output is not None else Path(f"{found.name}.onnx")
@@ -53,19 +47,17 @@ def export(
         raise UserError(f"output={target} should end in .onnx")
     if target.exists() and not overwrite:
         raise UserError(f"{target} exists already: add overwrite=true, or name another output=")
-    pixels = images.read(photo) if photo is not None else _made_picture()
-    built = found.network()
+    network = found.network()
     with replacing(target) as beside:
-        _write(built, beside, found)
-        difference = _difference(built, beside, pixels)
+        _write(network, beside, found)
+        difference = _difference(network, beside)
         if not difference <= AGREEMENT:
             raise UserError(f"the exported network differs from torch by {difference:.2g}: {target} was not written")
-    height, width = pixels.shape[:2]
-    agreement = f"ONNX Runtime and torch differ by at most {difference:.1e} of 1 on {width}x{height}"
+    agreement = f"ONNX Runtime and torch differ by at most {difference:.1e} of 1 on {TRIAL[1]}x{TRIAL[0]}"
     return f"{target} ({INTERFACE['input']}; {agreement})"
 
 
-def _write(network, path: Path, style: styles.Style) -> None:
+def _write(network: Network, path: Path, style: styles.Style) -> None:
     import onnx
 
     from fst.stylize.graph import write_image
@@ -78,23 +70,15 @@ def _write(network, path: Path, style: styles.Style) -> None:
     onnx.save(model, path)
 
 
-def _difference(network, path: Path, pixels: np.ndarray) -> float:
+def _difference(network: Network, path: Path) -> float:
     import onnxruntime
     import torch
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    image = images.to_tensor(pixels)
+    pixels = np.random.default_rng(0).integers(0, 256, (*TRIAL, 3), np.uint8)
     with torch.inference_mode():
         expected = network(images.to_tensor(working(pixels, None, MARGIN))).clamp(0, 1).numpy()
-    painted = session.run(None, {"image": image.numpy()})[0]
+    [painted] = session.run(None, {"image": images.to_tensor(pixels).numpy()})
     return float(np.abs(painted - expected[..., MARGIN:-MARGIN, MARGIN:-MARGIN]).max())
-
-
-def _made_picture() -> np.ndarray:
-    height, width = TRIAL_SIZE
-    y, x = np.mgrid[:height, :width]
-    waves = [np.sin(x / 9 + phase) + np.cos(y / (7 + phase)) for phase in range(3)]
-    noise = np.random.default_rng(0).normal(0, 0.2, (height, width, 3))
-    return ((np.stack(waves, axis=-1) + noise + 2) * 63).clip(0, 255).astype(np.uint8)

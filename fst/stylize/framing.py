@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 
 from fst import images
 from fst.errors import UserError, near
-from fst.stylize.backend import Traits
 from fst.stylize.planes import Planes
+
+if TYPE_CHECKING:
+    from fst.stylize.backend import Traits
 
 COLORS = ("style", "content")
 MARGIN = 16  # pixels mirrored around a frame and cut off again: a network's strokes are paler at the edge it sees
+# Frames of more pixels are painted in strips: whole, one so large takes OpenVINO some 2 GB.
+WHOLE = 16_000_000
+WHOLE_FULL_RESOLUTION = 4_000_000  # of a network that has features as large as the frame
 
 
 def check(size: int | None, strength: float, colors: str) -> None:
@@ -24,16 +31,24 @@ def check(size: int | None, strength: float, colors: str) -> None:
         raise UserError(f"unknown colors '{colors}'{near(colors, list(COLORS))}")
 
 
+def in_strips(height: int, width: int, traits: Traits) -> bool:
+    """Whether a frame of that size is painted in strips: it is large, and a network of these traits can be."""
+    return traits.strips and height * width > (WHOLE_FULL_RESOLUTION if traits.full_resolution else WHOLE)
+
+
 def working(frame: np.ndarray | Planes, size: int | None, margin: int = 0) -> np.ndarray | Planes:
     """The frame as the network sees it: its long edge at `size` pixels, so that strokes are as large in any photo.
 
     With a margin, so many mirrored pixels are around it; `finish` cuts them off. Planes keep their size.
     """
     if size is not None:
-        height, width = images.fit_long_edge(*frame.shape[:2], size)
-        smaller = height < frame.shape[0]
-        frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+        frame = _resized(frame, *images.fit_long_edge(*frame.shape[:2], size))
     return _bordered(frame, (margin,) * 4, cv2.BORDER_REFLECT_101) if margin else frame
+
+
+def _resized(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+    smaller = height < frame.shape[0]
+    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
 
 
 def _bordered(frame: np.ndarray | Planes, sides: tuple[int, ...], mode: int) -> np.ndarray | Planes:
@@ -44,7 +59,7 @@ def _bordered(frame: np.ndarray | Planes, sides: tuple[int, ...], mode: int) -> 
 
 
 def pad(frame: np.ndarray | Planes, traits: Traits) -> np.ndarray | Planes:
-    """A frame grown at the bottom and right to what a network takes: `fst.networks.Network`, in uint8."""
+    """A frame grown at the bottom and right to what a network takes, as `fst.networks.Network` does, in uint8."""
     height, width = frame.shape[:2]
     bottom = max(-height % traits.multiple, traits.smallest - height)
     right = max(-width % traits.multiple, traits.smallest - width)
@@ -65,18 +80,20 @@ def finish(
             painted = painted._replace(blue=source.blue, red=source.red)
         if strength < 1:
             pairs = zip(painted[:3], source[:3], strict=True)
-            mixed = [cv2.addWeighted(new, strength, old, 1 - strength, 0) for new, old in pairs]
-            painted = Planes(*mixed, source.matrix)
+            painted = Planes(*(_mixed(new, old, strength) for new, old in pairs), source.matrix)
         return painted
     painted = painted[margin : painted.shape[0] - margin, margin : painted.shape[1] - margin]
     if painted.shape != source.shape:
-        smaller = height < painted.shape[0]
-        painted = cv2.resize(painted, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+        painted = _resized(painted, height, width)
     if colors == "content":
         painted = _with_luminance(source, painted)
     if strength < 1:
-        painted = cv2.addWeighted(painted, strength, source, 1 - strength, 0)
+        painted = _mixed(painted, source, strength)
     return np.ascontiguousarray(painted)
+
+
+def _mixed(painted: np.ndarray, source: np.ndarray, strength: float) -> np.ndarray:
+    return cv2.addWeighted(painted, strength, source, 1 - strength, 0)
 
 
 def _with_luminance(source: np.ndarray, painted: np.ndarray) -> np.ndarray:

@@ -14,10 +14,9 @@ from fst.networks.conditional import Conditional
 
 
 class Frames(nn.Module):
-    """uint8 (N, H, W, 3) frames of a fitting size to painted ones: scaling, rounding and clipping inside the graph.
+    """uint8 (N, H, W, C) frames, or folded planes, of a fitting size to painted ones, rounded and clipped.
 
-    A network of many styles takes a style vector (1, V) beside them. One of `fst.stylize.planar` has folded planes for
-    frames, of more channels.
+    A network of many styles takes a style vector (1, V) beside them.
     """
 
     def __init__(self, network: Network) -> None:
@@ -31,9 +30,8 @@ class Frames(nn.Module):
 
 
 class AnyImage(nn.Module):
-    """(N, 3, H, W) in [0, 1] of any size to the same painted, as `fst.stylize.framing` and a `Network` do it together.
-
-    The image is mirrored around itself by a margin, then to a size that fits the network, and both are cut off again.
+    """(N, 3, H, W) in [0, 1] of any size to the same painted, as `fst.stylize.framing` and a `Network` do it together:
+    mirrored around itself by a margin, then to a size that fits the network; both are cut off again.
     """
 
     def __init__(self, network: Network, margin: int) -> None:

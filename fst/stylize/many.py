@@ -1,7 +1,7 @@
-"""Files of many styles: the styles that they know by name, and those that they read from a painting.
+"""A style on disk, and files of many styles: those that they know by name, and those that they read from a painting.
 
-One is a `fst.networks.conditional.Conditional` on disk. A style of it is a vector; a mixture of styles is the weighted
-mean of their vectors (Dumoulin et al. 2017). Names and mixtures need no torch, reading a painting does.
+A file of many is a `fst.networks.conditional.Conditional`. A style of it is a vector; a mixture of styles is the
+weighted mean of their vectors (Dumoulin et al. 2017). Names and mixtures need no torch, reading a painting does.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from fst.stylefile import StyleInfo
 from fst.stylize.cache import made_once
 
 if TYPE_CHECKING:
-    from torch import nn
-
+    from fst.networks import Network
     from fst.networks.conditional import Conditional
 
 PAINTING_SIZE = 512  # of a painting's long edge: as trained
@@ -34,13 +33,7 @@ PLAIN = 4.0  # levels of 255: a painting whose colours deviate less is a wall; w
 
 @dataclass(frozen=True, eq=False)
 class Many:
-    """A file of many styles.
-
-    Attributes:
-        path: the file.
-        info: what it says of itself.
-        table: float32 (styles, V): a style vector each.
-    """
+    """A file of many styles: what it says of itself, and float32 (styles, V), a style vector each."""
 
     path: Path
     info: StyleInfo
@@ -109,30 +102,25 @@ class Many:
 
 @dataclass(frozen=True)
 class Style:
-    """A style on disk, its weights not yet read.
+    """A style on disk, its weights not yet read."""
 
-    Attributes:
-        name: short, fit for a file name.
-        path: the file its weights are in; backends key their caches by its contents.
-        info: what it says of itself.
-        network: builds the torch network, in fp32 and evaluation mode; the only part that needs torch.
-        many: the file of many styles that it is from; None: it has a network of its own.
-        vectors: float32 (S, V), of that file: one style vector, or the stops of a style that moves over a film.
-    """
-
-    name: str
-    path: Path
+    name: str  # short, fit for a file name
+    path: Path  # of the file its weights are in; backends key their caches by its contents
     info: StyleInfo
-    network: Callable[[], nn.Module]
-    many: Many | None = None
-    vectors: np.ndarray | None = None
+    network: Callable[[], Network]  # builds its torch network, in fp32 and evaluation mode
+    many: Many | None = None  # the file of many styles that it is from; None: it has a network of its own
+    vectors: np.ndarray | None = None  # float32 (S, V), of that file: one, or the stops of a style that moves
+
+    def shared(self) -> Network:
+        """The torch network that backends run: of a style of a file of many that file's, which takes its vector too."""
+        return (self.many or self).network()
 
 
 def of_many(many: Many, name: str, vectors: np.ndarray) -> Style:
     """A style of a file of many: style vectors (S, V) and what they are called."""
     info = dataclasses.replace(many.info, name=name, style=many.info.style.get("paintings", {}).get(name, {}))
 
-    def network() -> nn.Module:
+    def network() -> Network:
         import torch
 
         return many.network().folded(torch.from_numpy(vectors[:1]))
@@ -180,8 +168,8 @@ def _opened(path: Path, *_: int) -> Many:
 
 def bundled() -> Many | None:
     """The file of many styles that comes with fst."""
-    path = stylefile.bundled_many()
-    return None if path is None else opened(path)
+    path = stylefile.BUNDLED / stylefile.MANY
+    return opened(path) if path.is_file() else None
 
 
 def along(stops: np.ndarray, count: int) -> Iterator[np.ndarray]:

@@ -7,14 +7,14 @@ once and kept (`fst.stylize.cache`); after that torch is not imported again.
 
 from __future__ import annotations
 
-import contextlib
 import functools
+import itertools
 import json
 import sys
 import threading
-import time
+import timeit
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 IN_FLIGHT = 2  # frames of a stream being painted at once, each on its share of the cores
 SHAPES_KEPT = 4  # compiled graphs of a fixed shape; the one least recently used goes first
 GRAPH, EIGHT_BITS, FACTS = "network.xml", "int8.xml", "facts.json"
-TRIAL_SIDE, TRIAL_ROUNDS = 256, 4
+TRIAL = (256, 256, 3)
 
 
 @functools.cache
@@ -58,47 +58,38 @@ def core() -> ov.Core:
 class OpenVinoBackend:
     """A style's network as OpenVINO graphs: one for any shape, and faster ones for shapes that come again.
 
-    Args:
-        style: the style.
-        live: frames are a camera's: their shape is compiled at once.
-        precision: "f32", "bf16", "int8" (`fst.stylize.int8`), or "auto": int8 where the processor has instructions for
-            it and the style file says that nobody sees it; else the faster of f32 and bf16 here.
+    A camera's frames are `live`: their shape is compiled at once. `precision` is as `fst.stylize.Stylizer.load`'s.
 
     Raises:
         UserError: bf16 on a processor without it; int8 of a style file without ranges.
     """
 
-    name = "openvino"
-
     def __init__(self, style: Style, *, live: bool = False, precision: str = "auto") -> None:
         if precision == "bf16" and not has_bf16():
             raise UserError("precision=bf16: this processor has no bf16 instructions; omit precision=")
-        processor = core().get_property("CPU", "FULL_DEVICE_NAME")
-        self.version = f"{ov.__version__} {processor} {core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')}"
-        self.style = style
-        folder = self._made(lambda folder: _make(style, folder))
-        facts = json.loads((folder / FACTS).read_text())
+        self.style, self.live = style, live
+        self.folder = self._made(None)
+        facts = json.loads((self.folder / FACTS).read_text())
         self.traits = Traits(**facts["traits"])
         self.precision = facts["precision"] if precision == "auto" else precision
-        self.float_precision = facts["float_precision"]  # the precision of what is not in 8 bits
-        if self.precision == "int8" and not (folder / EIGHT_BITS).exists():
+        self.float_precision = facts["float_precision"]  # of what is not in 8 bits
+        if self.precision == "int8" and not (self.folder / EIGHT_BITS).exists():
             raise UserError(
                 f"precision=int8: {style.path.name} has no 8-bit ranges; measure them with "
                 f"python -m fst.stylize.ranges {style.path} PHOTOS, or omit precision="
             )
-        if precision == "auto" and self.precision == "int8":
-            _say_once(folder, style)
-        self.folder = folder
         self.fold = facts["fold"]  # see `fst.stylize.planar.fold_of`
         self.takes_planes = self.fold > 0
-        self.live = live
         self.last_shape: tuple[int, ...] | None = None
         self.compiled: OrderedDict[tuple, ov.CompiledModel] = OrderedDict()
         self.lock = threading.Lock()  # an infer request paints one frame at a time
 
-    def _made(self, make: Callable[[Path], None], of: object = "RGB") -> Path:
-        what, version = f"preparing style '{self.style.name}' for openvino", f"{self.version} {of}"
-        return made_once(what, "openvino", (version.encode(), self.style.path), make)
+    def _made(self, matrix: Matrix | None) -> Path:
+        """The folder of the style's graphs: for RGB frames, or for films of a matrix."""
+        asked = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
+        here = [ov.__version__, *(core().get_property("CPU", name) for name in asked), matrix]
+        what, sources = f"preparing style '{self.style.name}' for openvino", (repr(here).encode(), self.style.path)
+        return made_once(what, "openvino", sources, lambda folder: _make(self.style, folder, matrix))
 
     def stylize(self, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
         padded = self._padded(frame)
@@ -112,36 +103,30 @@ class OpenVinoBackend:
 
     def stream(self, frames: Iterable[tuple[np.ndarray | Planes, np.ndarray | None]]) -> Iterator[np.ndarray | Planes]:
         """Two frames at once, each on half of the cores: fewer hand-overs between cores than two in turn on all."""
-        idle: list[ov.InferRequest] = []
         busy: deque[tuple[ov.InferRequest, np.ndarray | Planes]] = deque()
         kind = None
         for frame, vector in frames:
             padded, matrix = self._padded(frame), frame.matrix if isinstance(frame, Planes) else None
             if (padded.shape, matrix) != kind:
                 while busy:
-                    yield self._wait(busy, idle)
+                    yield self._result(*busy.popleft())
                 kind = padded.shape, matrix
                 compiled = self._compile(padded.shape, "THROUGHPUT", matrix)
-                idle = [compiled.create_infer_request() for _ in range(IN_FLIGHT)]
-            if not idle:
-                yield self._wait(busy, idle)
-            request = idle.pop()
+                requests = itertools.cycle([compiled.create_infer_request() for _ in range(IN_FLIGHT)])
+            if len(busy) == IN_FLIGHT:
+                yield self._result(*busy.popleft())
+            request = next(requests)  # the one that has been waited for
             request.start_async(_inputs(padded, vector), share_inputs=True)
             busy.append((request, frame))
         while busy:
-            yield self._wait(busy, idle)
+            yield self._result(*busy.popleft())
 
     def _padded(self, frame: np.ndarray | Planes) -> np.ndarray:
         padded = pad(frame, self.traits)
         return folded(padded, self.fold) if isinstance(padded, Planes) else np.ascontiguousarray(padded)
 
-    def _wait(self, busy: deque, idle: list[ov.InferRequest]) -> np.ndarray | Planes:
-        request, frame = busy.popleft()
-        request.wait()
-        idle.append(request)
-        return self._result(request, frame)
-
     def _result(self, request: ov.InferRequest, frame: np.ndarray | Planes) -> np.ndarray | Planes:
+        request.wait()
         height, width = frame.shape[:2]
         painted = request.get_output_tensor().data[0]
         if isinstance(frame, Planes):
@@ -157,9 +142,7 @@ class OpenVinoBackend:
                 settings["NUM_STREAMS"] = str(IN_FLIGHT)
             if shape is None or self.live:  # what a start begins with; the shapes of all photos would fill the disk
                 settings["CACHE_DIR"] = str(self.folder)
-            folder = self.folder
-            if matrix is not None:
-                folder = self._made(lambda folder: _make_planar(self.style, folder, matrix, self.fold), of=matrix)
+            folder = self.folder if matrix is None else self._made(matrix)
             self.compiled[key] = _compiled(folder / graph, shape or (-1, -1, 3), settings)
         self.compiled.move_to_end(key)
         while len(self.compiled) > SHAPES_KEPT:
@@ -177,60 +160,42 @@ def _inputs(frame: np.ndarray, vector: np.ndarray | None) -> list[np.ndarray]:
     return [frame[None]] if vector is None else [frame[None], np.ascontiguousarray(vector)[None]]
 
 
-def _make(style: Style, folder: Path) -> None:
-    """Write a style's graphs, and what must be known of them, to a folder."""
-    from fst.stylize import int8
-    from fst.stylize.planar import fold_of
+def _make(style: Style, folder: Path, matrix: Matrix | None) -> None:
+    """Write a style's graphs to a folder: for films of a matrix; for RGB frames with what must be known of them."""
+    from fst.stylize import ranges
+    from fst.stylize.planar import fold_of, planar
     from fst.stylize.rewrite import faster
 
-    network = style.network()
-    traits = asdict(Traits.of(network))
-    network = network if style.many is None else style.many.network()
+    network = style.shared()
     quick = faster(network)
-    _write(quick, folder / GRAPH)
-    facts = {"traits": traits, "fold": fold_of(quick), "float_precision": None}
+    fold = fold_of(quick)
+    inputs = ranges.usable(style.info.int8)
+    depth = 3
+    if matrix is not None:
+        quick, depth = planar(quick, matrix), channels(fold)
+        first = next(iter(ranges.convolutions(network)))
+        inputs = inputs and inputs | {first: (0, 1)}  # planes are in 8 bits already
+    _write(quick, folder / GRAPH, depth)
+    if inputs:
+        _write(ranges.in_8_bits(network, inputs, quick), folder / EIGHT_BITS, depth)
+    if matrix is not None:
+        return
+    facts = {"traits": asdict(Traits.of(network)), "fold": fold, "float_precision": None}
     facts["precision"] = _fastest_precision(folder / GRAPH)
-    inputs = int8.usable(style.info.int8)
-    if inputs is not None:
-        _write(int8.in_8_bits(network, inputs), folder / EIGHT_BITS)
+    if inputs:
         facts["float_precision"] = _fastest_precision(folder / EIGHT_BITS)
-        if has_int8() and style.info.int8["psnr"] >= int8.ENOUGH:
+        if has_int8() and style.info.int8["psnr"] >= ranges.ENOUGH:
             facts["precision"] = "int8"
     (folder / FACTS).write_text(json.dumps(facts))
 
 
-def _make_planar(style: Style, folder: Path, matrix: Matrix, fold: int) -> None:
-    """Write a style's graphs for films of a matrix to a folder."""
-    from fst.stylize import int8
-    from fst.stylize.planar import planar
-    from fst.stylize.rewrite import faster
-
-    network = style.network() if style.many is None else style.many.network()
-    quick = planar(faster(network), matrix)
-    _write(quick, folder / GRAPH, channels(fold))
-    inputs = int8.usable(style.info.int8)
-    if inputs is not None:
-        first = next(iter(int8.convolutions(network)))
-        rounded = int8.in_8_bits(network, inputs | {first: (0, 1)}, quick)  # planes are in 8 bits already
-        _write(rounded, folder / EIGHT_BITS, channels(fold))
-
-
-def _write(network: Network, graph: Path, channels: int = 3) -> None:
+def _write(network: Network, graph: Path, depth: int) -> None:
     from fst.stylize.graph import write_frames
 
     exchange = graph.with_suffix(".onnx")
-    write_frames(network, exchange, channels)
+    write_frames(network, exchange, depth)
     ov.save_model(core().read_model(exchange), graph, compress_to_fp16=False)
     exchange.unlink()
-
-
-def _say_once(folder: Path, style: Style) -> None:
-    said = folder / "said"
-    if not said.exists():
-        with contextlib.suppress(OSError):
-            said.touch()
-        near = f"{style.info.int8['psnr']:.0f} dB from 32 bits, which nobody sees"
-        print(f"style '{style.name}' paints in 8 bits here ({near}); precision=f32 turns that off", file=sys.stderr)
 
 
 def has_int8() -> bool:
@@ -254,18 +219,12 @@ def _fastest_precision(graph: Path) -> str:
     """bf16 or f32, by the clock: some processors have bf16 instructions that are slower than their f32 ones."""
     if not has_bf16():
         return "f32"
-    frame = np.zeros((TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8)
-    trials = {}
-    for precision in ("bf16", "f32"):
+
+    def seconds(precision: str) -> float:
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
-        compiled = _compiled(graph, frame.shape, settings)
-        trials[precision] = compiled.create_infer_request()
-        inputs = [frame[None], *(np.ones(list(vector.shape), np.float32) for vector in compiled.inputs[1:])]
-        trials[precision].infer(inputs)
-    seconds = dict.fromkeys(trials, float("inf"))
-    for _ in range(TRIAL_ROUNDS):
-        for precision, request in trials.items():
-            started = time.perf_counter()
-            request.infer(inputs)
-            seconds[precision] = min(seconds[precision], time.perf_counter() - started)
-    return min(seconds, key=seconds.get)
+        compiled = _compiled(graph, TRIAL, settings)
+        vectors = [np.ones(list(vector.shape), np.float32) for vector in compiled.inputs[1:]]
+        inputs, request = [np.zeros((1, *TRIAL), np.uint8), *vectors], compiled.create_infer_request()
+        return min(timeit.repeat(lambda: request.infer(inputs), number=1, repeat=5))
+
+    return min("bf16", "f32", key=seconds)

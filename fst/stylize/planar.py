@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from fst.networks import Network
 from fst.stylize.planes import FOLDS, Matrix, channels
-from fst.stylize.row_layers import behaves_as
+from fst.stylize.rewrite import behaves_as
 
 
 def fold_of(network: Network) -> int:
@@ -39,12 +39,7 @@ def fold_of(network: Network) -> int:
 
 @torch.no_grad()
 def planar(network: Network, matrix: Matrix) -> Network:
-    """A copy of a network whose `fold_of` is not 0 that stylizes folded planes, (N, channels, h, w) in [0, 1].
-
-    Args:
-        network: see `fst.stylize.rewrite.faster`.
-        matrix: of the film.
-    """
+    """A copy of a network whose `fold_of` is not 0 that stylizes folded planes, (N, channels, h, w) in [0, 1]."""
     network = copy.deepcopy(network)
     unfolding, *layers, folding = network.layers
     fold = unfolding.downscale_factor
@@ -60,12 +55,8 @@ def planar(network: Network, matrix: Matrix) -> Network:
     weight, bias = _affine(lambda x: _squares(network.after(folding(x)), fold, to_yuv), last.out_channels)
     _give(last, torch.einsum("no,oikl->nikl", weight, last.weight.double()), weight @ _bias(last) + bias)
     network.layers = nn.Sequential(*layers)
-    network.before = network.after = _same
+    network.before = network.after = lambda x: x
     return network
-
-
-def _same(x: Tensor) -> Tensor:
-    return x
 
 
 def _parts(block: nn.Module) -> list[nn.Module]:

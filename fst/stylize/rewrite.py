@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from fst.networks import Network
 from fst.networks.blocks import ConvBlock, Residual, ResizedConv
-from fst.stylize.row_layers import behaves_as
 
 LARGE_KERNEL = 5  # from here up, a convolution to a few channels wastes most of a vector register
 
@@ -90,6 +89,11 @@ def _plain(convolution: nn.Module, kernel: int) -> bool:
         and convolution.stride == convolution.dilation == (1, 1)
         and convolution.groups == 1
     )
+
+
+def behaves_as(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module is of that kind, and no subclass that computes something else."""
+    return isinstance(module, kind) and type(module).forward is kind.forward
 
 
 def _with(module: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:

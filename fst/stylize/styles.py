@@ -4,53 +4,46 @@ files of many styles also a painting, a mixture, and what a film moves through.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from fst import images, runfolder, store, stylefile
 from fst.errors import UserError, near, require
-from fst.runfolder import check_checkpoint
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
-from fst.stylize.many import PAINTING_SIZE, Style, bundled, file_name, is_many
-from fst.stylize.mixtures import OF_FILE, SHARE, is_painting, moving
-
-if TYPE_CHECKING:
-    from torch import nn
+from fst.stylize.many import PAINTING_SIZE, Style, bundled, file_name, is_many, of_many, opened
 
 MANY = "many"  # style=many: each style of the bundled file of many
+SHARE = re.compile(r"(.+):\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)", re.IGNORECASE)  # NAME:0.7
+OF_FILE = re.compile(r"(.+\.safetensors):(.+)")
 
 
-def find(style: str | Path, network: str | None = None, painting_size: int = PAINTING_SIZE) -> Style:
+def find(style: str | Path, painting_size: int = PAINTING_SIZE) -> Style:
     """The style of that name, file, run folder, artifact or painting, or a mixture.
 
     Args:
         style: a bundled name ("gogh"), FILE.safetensors, FILE.ckpt, a run folder, wandb:ENTITY/PROJECT/NAME:ALIAS; of
             the file of many styles a name ("seurat"), a painting's file, a mixture ("gogh:0.7,wave.jpg:0.3"), or
             styles that a film moves through ("gogh>hokusai"). FILE.safetensors:NAME is of another file of many.
-        network: which of a bundled style's networks, where it comes with several ("realtime", "realtime_many").
         painting_size: pixels of a painting's long edge when its style is read: more makes larger strokes.
 
     Raises:
         UserError: nothing of that name, it holds no style, or a mixture that makes no sense.
     """
-    text = str(style)
-    shelf = stylefile.bundled()
+    text, shelf = str(style), stylefile.bundled()
     path = Path(text).expanduser()
     if text.startswith("wandb:"):
-        found = _from_folder(_download(text.removeprefix("wandb:")))
-    elif text in shelf and not _is_of_many(text, network):
-        found = _bundled(text, network, shelf)
-    elif path.is_dir():
-        found = _from_folder(path)
-    elif path.suffix == ".ckpt" and path.is_file():
-        found = _from_checkpoint(path)
-    elif path.suffix == ".safetensors" or (path.is_file() and not is_painting(path)):
-        found = _from_file(path, None)
-    else:
-        found = moving(text, painting_size)
-    if network is not None and network != found.info.network and text not in shelf:
-        raise UserError(f"{text} holds network '{found.info.network}', not '{network}': omit network=")
-    return found
+        return _from_folder(_download(text.removeprefix("wandb:")))
+    if text in shelf:
+        return _from_file(shelf[text])
+    if path.is_dir():
+        return _from_folder(path)
+    if path.suffix == ".ckpt" and path.is_file():
+        return _from_checkpoint(path)
+    if path.suffix == ".safetensors" or (path.is_file() and not _is_painting(path)):
+        return _from_file(path)
+    return _of_many(text, painting_size)
 
 
 def split(styles: str) -> list[str]:
@@ -92,6 +85,36 @@ def short(style: str) -> str:
     return Path(style).stem if style.endswith(".safetensors") or images.is_image(Path(style).name) else style
 
 
+def print_styles() -> None:
+    """Print name, network and painting of each bundled style, and its losses on photos that training did not see.
+
+    Raises:
+        UserError: none is bundled, or one is damaged.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = []
+    for name, path in stylefile.bundled().items():
+        info = stylefile.read_info(path)
+        losses = info.training.get("losses", {})
+        rows.append((name, info.network, losses.get("val/content_loss"), losses.get("val/loss"), info.style))
+    if many := bundled():
+        for name in many.names:
+            losses = many.info.training.get("by_style", {}).get(name, {})
+            painting = many.info.style.get("paintings", {}).get(name, {})
+            rows.append((name, many.info.network, losses.get("content"), losses.get("total"), painting))
+    if not rows:
+        raise UserError("this copy of fst has no bundled styles: train one with python train.py style=gogh")
+    table = Table(box=None, pad_edge=False)
+    for column in ("style", "network", "content", "objective", "painting", "artist", "year"):
+        table.add_column(column, justify="right" if column in ("content", "objective", "year") else "left")
+    for name, network, *losses, painting in rows:
+        figures = [f"{loss:.1f}" if isinstance(loss, (int, float)) else "" for loss in losses]
+        table.add_row(name, network, *figures, *(str(painting.get(key) or "") for key in ("title", "artist", "year")))
+    Console().print(table)
+
+
 def _each(name: str) -> list[str]:
     path = Path(name).expanduser()
     if path.is_dir() and not _style_files(path) and not (path / runfolder.CONFIG).exists():
@@ -106,38 +129,79 @@ def _each(name: str) -> list[str]:
     return [f"{path}:{style}" for style in info.settings["styles"]] if is_many(info) else [name]
 
 
-def _is_of_many(name: str, network: str | None) -> bool:
-    """Whether a bundled name is asked for in the network of the file of many."""
-    many = bundled()
-    return many is not None and many.info.network == network and name in many.names
+def _of_many(text: str, size: int) -> Style:
+    """The style that a film moves through, `a>b`, of mixtures, `a:0.7,b:0.3`; most often a single one."""
+    stops = [_shares(stop) for stop in text.split(">")]
+    styles = {name: _one(name, size) for shares in stops for name in shares}
+    first = next(iter(styles.values()))
+    if any(style.many is not first.many for style in styles.values()):
+        raise UserError(f"style={text} names styles of different files of many styles, which do not mix")
+    if len(stops) == len(styles) == 1:
+        return first
+    called, vectors = [], []
+    for shares in stops:
+        names = [f"{styles[name].name}{100 * share:.0f}" for name, share in shares.items()]
+        called.append("-".join(names) if len(shares) > 1 else styles[next(iter(shares))].name)
+        vectors.append(np.float32([[*shares.values()]]) @ np.concatenate([styles[name].vectors for name in shares]))
+    return of_many(first.many, "-to-".join(called), np.concatenate(vectors))
 
 
-def _bundled(name: str, network: str | None, shelf: dict[str, Path]) -> Style:
-    infos = {name: stylefile.read_info(shelf[name])}
-    if network is None or infos[name].network == network:
-        return _from_file(shelf[name], name)
-    painting = infos[name].name
-    infos |= {other: stylefile.read_info(path) for other, path in shelf.items()}
-    offers = {info.network: other for other, info in infos.items() if info.name == painting}
-    if network not in offers:
-        raise UserError(f"style '{name}' does not come with network '{network}'{near(network, list(offers))}")
-    return _from_file(shelf[offers[network]], offers[network])
+def _shares(text: str) -> dict[str, float]:
+    """The styles that have a share in a mixture, and their shares, whose sum is 1."""
+    parts = [part.strip() for part in text.split(",")]
+    found = [SHARE.fullmatch(part) for part in parts]
+    if found == [None]:
+        return {parts[0]: 1.0}
+    if not all(found):
+        raise UserError(f"style={text} needs a share for each style of a mixture, as in style=gogh:0.7,hokusai:0.3")
+    names, shares = [part[1] for part in found], [float(part[2]) for part in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"style={text} names {name} twice: give it one share")
+    if not (0 < sum(shares) < 1e9 and min(shares) >= 0):
+        raise UserError(f"style={text}: shares are 0 or more, and not all 0, as in style=gogh:0.7,hokusai:0.3")
+    return {name: share / sum(shares) for name, share in zip(names, shares, strict=True) if share > 0}
 
 
-def _from_file(path: Path, name: str | None) -> Style:
+def _one(text: str, size: int) -> Style:
+    """A style of a file of many: FILE.safetensors:NAME, or the bundled file's, by its name or a painting."""
+    file = OF_FILE.fullmatch(text)
+    many, name = (opened(Path(file[1]).expanduser()), file[2]) if file else (bundled(), text)
+    if many is not None and name in many.names:
+        return of_many(many, name, many.vector(name)[None])
+    painting = Path(name).expanduser()
+    if _is_painting(painting):
+        if many is None:
+            raise UserError(f"style={text} is a painting, and this copy of fst has no file of many styles to read it")
+        return of_many(many, painting.stem, many.read(painting, size)[None])
+    if painting.suffix == ".ckpt" or len(painting.parts) > 1:
+        raise UserError(f"style {text} does not exist; name a bundled style, a style file, a painting or a run folder")
+    shelf = stylefile.bundled()
+    if text in shelf:
+        raise UserError(f"style '{text}' has a network of its own, which does not mix")
+    raise UserError(f"unknown style '{name}'{near(name, [*({} if file else shelf), *(many.names if many else [])])}")
+
+
+def _is_painting(path: Path) -> bool:
+    """Whether a file is a picture, or is called one."""
+    return images.frame_count(path) > 0 or images.is_image(path.name)
+
+
+def _from_file(path: Path) -> Style:
     info = stylefile.read_info(path)
     if is_many(info):
         raise UserError(f"{path} holds many styles: name one, as style={path}:{info.settings['styles'][0]}")
     # Every run calls its file style.safetensors: there the painting's name says more than the file's.
-    title = name or (info.name if path.stem == "style" else path.stem)
-    return Style(file_name(title), path, info, lambda: stylefile.load(path)[0])
+    return Style(
+        file_name(info.name if path.stem == "style" else path.stem), path, info, lambda: stylefile.load(path)[0]
+    )
 
 
 def _from_folder(folder: Path) -> Style:
     files = _style_files(folder)
     if not files:
         raise UserError(f"folder {folder} holds no style file (style.safetensors): has its run finished?")
-    return _from_file(files[-1], None)
+    return _from_file(files[-1])
 
 
 def _style_files(folder: Path) -> list[Path]:
@@ -146,42 +210,23 @@ def _style_files(folder: Path) -> list[Path]:
 
 
 def _from_checkpoint(path: Path) -> Style:
-    from fst.networks import build
-
-    checkpoint = _read_checkpoint(path)
-    try:
-        info = StyleInfo(**checkpoint[CHECKPOINT_INFO])
-        state = checkpoint["state_dict"]
-    except (KeyError, TypeError):
-        raise UserError(f"{path} is a checkpoint but no style: it was not written by fst's train.py") from None
-
-    def network() -> nn.Module:
-        built = build(info.network, **info.settings)
-        own = {
-            key.removeprefix(NETWORK_PREFIX): value for key, value in state.items() if key.startswith(NETWORK_PREFIX)
-        }
-        try:
-            built.load_state_dict(own)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{path}: the weights do not fit network '{info.network}': {reason}") from None
-        return built.float().eval().requires_grad_(False)
-
-    return Style(file_name(info.name), path, info, network)
-
-
-def _read_checkpoint(path: Path) -> dict:
     import pickle
 
     import torch
 
-    check_checkpoint(path)
+    runfolder.check_checkpoint(path)
     try:
         # weights_only: a checkpoint is a pickle, and a stranger's pickle could run anything.
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError):
         raise UserError(f"{path} is no checkpoint, is damaged, or holds more than weights and settings") from None
-    return checkpoint if isinstance(checkpoint, dict) else {}
+    try:
+        info = StyleInfo(**checkpoint[CHECKPOINT_INFO])
+        state = checkpoint["state_dict"].items()
+    except (KeyError, TypeError, AttributeError, IndexError):
+        raise UserError(f"{path} is a checkpoint but no style: it was not written by fst's train.py") from None
+    own = {key.removeprefix(NETWORK_PREFIX): value for key, value in state if key.startswith(NETWORK_PREFIX)}
+    return Style(file_name(info.name), path, info, lambda: stylefile.built(path, info, own))
 
 
 def _download(artifact: str) -> Path:
@@ -193,7 +238,7 @@ def _download(artifact: str) -> Path:
         # Without a key this raises at once; without a network after its timeout.
         return Path(wandb.Api(timeout=20).artifact(artifact).download(root=str(folder)))
     except Exception as error:  # wandb raises many kinds, most of them undocumented
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"W&B artifact {artifact} (ENTITY/PROJECT/NAME:ALIAS) could not be downloaded: {reason}"
         ) from None

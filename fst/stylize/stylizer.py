@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from fst import images
 from fst.errors import UserError
-from fst.stylefile import StyleInfo
-from fst.stylize import choose, framing, styles, tiles
-from fst.stylize.backend import Backend
+from fst.stylize import framing, styles
+from fst.stylize.backend import Backend, load_backend
 from fst.stylize.many import PAINTING_SIZE, Style, along
 from fst.stylize.planes import Planes
 
 if TYPE_CHECKING:
     from fst.config.infer import InferConfig
+    from fst.stylize.strips import StripPainter
 
 
 class Stylizer:
@@ -31,43 +32,18 @@ class Stylizer:
     Attributes:
         name: the style's short name, fit for a file name.
         info: what the style file says of itself: network, painting, training.
-        backend: the backend in use: torch or openvino.
-        size: long edge in pixels at which the network works; None: the frame's own.
-        strength: 0 (the source) to 1 (the painting); may be set between frames.
-        colors: "style", or "content" for the source's own colours.
+        strength, colors: as `load`'s; may be set between frames.
         many: the file of many styles that the style is from; None: it has a network of its own.
         vector: its style vector (V,) there; a film's first, where it moves from style to style.
     """
 
     def __init__(
-        self,
-        style: Style,
-        backend: Backend,
-        *,
-        size: int | None = None,
-        strength: float = 1.0,
-        colors: str = "style",
-        tile: int | str | None = None,
-        margin: int = framing.MARGIN,
+        self, style: Style, backend: Backend, *, size: int | None, strength: float, colors: str, margin: int
     ) -> None:
-        self.name = style.name
-        self.info: StyleInfo = style.info
-        self.backend = backend.name
-        self.size = size
-        self.strength = strength
-        self.colors = colors
-        self._tile = tile
-        if isinstance(tile, int) and not backend.traits.strips:
-            print(
-                f"tile={tile}: network '{style.info.network}' cannot be painted in pieces; it paints whole",
-                file=sys.stderr,
-            )
-        self._margin = margin
-        self._style = style
-        self.many = style.many
+        self.name, self.info, self.many = style.name, style.info, style.many
         self.vector = None if style.vectors is None else style.vectors[0]
-        self._backend = backend
-        self._tiled: tiles.TiledStylizer | None = None
+        self.size, self.strength, self.colors = size, strength, colors
+        self._style, self._backend, self._margin = style, backend, margin
 
     @classmethod
     def load(
@@ -75,11 +51,9 @@ class Stylizer:
         style: str | Path | Style,
         *,
         backend: str = "auto",
-        network: str | None = None,
         size: int | None = None,
         strength: float = 1.0,
         colors: str = "style",
-        tile: int | str | None = "auto",
         live: bool = False,
         precision: str = "auto",
         painting_size: int = PAINTING_SIZE,
@@ -87,16 +61,12 @@ class Stylizer:
         """A style by name or file, on a backend.
 
         Args:
-            style: as `fst.stylize.styles.find` takes it, or what it found: a bundled name ("gogh"), FILE.safetensors,
-                a painting, a mixture ("gogh:0.7,hokusai:0.3"), ...
+            style: as `fst.stylize.styles.find` takes it, or what it found.
             backend: "auto" (the fastest here), "torch" or "openvino".
-            network: which of a bundled style's networks, as "realtime_many".
             size: long edge in pixels at which the network works; None: the frame's own.
             strength: 0 (the source) to 1 (the painting).
             colors: "style", or "content" for the source's own colours.
-            tile: frames are painted in pieces of about this many pixels squared, for bounded memory; "auto": only
-                large ones are; None: none is. A network that cannot be computed in pieces paints every frame whole.
-            live: one frame at a time, as soon as possible: never in pieces, without the margin that evens edges.
+            live: one frame at a time, as soon as possible, without the margin that evens edges.
             precision: of OpenVINO: "f32", "bf16", "int8", or "auto": int8 where the processor has instructions for it
                 and the style file says that nobody sees it, else f32 or bf16, whichever is faster here.
             painting_size: long edge in pixels at which a painting's style is read.
@@ -105,16 +75,15 @@ class Stylizer:
             UserError: an unknown style, a damaged file, a value out of range, a backend that is not installed.
         """
         framing.check(size, strength, colors)
-        tile = None if live else tiles.checked(tile)
-        found = style if isinstance(style, Style) else styles.find(style, network, painting_size)
-        ready = choose.load(backend, found, live=live, precision=precision)
+        found = style if isinstance(style, Style) else styles.find(style, painting_size)
+        ready = load_backend(backend, found, live=live, precision=precision)
         margin = 0 if live else framing.MARGIN
-        return cls(found, ready, size=size, strength=strength, colors=colors, tile=tile, margin=margin)
+        return cls(found, ready, size=size, strength=strength, colors=colors, margin=margin)
 
     @classmethod
     def configured(cls, config: InferConfig, style: str | Path | Style, *, live: bool = False) -> Stylizer:
         """A style as infer.py's settings ask for it; as `load`."""
-        names = ("backend", "network", "size", "strength", "colors", "tile", "precision", "painting_size")
+        names = ("backend", "size", "strength", "colors", "precision", "painting_size")
         return cls.load(style, live=live, **{name: getattr(config, name) for name in names})
 
     def __call__(self, image: np.ndarray | Image.Image, vector: np.ndarray | None = None) -> np.ndarray | Image.Image:
@@ -126,16 +95,14 @@ class Stylizer:
         if isinstance(image, Image.Image):
             return Image.fromarray(self(np.asarray(image.convert("RGB")), vector))
         _check_frame(image)
+        painter = self._strip_painter if self._in_strips(*image.shape[:2]) else self._backend
         frame = framing.working(image, self.size, self._margin)
-        runner = self._in_pieces() if tiles.in_pieces(frame.shape, self._tile, self._backend.traits) else self._backend
-        painted = runner.stylize(frame, self.vector if vector is None else vector)
+        painted = painter.stylize(frame, self.vector if vector is None else vector)
         return framing.finish(image, painted, self.strength, self.colors, self._margin)
 
     def takes_planes(self, height: int, width: int) -> bool:
         """Whether `stream` may be given a film's frames of that size as `Planes`, which is faster."""
-        shape = height + 2 * self._margin, width + 2 * self._margin
-        tiled = tiles.in_pieces(shape, self._tile, self._backend.traits)
-        return self._backend.takes_planes and self.size is None and not tiled
+        return self._backend.takes_planes and self.size is None and not self._in_strips(height, width)
 
     def stream(self, frames: Iterable[np.ndarray | Planes], count: int | None = None) -> Iterator[np.ndarray | Planes]:
         """Paint frames in order, faster than one call each where the backend keeps several in flight.
@@ -153,13 +120,12 @@ class Stylizer:
         if first is None:
             return
         frames = itertools.chain([first], frames)
-        frame = framing.working(first, self.size, self._margin)
-        if tiles.in_pieces(frame.shape, self._tile, self._backend.traits):
+        if self._in_strips(*first.shape[:2]):
             yield from map(self, frames, vectors)
             return
-        sources: deque[np.ndarray] = deque()
+        sources: deque[np.ndarray | Planes] = deque()
 
-        def working() -> Iterator[np.ndarray]:
+        def working() -> Iterator[np.ndarray | Planes]:
             for frame in frames:
                 _check_frame(frame)
                 sources.append(frame)
@@ -176,10 +142,16 @@ class Stylizer:
             raise UserError(f"style '{self.name}' moves over a film's length, which this source does not tell")
         return itertools.chain(along(stops, count), itertools.repeat(stops[-1]))
 
-    def _in_pieces(self) -> tiles.TiledStylizer:
-        if self._tiled is None:
-            self._tiled = tiles.TiledStylizer(self._style, self._tile)
-        return self._tiled
+    def _in_strips(self, height: int, width: int) -> bool:
+        if self.size is not None:
+            height, width = images.fit_long_edge(height, width, self.size)
+        return framing.in_strips(height + 2 * self._margin, width + 2 * self._margin, self._backend.traits)
+
+    @functools.cached_property
+    def _strip_painter(self) -> StripPainter:
+        from fst.stylize.strips import StripPainter
+
+        return StripPainter(self._style)
 
 
 def _check_frame(frame: np.ndarray | Planes) -> None:

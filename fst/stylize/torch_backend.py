@@ -25,23 +25,19 @@ def device() -> torch.device:
 class TorchBackend:
     """A style's network in fp32, channels last."""
 
-    name = "torch"
     takes_planes = False
 
     def __init__(self, style: Style) -> None:
         self.device = device()
         if self.device.type == "cpu":
             keep_memory()
-        network = style.network()
-        self.traits = Traits.of(network)
-        network = network if style.many is None else style.many.network()
+        self.network = style.shared().to(self.device, memory_format=torch.channels_last)
+        self.traits = Traits.of(self.network)
         self.lock = threading.Lock()  # a network of many styles holds a picture's vector while it paints
-        self.network = network.to(self.device, memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def stylize(self, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
-        pixels = torch.from_numpy(np.require(frame, requirements="CW")).to(self.device)
-        image = pixels.permute(2, 0, 1)[None].float().div_(255)  # of a contiguous HWC array: channels last already
+        image = images.to_tensor(frame, self.device)  # of a contiguous HWC array: channels last already
         vectors = () if vector is None else (torch.from_numpy(vector)[None].to(self.device),)
         with self.lock:
             return images.to_pixels(self.network(image, *vectors))

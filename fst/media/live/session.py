@@ -47,7 +47,7 @@ def run(config: InferConfig, styles: list[str]) -> None:
     if number:
         config = dataclasses.replace(config, webcam=dataclasses.replace(config.webcam, device=number))
     recorded = config.output not in (None, "window", "page")
-    if not recorded and config.network is None:
+    if not recorded:
         styles = live_styles(styles)
     loader = StyleLoader(styles, functools.partial(_load, config))
     try:
