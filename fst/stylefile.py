@@ -107,7 +107,16 @@ def _parsed(fields: dict[str, Any]) -> StyleInfo:
     known = {name: fields[name] for name in kinds if name in fields}
     if not all(isinstance(value, kinds[name]) for name, value in known.items()):
         raise TypeError("fields of other types")
+    if known.get("format") == 1 and known.get("network") == "realtime":
+        known["settings"] = _realtime_of_format_1(**known.get("settings", {}))
     return StyleInfo(**known)
+
+
+def _realtime_of_format_1(**settings: Any) -> dict[str, Any]:
+    """The settings of a real-time network from before it had skips, another end and depths for each resolution."""
+    widths = settings.get("widths", [16, 32, 64])
+    depths = [0] * (len(widths) - 1) + [settings.pop("depth", 4)]
+    return {**settings, "widths": widths, "depths": depths, "skips": False, "end": "shuffle"}
 
 
 def load(path: str | Path) -> tuple[Network, StyleInfo]:
