@@ -3,7 +3,7 @@
 from collections import deque
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -14,8 +14,8 @@ WINDOWS = 5  # of `trainer.log_every_n_steps` steps each
 
 
 def is_last(trainer: Trainer, step: int) -> bool:
-    """Whether a run is complete with this step; never where its length is not set."""
-    return 0 < trainer.max_steps <= step
+    """Whether a run is complete with this step."""
+    return trainer.max_steps <= step
 
 
 def is_logged(trainer: Trainer, step: int) -> bool:
@@ -52,9 +52,7 @@ class Throughput(Callback):
         self._windows: deque[_Window] = deque(maxlen=WINDOWS)
         self._window: _Window | None = None
         self._step = trainer.global_step
-        self._wait = _WaitClock()
-        if type(trainer.profiler) in (PassThroughProfiler, _WaitClock):  # a profiler of the user's own stays
-            trainer.profiler = self._wait
+        self._wait = trainer.profiler = _WaitClock()
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         self._began = perf_counter()
@@ -69,7 +67,8 @@ class Throughput(Callback):
         if self._window is None:
             self._window = _Window()
         else:
-            self._window.add(perf_counter() - self._began, waited, images_in(batch), trainer.global_step - self._step)
+            more = (perf_counter() - self._began, waited, images_in(batch), trainer.global_step - self._step)
+            self._window = _Window(*(was + new for was, new in zip(self._window, more, strict=True)))
         self._step = trainer.global_step
         if due and self._window.steps:
             self._windows.append(self._window)
@@ -90,35 +89,26 @@ class Throughput(Callback):
             module.log("train/images_per_second", rate * processes, rank_zero_only=True)
 
 
-class _Window:
+class _Window(NamedTuple):
     """Sums over some steps; times in seconds."""
 
-    def __init__(self) -> None:
-        self.work = self.wait = 0.0
-        self.images = self.steps = 0
-
-    def add(self, work: float, wait: float, images: int, steps: int) -> None:
-        self.work += work
-        self.wait += wait
-        self.images += images
-        self.steps += steps
+    work: float = 0.0
+    wait: float = 0.0
+    images: int = 0
+    steps: int = 0
 
 
 class _WaitClock(PassThroughProfiler):
     """Sums the seconds that the training loop spends in the data loader's `next`: Lightning tells only profilers."""
 
-    ACTION = "train_dataloader_next"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds = 0.0
+    seconds = 0.0
 
     def start(self, action_name: str) -> None:
-        if action_name.endswith(self.ACTION):
+        if action_name.endswith("train_dataloader_next"):
             self._since = perf_counter()
 
     def stop(self, action_name: str) -> None:
-        if action_name.endswith(self.ACTION):
+        if action_name.endswith("train_dataloader_next"):
             self.seconds += perf_counter() - self._since
 
 

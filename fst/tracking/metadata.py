@@ -62,7 +62,9 @@ def write_run(run_dir: str | Path, settings: dict[str, Any]) -> None:
     if rank_zero_only.rank:
         return
     folder = Path(run_dir)
-    facts = run_metadata() | {"earlier": _earlier(folder / RUN)}
+    last = read_json(folder / RUN)
+    before = last.pop("earlier", [])
+    facts = run_metadata() | {"earlier": [last, *before] if last else []}
     write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(literal(settings))))
     write_json(folder / RUN, facts)
     write_state(folder, RUNNING)
@@ -112,9 +114,3 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _earlier(path: Path) -> list[dict[str, Any]]:
-    last = read_json(path)
-    before = last.pop("earlier", [])
-    return [last, *before] if last else []
