@@ -96,29 +96,23 @@ class Job:
 
 
 def objective(metrics: dict[str, float], count: int) -> float | list[float] | None:
-    """What a search minimises: content and style loss by the reference definition, or their sum at fixed weights.
+    """What a search minimises of a job: content and style loss for a count of 2, content + 1e5·style for 1.
 
-    The weighted loss of training does not do: a search over weights would find the smallest weight. The reference is
-    the same for all jobs (`fst.evaluate.judge`); of a Gatys run, which has none, the last losses are taken.
-
-    Args:
-        metrics: a job's.
-        count: 2 for (content, style), 1 for content + 1e5·style, 0 for nothing.
+    By the reference definition (`fst.evaluate.judge`), the same for all jobs: by the weighted loss of training a search
+    over weights would find the smallest weight. A Gatys run has none, so its last losses are taken.
 
     Raises:
         UserError: more than two objectives were asked for, or the metrics are not there.
     """
     if not count:
         return None
-    for prefix in ("reference", "train"):
-        if f"{prefix}/style_loss" in metrics:
-            values = [metrics[f"{prefix}/{name}_loss"] for name in ("content", "style")]
-            break
-    else:
+    kind = next((kind for kind in ("reference", "train") if f"{kind}/style_loss" in metrics), None)
+    if kind is None:
         raise UserError("the job has no losses to compare: did it train at least trainer.log_every_n_steps steps?")
     if count > 2:
         raise UserError("hydra.sweeper.direction has one or two entries: [minimize,minimize] is content and style loss")
-    return values if count == 2 else values[0] + REFERENCE_WEIGHT * values[1]
+    content, style = (metrics[f"{kind}/{name}_loss"] for name in ("content", "style"))
+    return [content, style] if count == 2 else content + REFERENCE_WEIGHT * style
 
 
 def readable(override: str) -> str:
