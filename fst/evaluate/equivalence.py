@@ -65,17 +65,14 @@ def equivalence(
     iterations: int = 100,
     report: Callable[[Match], None] = lambda match: None,
 ) -> Equivalence:
-    """Place a style's network on the curve of the optimisation.
+    """Place a style's network on the curve of the optimisation, on the middle SIDE×SIDE pixels of each photo.
 
     Args:
-        style: one that `train.py` wrote; its loss settings are the objective.
+        style: one that `train.py` wrote; its loss settings are the objective, and without them it is a UserError.
         painting: uint8 (H, W, 3), at the size the network was trained with.
-        photos: uint8 (H, W, 3) by name, none of them trained on; the middle SIDE×SIDE pixels are taken.
+        photos: uint8 (H, W, 3) by name, none of them trained on.
         iterations: of L-BFGS on each photo.
         report: called with each photo's match.
-
-    Raises:
-        UserError: a damaged style file, one without loss settings, or no weights for its loss network.
     """
     loss = style.info.training.get("loss")
     if not loss:

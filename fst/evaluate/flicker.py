@@ -1,4 +1,4 @@
-"""How much a painted film flickers: python -m fst.evaluate.flicker SOURCE PAINTED... [--curve FILE.png]
+"""How much a painted film flickers: python -m fst.evaluate.flicker SOURCE PAINTED...
 
 A frame is compared with the frame before it, warped onto it along the source's own motion (Ruder, Dosovitskiy, Brox
 2016, "Artistic style transfer for videos", measure consistency in this way). The unit is a level of 255, the mean over
@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 
 from fst.errors import UserError, one_line_errors
-from fst.evaluate.figures import plot
 from fst.evaluate.report import markdown
 from fst.media.video.decode import Frame, VideoReader
 from fst.media.video.motion import Flow, Motion, apart, warped
@@ -29,19 +28,11 @@ LEAST = 0.01  # of a frame has to be comparable, or it has no figure: a cut has 
 
 @dataclass(frozen=True)
 class Flicker:
-    """Mean absolute differences in levels of 255; None: no two frames could be compared.
+    """Mean absolute differences in levels of 255; None: no two frames could be compared."""
 
-    Attributes:
-        along_motion: of a frame and the one before it, along the motion, where both show the same.
-        still: of a frame and the one before it, as they are, where nothing moves.
-        long_range: as `along_motion`, of a frame and the one ten before it.
-        curve: `along_motion` of each frame from the second on.
-    """
-
-    along_motion: float | None
-    still: float | None
-    long_range: float | None
-    curve: list[float | None]
+    along_motion: float | None  # of a frame and the one before it, along the motion, where both show the same
+    still: float | None  # of a frame and the one before it, as they are, where nothing moves
+    long_range: float | None  # as `along_motion`, of a frame and the one LONG before it
 
     def cells(self) -> list[str]:
         """The three figures for a table."""
@@ -57,19 +48,12 @@ class Pair(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a film's frame is compared with.
+    """What a film's frame is compared with."""
 
-    Attributes:
-        size: height and width.
-        short: it and the frame before; None for the first.
-        still: bool (H, W), where nothing moves; None for the first.
-        long: it and the frame LONG before; None for the first LONG.
-    """
-
-    size: tuple[int, int]
-    short: Pair | None
-    still: np.ndarray | None
-    long: Pair | None
+    size: tuple[int, int]  # height and width
+    short: Pair | None  # it and the frame before; None for the first
+    still: np.ndarray | None  # bool (H, W), where nothing moves; None for the first
+    long: Pair | None  # it and the frame LONG before; None for the first LONG
 
 
 def steps(source: Iterable[np.ndarray]) -> Iterator[Step]:
@@ -91,11 +75,7 @@ def steps(source: Iterable[np.ndarray]) -> Iterator[Step]:
 
 
 def measure(source: Iterable[np.ndarray], painted: Iterable[np.ndarray]) -> Flicker:
-    """Measure a painted film against its source: as many frames each, uint8 (H, W, 3) RGB, at least two.
-
-    Raises:
-        UserError: films of different size or length.
-    """
+    """Measure a painted film against its source, uint8 (H, W, 3) RGB frames, at least two, as many and as large."""
     return compare(steps(source), painted)
 
 
@@ -112,7 +92,7 @@ def compare(source: Iterable[Step], painted: Iterable[np.ndarray]) -> Flicker:
         if step.long:
             long.append(_along(step.long, picture, before[0]))
         before.append(picture)
-    return Flicker(_mean(short), _mean(still), _mean(long), short)
+    return Flicker(_mean(short), _mean(still), _mean(long))
 
 
 def _together(source: Iterable[Step], painted: Iterable[np.ndarray]) -> Iterator[tuple[Step, np.ndarray]]:
@@ -163,21 +143,8 @@ def table(rows: dict[str, Flicker]) -> str:
     return markdown(heads, {name: found.cells() for name, found in rows.items()})
 
 
-def draw(rows: dict[str, Flicker], path: Path) -> None:
-    """The curves over time, one line per film."""
-    with plot(path) as [[axis]]:
-        for name, found in rows.items():
-            axis.plot(range(1, len(found.curve) + 1), [np.nan if v is None else v for v in found.curve], label=name)
-        axis.set(xlabel="frame", ylabel="levels of 255 along motion", ylim=(0, None))
-        axis.legend(frameon=False)
-
-
 def frames(film: Path) -> Iterator[np.ndarray]:
-    """A film's frames, uint8 (H, W, 3) RGB.
-
-    Raises:
-        UserError: it cannot be read.
-    """
+    """A film's frames, uint8 (H, W, 3) RGB; one that cannot be read is a UserError."""
     return (item.pixels for item in VideoReader(str(film)) if isinstance(item, Frame))
 
 
@@ -186,15 +153,11 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m fst.evaluate.flicker", description=__doc__.partition("\n")[0])
     parser.add_argument("source", type=Path, help="the film as it was")
     parser.add_argument("painted", type=Path, nargs="+", help="films painted from it, frame by frame")
-    parser.add_argument("--curve", type=Path, help="a picture of the flicker over time")
     given = parser.parse_args(words)
     rows = {f"{given.source.name} (the source)": measure(frames(given.source), frames(given.source))}
     for film in given.painted:
         rows[film.name] = measure(frames(given.source), frames(film))
     print(table(rows))
-    if given.curve:
-        draw(rows, given.curve)
-        print(f"curve  {given.curve}")
 
 
 if __name__ == "__main__":
