@@ -132,8 +132,10 @@ def reference_losses(config: TrainConfig, run_dir: Path) -> dict[str, float]:
     """`reference/content_loss` and `reference/style_loss` of a finished feed-forward run, unweighted.
 
     Means over the run's held-out photos, and over its styles, by its own loss network and paintings, by DEFINITION:
-    runs with other layers, scales or weights compare. What is no longer there is a UserError.
+    runs with other layers, scales or weights compare. What is no longer there is a UserError. None of the baseline's.
     """
+    if not (run_dir / runfolder.STYLE).is_file():
+        return {}
     device = "cuda" if parts.accelerator(config.trainer.accelerator) == "cuda" else "cpu"
     photos = photo_data.build(config.data, seed=config.seed).preview_photos(config.data.val_images)
     named = {f"{number}": photo[None] for number, (_, photo) in enumerate(photos)}

@@ -7,6 +7,7 @@ that was trained several times, as by `seed=1,2,3`, has the mean of its runs, an
 """
 
 import argparse
+import dataclasses
 import statistics
 import time
 from collections.abc import Sequence
@@ -38,6 +39,8 @@ from fst.sweep.arms import RUNS, arms
 from fst.system import keep_memory
 from fst.tracking import run_metadata
 
+PHOTOS = 24  # that every arm is judged on
+SIDE_SHOWN, CELL = 384, 256  # pixels: the short side of a photo as it is painted for the figure; its square there
 FRAME = (480, 640)
 ROUNDS, FRAMES = 7, 9  # networks are timed by turns, so that a busy machine slows all of them alike
 
@@ -56,8 +59,6 @@ class FigureEntry:
     """figure.jpg: each photo by each arm."""
 
     photos: list[str] = field(default_factory=lambda: ["tubingen", "chicago", "golden_gate"])  # content/ of the store
-    side: int = 384  # the short side of a photo as it is painted; its middle square is shown
-    cell: int = 256  # pixels of a picture in the figure
     zoom: int | None = None  # a last row: so many pixels from the middle of the first photo, enlarged
     columns: int = 6
 
@@ -86,10 +87,8 @@ class Study:
     question: str = MISSING
     arms: dict[str, ArmEntry] = MISSING
     reference: str = MISSING
-    overrides: list[str] = field(default_factory=list)  # of every arm of this study
     # Every arm is judged by these losses, whatever it was trained with, on its style's own painting.
     judge: list[str] = field(default_factory=lambda: ["loss=vgg16_relu3", "loss.style_scales=[1,0.5]"])
-    photos: int = 24
     columns: list[str] = field(default_factory=lambda: ["style_ratio", "content_loss", "total", "seconds"])
     figure: FigureEntry = field(default_factory=FigureEntry)
     plots: list[PlotEntry] = field(default_factory=list)
@@ -143,7 +142,7 @@ def judge(study: Study, runs: Path, out: Path, photos: Path | None = None) -> No
     """Measure every finished arm; write results.json and figure.jpg into `out`."""
     keep_memory()
     folders = finished(study, runs)
-    held_out = read_photos(photos, study.photos, kept="photos")
+    held_out = read_photos(photos, PHOTOS, kept="photos")
     judges: dict[str, Judge] = {}
     arms: dict[str, dict[str, Any]] = {}
     first = {name: own[0] for name, own in folders.items()}
@@ -212,7 +211,7 @@ def training(study: Study, folder: Path) -> dict[str, Any]:
         "seconds": step and run.step * step,
         "wall_seconds": run.seconds,
         "images_per_second": step and run.settings["data.batch_size"] / step,
-        "trained": {"commit": run.settings.get("run.commit"), "threads": run.settings.get("run.threads")},
+        "trained": {key: run.settings.get(f"run.{key}") for key in ("commit", "changes", "threads")},
         "settings": {plot.x: run.settings.get(plot.x) for plot in study.plots if "." in plot.x},
         "curves": {key: [list(point) for point in run.series.get(key, [])] for key in study.curves},
     }
@@ -246,21 +245,17 @@ def equivalences(
     }
     for name, folder in folders.items():
         network, info = stylefile.load(folder / runfolder.STYLE)
-        found = [
-            Match(photo, judges[info.name].total(as_used(network), photo), losses)
-            for photo, losses in curves[info.name].items()
+        painted = as_used(network)
+        matches = [
+            Match(photo, judges[info.name].total(painted, photo), losses) for photo, losses in curves[info.name].items()
         ]
-        worth = [entry.iterations + 1 if match.iteration is None else match.iteration for match in found]
-        arms[name]["equivalence"] = statistics.median(worth)
-        arms[name]["equivalence_range"] = [min(worth), max(worth)]
+        arms[name]["equivalence"] = statistics.median(match.iteration for match in matches)
     return curves
 
 
 def about(study: Study, judges: dict[str, Judge], held_out: dict[str, np.ndarray]) -> dict[str, Any]:
     """What was judged, by what, where and when."""
     facts = run_metadata()
-    keys = ("architecture", "weights", "content_layers", "style_layers", "style_scales")
-    keys += ("style_layer_weights", "pooling", "content_weight", "style_weight", "tv_weight")
     return {
         "study": study.name,
         "question": study.question,
@@ -268,9 +263,7 @@ def about(study: Study, judges: dict[str, Judge], held_out: dict[str, np.ndarray
         "git": facts["git"] and {key: facts["git"][key] for key in ("commit", "dirty")},
         "machine": {"cpu": facts["cpu"]["model"], "threads": facts["threads"], "packages": facts["packages"]},
         "reference": study.reference,
-        "criterion": {
-            style: {key: getattr(judged.loss, key) for key in keys} | {"side": SIDE} for style, judged in judges.items()
-        },
+        "criterion": {style: dataclasses.asdict(judged.loss) | {"side": SIDE} for style, judged in judges.items()},
         "photos": list(held_out),
     }
 
@@ -281,7 +274,7 @@ def drawn(
     """Photos by arms: a band of arms a style, each beginning with the photos; arms of a style each in one band."""
     kept = [store.find(f"content/{name}.jpg") for name in entry.photos]
     photos = [images.read(path) for path in kept if path] or list(held_out.values())[: len(entry.photos)]
-    photos = [_short_side(pixels, entry.side) for pixels in photos]
+    photos = [_reduced(pixels) for pixels in photos]
     styles = list(dict.fromkeys(arm["style"] for arm in arms.values()))
     grouped = [[name for name in folders if arms[name]["style"] == style] for style in styles]
     if all(len(own) == 1 for own in grouped):
@@ -301,15 +294,15 @@ def drawn(
 
 
 def _cells(entry: FigureEntry, pictures: list[np.ndarray]) -> list[np.ndarray]:
-    cells = [images.square(picture, entry.cell) for picture in pictures]
+    cells = [images.square(picture, CELL) for picture in pictures]
     if entry.zoom:
-        cells.append(figures.enlarged(images.square(pictures[0], entry.zoom, part=entry.zoom), entry.cell))
+        cells.append(figures.enlarged(images.square(pictures[0], entry.zoom, part=entry.zoom), CELL))
     return cells
 
 
-def _short_side(pixels: np.ndarray, side: int) -> np.ndarray:
+def _reduced(pixels: np.ndarray) -> np.ndarray:
     height, width = pixels.shape[:2]
-    scale = side / min(height, width)
+    scale = SIDE_SHOWN / min(height, width)
     return images.resize(pixels, (round(height * scale), round(width * scale)))
 
 
