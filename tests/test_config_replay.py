@@ -230,11 +230,11 @@ def test_differences_are_named(earlier: Path) -> None:
     other = json.loads(json.dumps(now))
     other["git"] = {**then_git, "commit": "b" * 40, "dirty": True}
     other["packages"]["numpy"], other["threads"], other["python"] = "9.9", 77, "4.0"
-    other["cpu"]["model"], other["gpus"] = "an abacus", [{"name": "H200"}]
+    other["cpu"]["model"], other["gpus"] = "an abacus", ["H200"]
     lines = replay.differences(run, other)
     assert lines[0] == "commit was aaaaaaaaaa, is bbbbbbbbbb" and "the checkout has uncommitted changes" in lines
     text = "\n".join(lines)
-    for words in ("python was 3.", "is 4.0", "numpy was", "is an abacus", "is 77", "GPU was none, is [{"):
+    for words in ("python was 3.", "is 4.0", "numpy was", "is an abacus", "is 77", "GPUs was [], is ['H200']"):
         assert words in text
     assert len(lines) == 7
 

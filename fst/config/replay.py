@@ -19,8 +19,8 @@ from fst.config.commandline import FILE_KEYS, LISTS_OF_FILES, quoted
 from fst.config.compose import PRIMARY, composed, keys
 from fst.config.schema import AUTO
 from fst.errors import UserError
-from fst.runfolder import CHECKPOINT, CONFIG, RUN, read_config, read_run
-from fst.values import leaves
+from fst.files import read_json
+from fst.runfolder import CHECKPOINT, CONFIG, RUN, circumstances, read_config
 
 RUNS = Path("runs")
 OF_THE_RUN_ITSELF = ("rerun", "resume")
@@ -65,8 +65,7 @@ class Replay:
 def find(overrides: list[str]) -> Replay | None:
     """The earlier run that `resume=` or `rerun=` among overrides names, made ready for Hydra.
 
-    Raises:
-        UserError: no such run, one without a checkpoint, a damaged one, or a setting that no longer exists.
+    One that is not there, is damaged, has no checkpoint or a setting that no longer exists is a UserError.
     """
     wanted = {key: given(overrides, key) for key in ("resume", "rerun")}
     if not any(wanted.values()):
@@ -84,9 +83,6 @@ def difference(folder: Path, wanted: DictConfig) -> str | None:
     """The first setting with which the run in a folder learnt something else than a config says, or None.
 
     Settings that are newer than the run are no difference, nor is `auto`, for which a run saves what it became.
-
-    Raises:
-        UserError: a damaged folder.
     """
     saved = _pinned(*_read(folder), folder)
     for key in keys(wanted):
@@ -103,26 +99,14 @@ def difference(folder: Path, wanted: DictConfig) -> str | None:
 def differences(folder: str | Path, now: dict[str, Any]) -> list[str]:
     """What is not as it was in the run of a folder, one line each, by `fst.tracking.run_metadata()`."""
     facts = _read(Path(folder).expanduser())[1]
-    then, here = _compared(facts), _compared(now)
+    then, here = circumstances(facts), circumstances(now)
+    was_changed, is_changed = then.pop("changes"), here.pop("changes")
     changed = [f"{key} was {was}, is {here.get(key)}" for key, was in then.items() if was not in (None, here.get(key))]
-    if dict(leaves(facts)).get("git.dirty"):
+    if was_changed:
         changed.append(f"the earlier run had changes on top of its commit; {folder}/changes.patch has them")
-    if dict(leaves(now)).get("git.dirty"):
+    if is_changed:
         changed.append("the checkout has uncommitted changes")
     return changed
-
-
-def _compared(facts: dict[str, Any]) -> dict[str, Any]:
-    """What a run's numbers may depend on beside its settings, by name."""
-    flat = dict(leaves(facts))
-    return {
-        "commit": str(flat.get("git.commit") or "")[:10] or None,
-        "python": flat.get("python"),
-        **{key.removeprefix("packages."): version for key, version in flat.items() if key.startswith("packages.")},
-        "processor": flat.get("cpu.model"),
-        "number of threads": flat.get("threads"),
-        "GPU": flat.get("gpus") or "none",
-    }
 
 
 def given(overrides: list[str], key: str) -> str | None:
@@ -189,7 +173,7 @@ def _read(folder: Path) -> tuple[DictConfig, dict[str, Any]]:
     """config.yaml and run.json of a run folder."""
     if not folder.is_dir() or not all((folder / name).is_file() for name in (CONFIG, RUN)):
         raise UserError(f"{folder} is no run folder: one holds {CONFIG} and {RUN}")
-    if not (facts := read_run(folder)):
+    if not (facts := read_json(folder / RUN)):
         raise UserError(f"{folder / RUN} is damaged: it is no record of a run")
     return read_config(folder), facts
 
