@@ -22,23 +22,17 @@ STEP = "trainer/global_step"  # Lightning's name for it in W&B
 def build_logger(
     config: LoggerConfig, run_dir: Path, *, name: str, settings: dict[str, Any], resume: bool = False
 ) -> Logger | None:
-    """Start tracking; what is written lies in `run_dir` (wandb/ or tensorboard/).
+    """Start tracking, in `run_dir`/wandb or /tensorboard; None for logger=none: give the Trainer `logger or False`.
 
     A W&B run says in one printed line where it is. All of an offline run's files are in run_dir/wandb, so that a copied
     folder can be looked at whole; `wandb sync` finds artifacts where they were first written, so sync before moving it.
 
     Args:
-        config: `conf/logger/`; `config.run_name` goes before `name`.
+        config: `conf/logger/`; mode=online without a key or a server, or a run that W&B does not take, is a UserError.
         run_dir: the run's folder.
-        name: the run's name.
+        name: the run's name, where `config.run_name` is None.
         settings: the composed config as a dict.
         resume: go on with the W&B run that run_dir already holds, if it does.
-
-    Returns:
-        The logger, or None for "none": give the Trainer `logger or False`.
-
-    Raises:
-        UserError: W&B does not take the run, or mode=online without a key or a server.
     """
     if config.name == "none":
         return None

@@ -43,13 +43,9 @@ def log_images(
     step: int | None = None,
     caption: str | None = None,
 ) -> None:
-    """Log pictures at a global step to W&B, as one row of its history, or to TensorBoard.
+    """Log pictures by key, as "preview/bridge", to W&B as one row of its history, or to TensorBoard.
 
-    Args:
-        logger: the run's, or None: nothing happens.
-        pictures: by key, as "preview/bridge"; as `pixels` takes them.
-        step: the trainer's global step.
-        caption: shown under each in W&B.
+    They are what `pixels` takes; `step` is the trainer's global step; W&B shows the caption under each.
     """
     if isinstance(logger, WandbLogger):
         shown = {key: wandb.Image(Image.fromarray(pixels(of)), caption=caption) for key, of in pictures.items()}
