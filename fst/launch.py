@@ -68,11 +68,7 @@ def launch(task: Callable[..., Any], arguments: list[str]) -> None:
 
 
 def checked(overrides: list[str], earlier: replay.Replay | None = None) -> tuple[DictConfig, DictConfig]:
-    """The config of one run, checked, and Hydra's own part of it.
-
-    Raises:
-        UserError: the first mistake.
-    """
+    """The config of one run, checked, and Hydra's own part of it; the first mistake is a UserError."""
     config = composed(overrides, primary=earlier.primary if earlier else PRIMARY, with_hydra=True)
     hydra = config.hydra
     with mistakes(overrides), open_dict(config):
@@ -158,11 +154,7 @@ def _grid(
 
 
 def _planned(overrides: list[str], folder: Path, config: DictConfig, earlier: replay.Replay | None) -> sweeps.Planned:
-    """A job to run in a folder, where it may have begun or ended before.
-
-    Raises:
-        UserError: what was trained there is something else.
-    """
+    """A job to run in a folder, where it may have begun or ended before; with other settings, that is a UserError."""
     if (folder / CONFIG).is_file():
         if (difference := replay.difference(folder, config)) is not None:
             raise UserError(f"{folder} was trained with {difference}: move it away to train it anew")
@@ -193,8 +185,7 @@ def _folder(overrides: list[str], hydra: DictConfig, found: list[arms.Arm]) -> P
 def _sweep_to_go_on(overrides: list[str]) -> list[str] | None:
     """The overrides of the sweep whose folder `resume=` names; None where it names none.
 
-    Raises:
-        UserError: more was given than where and how its jobs run.
+    More than where and how its jobs run may not be given: a UserError.
     """
     if (named := replay.given(overrides, "resume")) is None:
         return None

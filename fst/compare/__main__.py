@@ -39,11 +39,7 @@ def main(words: list[str]) -> None:
 
 
 def parsed(words: list[str]) -> tuple[list[str], Path]:
-    """(folders, output); a folder whose name holds "=" is a folder.
-
-    Raises:
-        UserError: an unknown key or option, or no folder.
-    """
+    """(folders, output); a folder whose name holds "=" is a folder."""
     folders, output = [], Path("compare.html")
     for word in words:
         key, equals, value = word.partition("=")

@@ -18,11 +18,7 @@ MARK = '<meta name="generator" content="fst compare">'
 
 
 def write(output: Path, runs: Sequence[Run], left_out: Sequence[str] = ()) -> Path:
-    """Write the page of some runs, whole or not at all, with sentences about folders that are left out.
-
-    Raises:
-        UserError: as `check`, or the file cannot be written.
-    """
+    """Write the page of some runs, whole or not at all, with sentences about folders that are left out."""
     check(output)
     page = (HERE / "page.html").read_text(encoding="utf-8")
     for name in PARTS:
@@ -34,11 +30,7 @@ def write(output: Path, runs: Sequence[Run], left_out: Sequence[str] = ()) -> Pa
 
 
 def check(output: Path) -> None:
-    """Say before any work that an output will not do.
-
-    Raises:
-        UserError: no .html name, a folder, or a file that some other program wrote.
-    """
+    """Raise UserError, before any work, for an output without .html name, a folder, or a file of another program."""
     if output.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"output={output} is no page: name an .html file, as output=compare.html")
     if output.is_dir():

@@ -40,21 +40,13 @@ class _Options(argparse.ArgumentParser):
 
 
 def arranged(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """(options, overrides ready for Hydra's grammar) of a command line that may mix them.
-
-    Raises:
-        UserError: an unknown option, or an argument that is no key=value.
-    """
+    """(options, overrides ready for Hydra's grammar) of a command line that may mix them; a mistake is a UserError."""
     given = _Options().parse_intermixed_args(arguments)
     return given, [ready(word, multirun=given.multirun) for override in given.overrides for word in several(override)]
 
 
 def several(argument: str) -> list[str]:
-    """An argument as it is, or `style=[a,b]` as Hydra takes it: style=custom with their names.
-
-    Raises:
-        UserError: an empty list, or several of them.
-    """
+    """An argument as it is, or `style=[a,b]` as Hydra takes it: style=custom with their names."""
     key, _, value = argument.partition("=")
     if key != "style" or not value.startswith("["):
         return [argument]
@@ -68,9 +60,7 @@ def ready(argument: str, *, multirun: bool = False) -> str:
     """One `key=value` for Hydra's grammar: the value of a file or text key quoted, so that it arrives as it is.
 
     In a multirun a file key's value with commas is a list to sweep over, unless a file of that very name exists.
-
-    Raises:
-        UserError: no key=value; an attempt to add or remove a setting; no choice where a group needs one.
+    What is no key=value, would add or remove a setting, or is no choice where a group needs one is a UserError.
     """
     key, equals, value = argument.partition("=")
     if argument.startswith("~"):

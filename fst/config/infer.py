@@ -64,11 +64,7 @@ class InferConfig:
 
 
 def compose(arguments: list[str]) -> InferConfig:
-    """The config after the command line's `key=value` arguments.
-
-    Raises:
-        UserError: an unknown key, with the near ones, or a value of the wrong type.
-    """
+    """The config after the command line's `key=value` arguments; an unknown key or a wrong value is a UserError."""
     config = OmegaConf.structured(InferConfig)
     known = [key for key, _ in leaves(OmegaConf.to_container(config))]
     names: dict[str, str | None] = {}

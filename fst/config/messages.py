@@ -16,8 +16,7 @@ KINDS = {"Float": "a number", "Integer": "a whole number", "Bool": "true or fals
 def mistakes(known: Callable[[], list[str]]) -> Iterator[None]:
     """Turn what Hydra and OmegaConf raise at a mistake into a UserError of one line.
 
-    Args:
-        known: every setting there is; called only for a setting that there is not.
+    `known` gives every setting there is; it is called only for a setting that there is not.
     """
     from hydra.errors import HydraException, MissingConfigException, OverrideParseException
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException

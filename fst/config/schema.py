@@ -222,11 +222,7 @@ class TrainConfig:
 
 
 def check(config: DictConfig) -> TrainConfig:
-    """The config as typed objects, each of which has checked itself.
-
-    Raises:
-        UserError: the first value that makes no sense.
-    """
+    """The config as typed objects, each of which has checked itself: a value that makes no sense is a UserError."""
     return OmegaConf.to_object(config)
 
 

@@ -23,23 +23,14 @@ DONE, LOST = "done", "lost"  # beside runfolder's FAILED, RUNNING and STOPPED
 
 @dataclass(frozen=True)
 class Sweep:
-    """What every job of a multirun knows of it.
+    """What every job of a multirun knows of it."""
 
-    Args:
-        folder: of its summary.
-        swept: keys that tell its jobs apart.
-        reference: measure each network by the same definition of the losses.
-        parallel: jobs that run at a time on this machine.
-        objectives: values that a search wants of a job; 0: no search.
-        jobs: the run folders of all jobs, in their order; a search's are not known before.
-    """
-
-    folder: Path
-    swept: frozenset[str]
-    reference: bool = False
-    parallel: int = 1
-    objectives: int = 0
-    jobs: tuple[str, ...] = ()
+    folder: Path  # of its summary
+    swept: frozenset[str]  # keys that tell its jobs apart
+    reference: bool = False  # measure each network by the same definition of the losses
+    parallel: int = 1  # jobs that run at a time on this machine
+    objectives: int = 0  # values that a search wants of a job; 0: no search
+    jobs: tuple[str, ...] = ()  # the run folders of all jobs, in their order; a search's are not known before
 
     @property
     def stop_file(self) -> Path:
@@ -100,9 +91,6 @@ def objective(metrics: dict[str, float], count: int) -> float | list[float] | No
 
     By the reference definition (`fst.evaluate.judge`), the same for all jobs: by the weighted loss of training a search
     over weights would find the smallest weight. A Gatys run has none, so its last losses are taken.
-
-    Raises:
-        UserError: more than two objectives were asked for, or the metrics are not there.
     """
     if not count:
         return None

@@ -116,12 +116,9 @@ def search(primary: str, overrides: list[str], first: int) -> Callable[[Job], No
 
 
 def run(task: Callable[..., dict[str, float]], start: Callable[[Job], None], sweep: Sweep) -> None:
-    """Run a multirun to its end and print its summary.
+    """Run a multirun to its end, by `start` of `grid` or `search`, and print its summary.
 
-    Args:
-        task: a composed config to metrics; `reference=True` asks for those that compare across definitions.
-        start: of `grid` or `search`.
-        sweep: what its jobs are to know.
+    `task` takes a composed config to metrics; `reference=True` asks it for those that compare across definitions.
 
     Raises:
         SystemExit: 130 when it was stopped, 1 when a job failed.

@@ -16,14 +16,8 @@ NOT_COMPARED = ("logger", "rerun", "trainer.accelerator", "trainer.devices", "co
 def go_on(hydra: DictConfig, overrides: list[str]) -> list[str]:
     """Overrides that leave to this search the trials of its study that earlier ones have not done.
 
-    The plugin itself would make `hydra.sweeper.n_trials` more of them at each start.
-
-    Args:
-        hydra: Hydra's part of the composed config.
-        overrides: of the command line.
-
-    Raises:
-        UserError: the study is complete, was made with other settings, or cannot be opened.
+    The plugin itself would make `hydra.sweeper.n_trials` more of them at each start. A study that is complete, was made
+    with other settings, or cannot be opened is a UserError.
     """
     sweeper = hydra.sweeper
     import optuna
