@@ -8,7 +8,6 @@ colours. The first row is the source itself: a film of it can hardly be steadier
 import argparse
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,8 +25,7 @@ SAME_LEVELS = 16.0  # by which the source may differ along its motion: above it,
 LEAST = 0.01  # of a frame has to be comparable, or it has no figure: a cut has none
 
 
-@dataclass(frozen=True)
-class Flicker:
+class Flicker(NamedTuple):
     """Mean absolute differences in levels of 255; None: no two frames could be compared."""
 
     along_motion: float | None  # of a frame and the one before it, along the motion, where both show the same
@@ -36,24 +34,22 @@ class Flicker:
 
     def cells(self) -> list[str]:
         """The three figures for a table."""
-        figures = (self.along_motion, self.still, self.long_range)
-        return ["–" if value is None else f"{value:.1f}" for value in figures]
+        return ["–" if value is None else f"{value:.1f}" for value in self]
 
 
 class Pair(NamedTuple):
-    """A frame and an earlier one: where its pixels were, (H, W, 2), and which show the same thing, bool (H, W)."""
+    """A frame and an earlier one."""
 
-    places: np.ndarray
-    same: np.ndarray
+    back: int  # so many frames
+    places: np.ndarray | None  # where its pixels were, (H, W, 2); None: where they are
+    same: np.ndarray  # bool (H, W): which are compared
 
 
 class Step(NamedTuple):
-    """What a film's frame is compared with."""
+    """What a film's frame is compared with: a pair by figure of `Flicker`; there are fewer at the film's beginning."""
 
     size: tuple[int, int]  # height and width
-    short: Pair | None  # it and the frame before; None for the first
-    still: np.ndarray | None  # bool (H, W), where nothing moves; None for the first
-    long: Pair | None  # it and the frame LONG before; None for the first LONG
+    pairs: dict[str, Pair]
 
 
 def steps(source: Iterable[np.ndarray]) -> Iterator[Step]:
@@ -62,16 +58,18 @@ def steps(source: Iterable[np.ndarray]) -> Iterator[Step]:
     shown: deque[np.ndarray] = deque(maxlen=LONG)  # the frames before
     moved: deque[Motion] = deque(maxlen=LONG)
     for now in source:
-        short = still = long = None
+        pairs = {}
         if shown:
             motion = flow.between(now, shown[-1])
             moved.append(motion)
-            short = _pair(motion.places, motion.seen, now, shown[-1])
             still = (motion.length < STILL_PIXELS) & (apart(now, shown[-1]) < STILL_LEVELS)
+            pairs["along_motion"] = Pair(1, motion.places, motion.seen & _alike(now, shown[-1], motion.places))
+            pairs["still"] = Pair(1, None, still)
         if len(moved) == LONG:
-            long = _pair(*_chained(moved), now, shown[0])
+            places, seen = _chained(moved)
+            pairs["long_range"] = Pair(LONG, places, seen & _alike(now, shown[0], places))
         shown.append(now)
-        yield Step(now.shape[:2], short, still, long)
+        yield Step(now.shape[:2], pairs)
 
 
 def measure(source: Iterable[np.ndarray], painted: Iterable[np.ndarray]) -> Flicker:
@@ -82,17 +80,16 @@ def measure(source: Iterable[np.ndarray], painted: Iterable[np.ndarray]) -> Flic
 def compare(source: Iterable[Step], painted: Iterable[np.ndarray]) -> Flicker:
     """As `measure`, by the `steps` of the source."""
     before: deque[np.ndarray] = deque(maxlen=LONG)
-    short: list[float | None] = []
-    still: list[float | None] = []
-    long: list[float | None] = []
+    found: dict[str, list[float]] = {figure: [] for figure in Flicker._fields}
     for step, picture in _together(source, painted):
-        if step.short:
-            short.append(_along(step.short, picture, before[-1]))
-            still.append(_difference(picture, before[-1], step.still))
-        if step.long:
-            long.append(_along(step.long, picture, before[0]))
+        for figure, pair in step.pairs.items():
+            earlier = before[-pair.back]
+            if pair.places is not None:
+                earlier = warped(earlier, pair.places)
+            if pair.same.mean() >= LEAST:
+                found[figure].append(float(apart(picture, earlier)[pair.same].mean()))
         before.append(picture)
-    return Flicker(_mean(short), _mean(still), _mean(long))
+    return Flicker(*(float(np.mean(values)) if values else None for values in found.values()))
 
 
 def _together(source: Iterable[Step], painted: Iterable[np.ndarray]) -> Iterator[tuple[Step, np.ndarray]]:
@@ -110,8 +107,8 @@ def _together(source: Iterable[Step], painted: Iterable[np.ndarray]) -> Iterator
         yield step, picture
 
 
-def _pair(places: np.ndarray, seen: np.ndarray, now: np.ndarray, before: np.ndarray) -> Pair:
-    return Pair(places, seen & (apart(now, warped(before, places)) < SAME_LEVELS))
+def _alike(now: np.ndarray, before: np.ndarray, places: np.ndarray) -> np.ndarray:
+    return apart(now, warped(before, places)) < SAME_LEVELS
 
 
 def _chained(motions: Sequence[Motion]) -> tuple[np.ndarray, np.ndarray]:
@@ -122,19 +119,6 @@ def _chained(motions: Sequence[Motion]) -> tuple[np.ndarray, np.ndarray]:
         seen = seen & (warped(motion.seen, places) > 0.99)
         places = warped(motion.places, places)
     return places, seen
-
-
-def _along(pair: Pair, picture: np.ndarray, before: np.ndarray) -> float | None:
-    return _difference(picture, warped(before, pair.places), pair.same)
-
-
-def _difference(one: np.ndarray, other: np.ndarray, where: np.ndarray) -> float | None:
-    return float(apart(one, other)[where].mean()) if where.mean() >= LEAST else None
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
 
 
 def table(rows: dict[str, Flicker]) -> str:
