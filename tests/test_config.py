@@ -357,6 +357,15 @@ def test_mistakes_for_infer(argument, said) -> None:
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
+def test_a_mistake_in_the_defaults_for_infer_is_one_line(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(infer, "FILE", tmp_path / "infer.yaml")
+    for text, said in {"size: [1": "cannot read", "size: big": "must be a whole number"}.items():
+        infer.FILE.write_text(text)
+        with pytest.raises(UserError) as error:
+            infer.compose([])
+        assert said in str(error.value) and "\n" not in str(error.value)
+
+
 def test_the_losss_settings_are_its_terms() -> None:
     """NAME_weight and NAME_ARGUMENT of each term, with the constructor's defaults, read without importing it."""
     import inspect
