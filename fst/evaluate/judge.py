@@ -78,7 +78,8 @@ class Judge:
         self.style = self.criterion.style_target([images.to_tensor(painting).to(device)])
         self.targets = {name: self.criterion.content_target(photo) for name, photo in self.photos.items()}
         with torch.inference_mode():
-            self._untouched = {name: self._style_loss(photo) for name, photo in self.photos.items()}
+            untouched = {name: self.criterion(photo, {}, self.style) for name, photo in self.photos.items()}
+        self._untouched = {name: losses.values["style"].item() for name, losses in untouched.items()}
 
     @torch.inference_mode()
     def losses(self, paint: Paint) -> dict[str, float]:
@@ -108,9 +109,6 @@ class Judge:
         image = nn.Parameter(torch.rand_like(self.photos[photo]))
         objective = optimise.Objective(image, optimise.evaluator(self.criterion, self.targets[photo], self.style))
         return [step.losses.total.item() for step in optimise.minimise(objective, iterations, history=HISTORY)]
-
-    def _style_loss(self, picture: Tensor) -> float:
-        return self.criterion(picture, {}, self.style).values["style"].item()
 
     def _distance(self, painted: Tensor, photo: Tensor, layer: str) -> float:
         features = self.criterion.features

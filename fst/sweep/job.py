@@ -158,10 +158,8 @@ def _own_output(folder: Path, sweep: Sweep) -> Iterator[None]:
 
 
 def _clean_up() -> None:
-    """What one job would leave to the next in this process: an open W&B run, compiled code, memory."""
-    wandb, torch = sys.modules.get("wandb"), sys.modules.get("torch")
-    if wandb is not None and wandb.run is not None:
-        wandb.finish(exit_code=1)
+    """What one job would leave to the next in this process: compiled code, memory."""
+    torch = sys.modules.get("torch")
     if torch is not None and "torch._dynamo" in sys.modules:
         torch._dynamo.reset()
     gc.collect()
