@@ -6,7 +6,6 @@ machine of a cluster, a job ran on, nor in how many starts. A job that is done i
 """
 
 import contextlib
-import itertools
 import os
 import signal
 import sys
@@ -92,12 +91,12 @@ def grid(jobs: list[Planned], hydra_overrides: list[str]) -> Callable[[Job], Non
     from hydra.core.plugins import Plugins
 
     def start(job: Job) -> None:
-        numbered = [(n, planned) for n, planned in enumerate(jobs, 1) if not planned.done]
-        for primary, same in itertools.groupby(numbered, key=lambda pair: pair[1].primary):
-            group = list(same)
+        waiting = [planned for planned in jobs if not planned.done]
+        for primary in dict.fromkeys(planned.primary for planned in waiting):
             config, context = _master(primary, hydra_overrides)
             launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=config)
-            launcher.launch([_in_folder(planned) for _, planned in group], initial_job_idx=group[0][0])
+            same = [planned for planned in waiting if planned.primary == primary]
+            launcher.launch([_in_folder(planned) for planned in same], initial_job_idx=0)
 
     return start
 
