@@ -27,14 +27,9 @@ def main() -> None:
 
 
 def train(config: DictConfig, *, reference: bool = False) -> dict[str, float]:
-    """One run of a composed config, in the folder Hydra made for it.
+    """One run of a composed config, in the folder Hydra made for it; the last value of every metric.
 
-    Args:
-        config: composed.
-        reference: measure the network by losses that are the same for any `loss` (`fst.evaluate.judge`).
-
-    Returns:
-        The last value of every metric.
+    With `reference`, the network is measured by losses that are the same for any `loss` (`fst.evaluate.judge`), too.
     """
     from hydra.core.hydra_config import HydraConfig
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +43,7 @@ def launch(task: Callable[..., Any], arguments: list[str]) -> None:
         options.multirun, overrides = True, sweep
     if options.multirun and replay.given(overrides, "resume"):
         raise UserError("resume= goes on in one run's folder: leave out -m, or start anew with rerun=")
-    earlier = None if options.shell_completion else replay.find(overrides)
+    earlier = replay.find(overrides)
     primary = earlier.primary if earlier else PRIMARY
     with mistakes(overrides), initialize_config_dir(str(groups.CONF), PRIMARY, version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
@@ -52,8 +51,8 @@ def launch(task: Callable[..., Any], arguments: list[str]) -> None:
             _many(task, overrides, earlier)
             return
         overrides = _of_one_run(overrides, earlier)
-        if options.cfg or options.info or options.shell_completion:
-            _show(hydra, options, primary, overrides)
+        if options.cfg:
+            hydra.show_cfg(primary, overrides, options.cfg, None)
             return
         config, own = checked(overrides, earlier)
         if own.sweeper.get("params"):
@@ -69,11 +68,7 @@ def launch(task: Callable[..., Any], arguments: list[str]) -> None:
 
 
 def checked(overrides: list[str], earlier: replay.Replay | None = None) -> tuple[DictConfig, DictConfig]:
-    """The config of one run, checked, and Hydra's own part of it.
-
-    Raises:
-        UserError: the first mistake.
-    """
+    """The config of one run, checked, and Hydra's own part of it; the first mistake is a UserError."""
     config = composed(overrides, primary=earlier.primary if earlier else PRIMARY, with_hydra=True)
     hydra = config.hydra
     with mistakes(overrides), open_dict(config):
@@ -102,42 +97,33 @@ def _of_one_run(overrides: list[str], earlier: replay.Replay | None) -> list[str
     return [*found[0].arguments, *rest]
 
 
-def _show(hydra: Any, options: argparse.Namespace, primary: str, overrides: list[str]) -> None:
-    """What one looks at instead of running: Hydra's --cfg, --info and shell completion."""
-    if options.cfg:
-        hydra.show_cfg(primary, overrides, options.cfg, options.package, options.resolve)
-    elif options.info:
-        hydra.show_info(options.info, primary, overrides)
-    else:
-        hydra.shell_completion(primary, overrides)
-
-
 def _many(task: Callable[..., Any], overrides: list[str], earlier: replay.Replay | None) -> None:
     """A multirun: a search, or the jobs of a grid and of a study's arms."""
     found, rest = arms.chosen(overrides)
-    base = [*found[0].arguments, *rest] if found else overrides
-    swept = sweeps.split(base)[0]
-    _, hydra = checked(sweeps.first(base), earlier)
+    base = [*found[0].arguments, *rest] if found else rest
+    samples = sweeps.samples(base)
+    _, hydra = checked(samples[0], earlier)
     own = {f"{key}={value}": key for key, value in (hydra.sweeper.get("params") or {}).items()}
-    swept_keys = frozenset([*swept, *own.values(), *(["arm"] if found else [])])
-    sweep = Sweep(_folder(overrides, hydra, found), swept_keys, parallel=sweeps.at_once(hydra))
-    reference = any(sweeps.redefines(key) for key in (*swept_keys, *_keys_of_arms(found)))
+    swept = frozenset([*sweeps.split(base)[0], *own.values(), *(["arm"] if found else [])])
+    of_arms = {override.partition("=")[0] for arm in found for override in arm.overrides}
+    reference = any(sweeps.redefines(key) for key in {*swept, *of_arms})
+    sweep = Sweep(_folder(overrides, hydra, found), swept, reference, parallel=sweeps.at_once(hydra))
+    in_folder = f"hydra.sweep.dir={quoted(str(sweep.folder))}"
     if "basic_sweeper" not in hydra.sweeper._target_:
-        for one in _each_value(base):
+        for one in samples:
             _as_job(checked(one, earlier)[0])
         direction = hydra.sweeper.direction
         count = len(direction) if OmegaConf.is_list(direction) else 1
-        sweep = Sweep(sweep.folder, swept_keys, reference=True, parallel=sweep.parallel, objectives=count)
+        sweep = Sweep(sweep.folder, swept, reference=True, parallel=sweep.parallel, objectives=count)
         with held(sweep.folder):
             first = 1 + max((job["job"] for job in summary.read(sweep)), default=0)
-            more = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", *search.go_on(hydra, overrides)]
-            sweeps.run(task, sweeps.search(earlier.primary if earlier else PRIMARY, [*overrides, *more], first), sweep)
+            given = [*overrides, in_folder, *search.go_on(hydra, overrides)]
+            sweeps.run(task, sweeps.search(earlier.primary if earlier else PRIMARY, given, first), sweep)
         return
-    jobs = _grid(found, [*own, *rest] if found else [*own, *overrides], sweep, earlier)
+    jobs = _grid(found, [*own, *rest], sweep, earlier)
     folders = tuple(os.path.abspath(job.folder) for job in jobs)  # noqa: PTH100  as Hydra names them
-    sweep = Sweep(sweep.folder, swept_keys, reference, sweep.parallel, jobs=folders)
-    for_all = [override for override in overrides if override.startswith("hydra")]
-    for_all.append(f"hydra.sweep.dir={quoted(str(sweep.folder))}")
+    sweep = Sweep(sweep.folder, swept, reference, sweep.parallel, jobs=folders)
+    for_all = [*(override for override in overrides if override.startswith("hydra")), in_folder]
     with held(sweep.folder):
         for place, job in enumerate(jobs, 1):
             if job.done:
@@ -168,18 +154,13 @@ def _grid(
 
 
 def _planned(overrides: list[str], folder: Path, config: DictConfig, earlier: replay.Replay | None) -> sweeps.Planned:
-    """A job to run in a folder, where it may have begun or ended before.
-
-    Raises:
-        UserError: what was trained there is something else.
-    """
+    """A job to run in a folder, where it may have begun or ended before; with other settings, that is a UserError."""
     if (folder / CONFIG).is_file():
         if (difference := replay.difference(folder, config)) is not None:
             raise UserError(f"{folder} was trained with {difference}: move it away to train it anew")
         if (folder / CHECKPOINT).is_file():
-            begun = replay.find([f"resume={quoted(str(folder))}"])
-            assert begun is not None
-            return sweeps.Planned(begun.primary, [f"resume={quoted(str(folder))}"], folder)
+            overrides = [f"resume={quoted(str(folder))}"]
+            earlier = replay.find(overrides)
     return sweeps.Planned(earlier.primary if earlier else PRIMARY, overrides, folder)
 
 
@@ -191,40 +172,25 @@ def _as_job(config: DictConfig) -> None:
         raise UserError("a multirun's jobs share one process, which ddp would multiply: run them one by one")
 
 
-def _each_value(overrides: list[str]) -> list[list[str]]:
-    """Overrides of jobs that show each value of a search once; those that only a sampler knows are left out."""
-    swept, fixed = sweeps.split(overrides)
-    plain = [override.input_line for override in fixed.values()]
-    discrete = {key: override for key, override in swept.items() if override.is_discrete_sweep()}
-    words = [f"{key}={value}" for key, override in discrete.items() for value in override.sweep_string_iterator()]
-    return [[*plain, word] for word in words]
-
-
-def _keys_of_arms(found: list[arms.Arm]) -> set[str]:
-    return {override.partition("=")[0] for arm in found for override in arm.overrides}
-
-
 def _folder(overrides: list[str], hydra: DictConfig, found: list[arms.Arm]) -> Path:
     """Where a multirun's summary and, but for arms of other studies, its jobs lie."""
-    if any(override.startswith("hydra.sweep.dir=") for override in overrides):
-        return Path(hydra.sweep.dir)
-    if found:
-        study = next(o.partition("=")[2] for o in overrides if o.startswith("experiment="))
-        return arms.RUNS / study
-    return search.folder(hydra) or Path(hydra.sweep.dir)
+    if not any(override.startswith("hydra.sweep.dir=") for override in overrides):
+        if found:
+            return arms.RUNS / next(o.partition("=")[2] for o in overrides if o.startswith("experiment="))
+        if "optuna" in hydra.sweeper._target_:  # all trials of a study, of whichever start
+            return Path("runs", f"{hydra.sweeper.study_name}_search")
+    return Path(hydra.sweep.dir)
 
 
 def _sweep_to_go_on(overrides: list[str]) -> list[str] | None:
     """The overrides of the sweep whose folder `resume=` names; None where it names none.
 
-    Raises:
-        UserError: more was given than where and how its jobs run.
+    More than where and how its jobs run may not be given: a UserError.
     """
     if (named := replay.given(overrides, "resume")) is None:
         return None
     folder = Path(named).expanduser()
-    saved = read_json(folder / COMMAND).get("overrides")
-    if not saved:
+    if not (saved := read_json(folder / COMMAND).get("overrides")):
         return None
     more = [override for override in overrides if not override.startswith(("resume=", "hydra"))]
     if more:

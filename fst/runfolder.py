@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fst.errors import UserError
 from fst.files import read_json, write_json
+from fst.values import leaves
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -46,12 +47,9 @@ def check_checkpoint(path: str | Path) -> None:
 
 @contextlib.contextmanager
 def held(run_dir: Path) -> Iterator[None]:
-    """Within, no other process trains in a run's or a sweep's folder: two would write one checkpoint.
+    """Within, no other process trains in a run's or a sweep's folder: two would write one checkpoint. Else a UserError.
 
     The kernel lets go of it when the process ends, however it ends; Windows has no such lock.
-
-    Raises:
-        UserError: another process does, or the folder may not be written.
     """
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -109,11 +107,7 @@ def read_metrics(run_dir: Path) -> dict[str, float]:
 
 
 def read_config(run_dir: Path) -> DictConfig:
-    """The settings of config.yaml.
-
-    Raises:
-        UserError: there is none, or it is damaged.
-    """
+    """The settings of config.yaml; one that is missing or damaged is a UserError."""
     from omegaconf import DictConfig, OmegaConf
 
     path = run_dir / CONFIG
@@ -128,19 +122,24 @@ def read_config(run_dir: Path) -> DictConfig:
     return found
 
 
-def read_run(run_dir: Path) -> dict[str, Any]:
-    """What run.json says; nothing where there is none."""
-    return read_json(run_dir / RUN)
+def circumstances(facts: dict[str, Any]) -> dict[str, Any]:
+    """What a run's numbers may depend on beside its settings, by name, from what run.json says."""
+    flat = dict(leaves(facts))
+    return {
+        "commit": str(flat.get("git.commit") or "")[:10] or None,
+        "changes": flat.get("git.dirty"),
+        "python": flat.get("python"),
+        **{key.removeprefix("packages."): version for key, version in flat.items() if key.startswith("packages.")},
+        "processor": flat.get("cpu.model"),
+        "threads": flat.get("threads"),
+        "GPUs": flat.get("gpus"),
+    }
 
 
 def write_state(run_dir: Path, state: str) -> None:
-    """Note in run.json that the run is running, finished, stopped or failed, in this process, at this time.
-
-    Raises:
-        UserError: the folder may not be written, or the disk is full.
-    """
+    """Note in run.json that the run is running, finished, stopped or failed, in this process, at this time."""
     now = datetime.now().astimezone().isoformat(timespec="seconds")
-    write_json(run_dir / RUN, read_run(run_dir) | {"state": state, "state_since": now, "process": os.getpid()})
+    write_json(run_dir / RUN, read_json(run_dir / RUN) | {"state": state, "state_since": now, "process": os.getpid()})
 
 
 def state(run_dir: Path) -> str | None:
@@ -148,7 +147,7 @@ def state(run_dir: Path) -> str | None:
 
     A run that says it is running, but whose process on this machine is gone, was stopped.
     """
-    facts = read_run(run_dir)
+    facts = read_json(run_dir / RUN)
     if facts.get("state") != RUNNING:
         return facts.get("state")
     here = facts.get("host") == socket.gethostname() and os.name == "posix"

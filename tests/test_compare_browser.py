@@ -121,7 +121,7 @@ def test_three_runs(tmp_path):
 
 
 async def sorting(tab: Tab) -> None:
-    """Up, down, missing values last; the pictures follow; the best one is marked."""
+    """Up, down, missing values last; the pictures follow."""
     click = "document.querySelector('#table th[data-key={}] button').click()"
     await tab.js(click.format("content"))
     assert await tab.js(ROWS) == ["run 0", "run 1", "run 2"]
@@ -132,10 +132,6 @@ async def sorting(tab: Tab) -> None:
     assert await tab.js(ROWS) == ["run 2", "run 1", "run 0"]
     grid = "[...document.querySelectorAll('#grid button.cell')].map(cell => cell.dataset.run)"
     assert await tab.js(grid) == ["2", "1", "0"]
-    best = (
-        "[...document.querySelectorAll('td.best')].map(cell => cell.closest('tr').dataset.run + ' ' + cell.textContent)"
-    )
-    assert await tab.js(best) == ["2 0.333", "0 7"]
     await tab.js(click.format("name"))
     assert "failed at 100" in await tab.js("document.querySelector('#table tbody tr:nth-child(2) th').textContent")
 

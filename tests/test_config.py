@@ -106,7 +106,7 @@ def default() -> DictConfig:
         ("-x", "there is no option '-x'"),
         ("--cfg", "expected one argument"),
         ("--cfg=jobs", "invalid choice: 'jobs'"),
-        ("--resolve", "--cfg job --resolve"),
+        ("--resolve", "there is no option '--resolve'"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_with_the_cure(argument, said) -> None:
@@ -326,8 +326,8 @@ def test_a_multirun_sweeps_over_files_with_commas_between(tmp_path, monkeypatch)
 
 
 def test_options_may_stand_anywhere() -> None:
-    options, overrides = commandline.arranged(["style=gogh", "-p", "loss", "loss.style_weight=1", "--cfg", "job"])
-    assert (options.cfg, options.package) == ("job", "loss") and overrides == ["style=gogh", "loss.style_weight=1"]
+    options, overrides = commandline.arranged(["style=gogh", "-m", "loss.style_weight=1", "--cfg", "job"])
+    assert (options.cfg, options.multirun) == ("job", True) and overrides == ["style=gogh", "loss.style_weight=1"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -355,6 +355,15 @@ def test_mistakes_for_infer(argument, said) -> None:
     with pytest.raises(UserError) as error:
         infer.compose([argument])
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_mistake_in_the_defaults_for_infer_is_one_line(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(infer, "FILE", tmp_path / "infer.yaml")
+    for text, said in {"size: [1": "cannot read", "size: big": "must be a whole number"}.items():
+        infer.FILE.write_text(text)
+        with pytest.raises(UserError) as error:
+            infer.compose([])
+        assert said in str(error.value) and "\n" not in str(error.value)
 
 
 def test_the_losss_settings_are_its_terms() -> None:

@@ -37,7 +37,6 @@ def test_paint_that_moves_with_the_picture_does_not_flicker(moving) -> None:
     found = measure(moving, [255 - frame[..., ::-1] for frame in moving])
     assert found.along_motion < 0.6 and found.long_range < 1.5
     assert found.still is None  # everything moves
-    assert len(found.curve) == COUNT - 1
 
 
 def test_paint_that_stays_where_it_is_flickers_along_the_motion(moving) -> None:
@@ -60,7 +59,7 @@ def test_noise_has_its_known_difference_where_nothing_moves() -> None:
 
 def test_a_repeated_picture_is_exactly_still() -> None:
     source = [texture(HEIGHT, WIDTH)] * COUNT
-    assert measure(source, [texture(HEIGHT, WIDTH, 2)] * COUNT) == flicker.Flicker(0, 0, 0, [0] * (COUNT - 1))
+    assert measure(source, [texture(HEIGHT, WIDTH, 2)] * COUNT) == flicker.Flicker(0, 0, 0)
 
 
 def test_a_slow_drift_is_seen_at_long_range() -> None:
@@ -83,7 +82,7 @@ def test_what_a_moving_thing_uncovers_and_a_cut_are_left_out() -> None:
     found = measure(source, painted)
     assert found.still < 3 and found.along_motion < 4
     cut = measure([*source[:3], 255 - source[3]], [*painted[:3], 255 - painted[3]])
-    assert cut.curve[2] is None or cut.curve[2] < 40
+    assert cut.along_motion < 20
 
 
 def test_films_that_do_not_belong_together_are_refused(moving) -> None:
@@ -96,8 +95,7 @@ def test_films_that_do_not_belong_together_are_refused(moving) -> None:
 def test_the_command_tells_the_source_and_each_film(moving, tmp_path, capsys) -> None:
     source = film(tmp_path / "source.mp4", moving)
     bad = film(tmp_path / "bad.mp4", noisy(moving, 20))
-    flicker.main([str(source), str(bad), "--curve", str(tmp_path / "curve.png")])
+    flicker.main([str(source), str(bad)])
     lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
     figures = {line[0]: line[1:] for line in lines}
     assert float(figures["| source.mp4 (the source)"][0]) < 2 < 8 < float(figures["| bad.mp4"][0])
-    assert (tmp_path / "curve.png").stat().st_size > 5000

@@ -60,7 +60,7 @@ def test_lbfgs_goes_down_from_noise(judged) -> None:
 
 def test_a_network_is_worth_the_first_iteration_that_is_as_good() -> None:
     losses = [9.0, 5.0, 3.0, 2.0]
-    assert [Match("a", network, losses).iteration for network in (10, 5, 2.5, 1)] == [0, 1, 3, None]
+    assert [Match("a", network, losses).iteration for network in (10, 5, 2.5, 1)] == [0, 1, 3, 4]
     matches = [Match("a", 5, losses), Match("b", 2.5, losses), Match("c", 1, losses)]
     assert Equivalence("x", matches).summary() == "3 (1 to > 3)"
     assert Equivalence("x", matches[:2]).summary() == "1 (1 to 3)"

@@ -327,6 +327,7 @@ def test_the_reference_is_the_same_for_any_loss(tmp_path: Path, tiny_vgg: Path) 
         assert found[f"reference/{name}"] == pytest.approx(val[f"val/{name}"], rel=0.1)  # of unclipped pictures
     other = ["loss.style_layers=[relu3_3]", "loss.content_layers=[relu3_3]", "loss.pooling=avg"]
     assert reference_losses(check(compose([*arguments, *other])), run) == found
+    assert reference_losses(check(compose(arguments)), tmp_path) == {}  # as the baseline's folder: there is no network
 
 
 def test_an_old_optuna_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,9 +115,7 @@ def run_dir(tmp_path_factory, without_key):
     style.write_bytes(b"tensors")
     info = StyleInfo("gogh", "johnson", {"width": 32}, training={"steps": STEPS})
     tracking.log_style_file(logger, style, info)
-    grey = torch.full((3, 8, 8), 0.5)
     tracking.log_images(logger, {"style": np.full((8, 8, 3), 200, np.uint8)}, caption="the painting")
-    tracking.log_table(logger, "val/photos", ["photo", "loss", "result"], [["a", 1.5, grey]], step=STEPS)
     tracking.finish(logger)
     return folder
 
@@ -181,26 +179,12 @@ def test_wandb_artifact_is_the_style_file_with_its_metadata(run_dir, records):
     assert staged.read_bytes() == b"tensors"
 
 
-def test_wandb_table_holds_numbers_and_pictures(run_dir):
-    (table,) = run_dir.glob("wandb/offline-run-*/files/media/table/**/*.table.json")
-    held = json.loads(table.read_text())
-    assert held["columns"] == ["photo", "loss", "result"]
-    assert held["data"][0][:2] == ["a", 1.5]
-    (picture,) = (path for path in (run_dir / "wandb/artifacts").rglob("*") if _mean(path) == 128)
-    assert picture
-
-
-def _mean(path):
-    image = cv2.imread(str(path)) if path.is_file() else None
-    return None if image is None else image.mean()
-
-
 def test_copied_wandb_run_still_reads(run_dir, records, tmp_path):
     copy = shutil.copytree(run_dir, tmp_path / "copy")
     (run,) = (copy / "wandb").glob("offline-run-*")
     assert inspect(run) == records
     paths = [value for row in histories(records) for key, value in row.items() if key.endswith(".path")]
-    assert len(paths) == 6 * 2 + 2
+    assert len(paths) == 6 * 2 + 1
     assert all((run / "files" / path).is_file() for path in paths)
 
 
@@ -246,7 +230,6 @@ def test_two_runs_in_one_process(without_key, tmp_path, capsys):
 def test_disabled_wandb_takes_everything_and_writes_nothing(without_key, tmp_path):
     logger = tracking.build_logger(LoggerConfig(name="wandb", mode="disabled"), tmp_path, name="x", settings={})
     train(logger, tmp_path, steps=3)
-    tracking.log_table(logger, "t", ["a"], [[1]])
     tracking.log_style_file(logger, __file__, StyleInfo("gogh", "johnson"))
     tracking.finish(logger)
     assert not list(tmp_path.rglob("*.wandb"))
@@ -260,8 +243,6 @@ def test_bad_wandb_settings_are_one_line(without_key, tmp_path):
         with pytest.raises(UserError) as caught:
             tracking.build_logger(config, tmp_path, name="x", settings={})
         assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match="did you mean 'wandb'"):
-        tracking.build_logger(LoggerConfig(name="wandbb"), tmp_path, name="x", settings={})
 
 
 def test_tensorboard_reads_back(tmp_path):
@@ -269,7 +250,6 @@ def test_tensorboard_reads_back(tmp_path):
 
     logger = tracking.build_logger(LoggerConfig(name="tensorboard"), tmp_path, name="x", settings=SETTINGS)
     train(logger, tmp_path)
-    tracking.log_table(logger, "val/photos", ["photo", "loss"], [["a", 1.5]], step=STEPS)
     tracking.log_style_file(logger, __file__, StyleInfo("gogh", "johnson"))
     tracking.finish(logger)
     files = list((tmp_path / "tensorboard").glob("events*"))
@@ -281,8 +261,6 @@ def test_tensorboard_reads_back(tmp_path):
     assert [image.step for image in images] == [1, 2, 5, 10, 20, STEPS]
     decoded = cv2.imdecode(np.frombuffer(images[-1].encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
     assert decoded[:, :48, 1].mean() == pytest.approx(64, abs=1)
-    (text,) = (tag for tag in events.Tags()["tensors"] if tag.startswith("val/photos"))
-    assert b"| a | 1.5 |" in events.Tensors(text)[0].tensor_proto.string_val[0]
 
 
 def table(run_dir):

@@ -12,20 +12,14 @@ python -m fst.compare FOLDER... [key=value ...]
 FOLDER       a run's folder, a sweep's, or any folder with runs below it; also runs that are under way
 output=      the page to write (compare.html): one file that needs no network; an earlier one is overwritten
 """
-KEYS = ["output"]
 
 
 def main(words: list[str]) -> None:
-    """Run the command line.
-
-    Raises:
-        UserError: a mistake in the words, no run to compare, or an output that is no page.
-    """
+    """Run the command line; a mistake in it, no run to compare, or an output that is no page is a UserError."""
     if not words or {"-h", "--help", "help"} & set(words):
         print(USAGE.strip())
         return
-    folders, given = parsed(words)
-    output = Path(given.get("output", "compare.html")).expanduser()
+    folders, output = parsed(words)
     from fst.compare import page, reading
 
     page.check(output)
@@ -44,30 +38,24 @@ def main(words: list[str]) -> None:
     print(f"{len(runs)} run{'s'[: len(runs) > 1]}, {output.stat().st_size / 1e6:.1f} MB: {output}")
 
 
-def parsed(words: list[str]) -> tuple[list[str], dict[str, str]]:
-    """(folders, values by key); a folder whose name holds "=" is a folder.
-
-    Raises:
-        UserError: an unknown key or option, or no folder.
-    """
-    folders, given = [], {}
+def parsed(words: list[str]) -> tuple[list[str], Path]:
+    """(folders, output); a folder whose name holds "=" is a folder."""
+    folders, output = [], Path("compare.html")
     for word in words:
         key, equals, value = word.partition("=")
         if Path(word).expanduser().exists():
             folders.append(str(Path(word).expanduser()))
-        elif word.startswith("-"):
-            raise UserError(f"there is no option '{word}': write folders and key=value; see --help")
-        elif not equals or "/" in key:
-            raise UserError(f"{word} does not exist")
-        elif key not in KEYS:
-            raise UserError(f"there is no setting '{key}'{near(key, KEYS)}")
-        elif not value:
-            raise UserError(f"{key}= needs a value; see --help")
+        elif key == "output" and equals:
+            if not value:
+                raise UserError("output= needs a value; see --help")
+            output = Path(value).expanduser()
+        elif equals and "/" not in key:
+            raise UserError(f"there is no setting '{key}'{near(key, ['output'])}")
         else:
-            given[key] = value
+            raise UserError(f"{word} does not exist")
     if not folders:
         raise UserError("name a folder with runs, as python -m fst.compare runs/")
-    return folders, given
+    return folders, output
 
 
 def names(paths: list[Path]) -> list[str]:

@@ -101,8 +101,7 @@ function results() {
   const cell = (run, column) => {
     const value = column.value(run), first = column.first ? " first" : "";
     if (column.text) return make("td", { class: "text" + first, title: column.text(run) || null }, column.text(run) === undefined ? "–" : short(column.text(run)));
-    const best = run.best.includes(column.key);
-    return make("td", { class: (best ? "best" : "") + first, title: value === undefined ? null : best ? `best: ${value}` : value },
+    return make("td", { class: first, title: value },
       column.key === "seconds" ? time(value) : number(value));
   };
   el("table").replaceChildren(

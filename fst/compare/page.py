@@ -18,11 +18,7 @@ MARK = '<meta name="generator" content="fst compare">'
 
 
 def write(output: Path, runs: Sequence[Run], left_out: Sequence[str] = ()) -> Path:
-    """Write the page of some runs, whole or not at all, with sentences about folders that are left out.
-
-    Raises:
-        UserError: as `check`, or the file cannot be written.
-    """
+    """Write the page of some runs, whole or not at all, with sentences about folders that are left out."""
     check(output)
     page = (HERE / "page.html").read_text(encoding="utf-8")
     for name in PARTS:
@@ -34,11 +30,7 @@ def write(output: Path, runs: Sequence[Run], left_out: Sequence[str] = ()) -> Pa
 
 
 def check(output: Path) -> None:
-    """Say before any work that an output will not do.
-
-    Raises:
-        UserError: no .html name, a folder, or a file that some other program wrote.
-    """
+    """Raise UserError, before any work, for an output without .html name, a folder, or a file of another program."""
     if output.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"output={output} is no page: name an .html file, as output=compare.html")
     if output.is_dir():
@@ -50,10 +42,10 @@ def check(output: Path) -> None:
 def content(runs: Sequence[Run], left_out: Sequence[str] = ()) -> dict[str, Any]:
     """What the page shows, as plain JSON values."""
     settings = table.differing(runs)
-    columns, cells, best = table.results(runs)
+    columns, cells = table.results(runs)
     shown = pictures.collect(runs)
     failures = [f"{run.name} failed: {run.reason}" for run in runs if run.reason]
-    notes = [*table.remarks(runs, columns), *failures, *left_out]
+    notes = [*table.remarks(settings), *failures, *left_out]
     if shown.left_out:
         notes.append(f"{shown.left_out} more photos have previews; those that most runs share are shown.")
     return {
@@ -73,7 +65,6 @@ def content(runs: Sequence[Run], left_out: Sequence[str] = ()) -> dict[str, Any]
                 "settings": {key: table.text(run.settings[key]) for key in settings if key in run.settings},
                 "numbers": {key: v for key in settings if _is_number(v := run.settings.get(key))},
                 "cells": {key: _rounded(value, 6) for key, value in cells[index].items()},
-                "best": best[index],
                 "series": {key: _columns(reduced(points)) for key, points in run.series.items() if _says_much(points)},
                 "clock": _columns(reduced(run.clock)),
                 "pictures": shown.runs[index],

@@ -23,21 +23,13 @@ ASPECT = 0.75
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures as data addresses.
+    """Pictures as data addresses; None where there is none."""
 
-    Attributes:
-        photos: by name, in order.
-        runs: of each run, by photo, (step, address) with steps rising.
-        paintings: of each run, or None.
-        stops: steps of the slider, rising.
-        left_out: photos for which there was no room.
-    """
-
-    photos: dict[str, str | None]
-    runs: list[dict[str, list[tuple[int, str]]]]
-    paintings: list[str | None]
-    stops: list[int]
-    left_out: int
+    photos: dict[str, str | None]  # by name, in order
+    runs: list[dict[str, list[tuple[int, str]]]]  # of each run, by photo, (step, address), steps rising
+    paintings: list[str | None]  # of each run
+    stops: list[int]  # steps of the slider, rising
+    left_out: int  # photos for which there was no room
 
 
 def collect(runs: Sequence[Run]) -> Pictures:
@@ -48,25 +40,24 @@ def collect(runs: Sequence[Run]) -> Pictures:
     chosen = [{name: _at(run.previews[name], stops) for name in photos if name in run.previews} for run in runs]
     edge = _edge(sum(len(steps) for run in chosen for steps in run.values()), sum(map(len, chosen)))
     originals = {name: next((run.photos[name] for run in runs if name in run.photos), None) for name in photos}
-    wanted: dict[tuple[Path, int], None] = {}
-    for run, kept in zip(runs, chosen, strict=True):
-        for name, steps in kept.items():
-            wanted |= {(run.previews[name][step], edge if step == steps[-1] else edge // 2): None for step in steps}
-        wanted |= {(run.painting, edge): None} if run.painting else {}
-    wanted |= {(path, edge): None for path in originals.values() if path}
+    shown = [
+        {
+            name: {step: (run.previews[name][step], edge if step == steps[-1] else edge // 2) for step in steps}
+            for name, steps in kept.items()
+        }
+        for run, kept in zip(runs, chosen, strict=True)
+    ]
+    whole = [(path, edge) for path in [*originals.values(), *(run.painting for run in runs)] if path]
+    wanted = dict.fromkeys([*(one for run in shown for steps in run.values() for one in steps.values()), *whole])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         made = dict(zip(wanted, pool.map(_address, wanted), strict=True))
-
-    def of(run: Run, name: str, steps: list[int]) -> list[tuple[int, str]]:
-        found = [(step, made[run.previews[name][step], edge if step == steps[-1] else edge // 2]) for step in steps]
-        return [(step, address) for step, address in found if address]
-
     return Pictures(
-        photos={name: made[path, edge] if path else None for name, path in originals.items()},
+        photos={name: made.get((path, edge)) for name, path in originals.items()},
         runs=[
-            {name: of(run, name, steps) for name, steps in kept.items()} for run, kept in zip(runs, chosen, strict=True)
+            {name: [(step, made[one]) for step, one in steps.items() if made[one]] for name, steps in run.items()}
+            for run in shown
         ],
-        paintings=[made[run.painting, edge] if run.painting else None for run in runs],
+        paintings=[made.get((run.painting, edge)) for run in runs],
         stops=stops,
         left_out=len(names) - len(photos),
     )

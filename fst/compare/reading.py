@@ -12,37 +12,27 @@ from omegaconf import OmegaConf
 from fst import runfolder
 from fst.errors import UserError
 from fst.files import read_json
-from fst.runfolder import CONFIG, JOB, PAINTING, PREVIEWS, RUN
+from fst.runfolder import CONFIG, FAILED, JOB, PAINTING, PREVIEWS, RUN, STOPPED, circumstances
 from fst.values import leaves
 
 
 @dataclass
 class Run:
-    """A run as its folder tells.
-
-    Attributes:
-        name: unique among the runs compared.
-        settings: plain values by dotted key, `run.` ones from run.json.
-        series: points (global step, value) by metric, steps rising.
-        clock: points (global step, seconds of work since the run's first start).
-        state: of `runfolder.STATES`; `reason` says why a sweep's job failed.
-        ended: the metrics of a sweep's job, among them those that are measured after training.
-        previews: picture files by photo and step.
-    """
+    """A run as its folder tells."""
 
     folder: Path
-    name: str
-    settings: dict[str, Any]
-    series: dict[str, list[tuple[int, float]]]
-    clock: list[tuple[int, float]]
+    name: str  # unique among the runs compared
+    settings: dict[str, Any]  # plain values by dotted key, `run.` ones from run.json
+    series: dict[str, list[tuple[int, float]]]  # points (global step, value) by metric, steps rising
+    clock: list[tuple[int, float]]  # points (global step, seconds of work since the first start)
     seconds: float | None
-    state: str
+    state: str  # of `runfolder.STATES`
     step: int
     photos: dict[str, Path]
-    previews: dict[str, dict[int, Path]]
+    previews: dict[str, dict[int, Path]]  # picture files by photo and step
     painting: Path | None = None
-    ended: dict[str, float] = field(default_factory=dict)
-    reason: str | None = None
+    ended: dict[str, float] = field(default_factory=dict)  # metrics of a sweep's job, also of after training
+    reason: str | None = None  # why a sweep's job failed
 
     @property
     def gatys(self) -> bool:
@@ -51,7 +41,8 @@ class Run:
     @property
     def total(self) -> int | None:
         """The steps it was to make."""
-        return _total(self.settings)
+        limits = [self.settings.get(key) for key in ("trainer.max_steps", "method.iterations")]
+        return min((limit for limit in limits if isinstance(limit, int) and limit > 0), default=None)
 
     def last(self, metric: str) -> float | None:
         """The last value of a metric, None if there is none."""
@@ -62,8 +53,7 @@ class Run:
 def find(folders: Iterable[str | Path]) -> list[Path]:
     """The run folders (config.yaml and run.json) that are, or lie under, the given ones; numbers in names in order.
 
-    Raises:
-        UserError: a folder that is not there, or holds no run.
+    A folder that is not there, or holds no run, is a UserError.
     """
     found: dict[Path, None] = {}
     for given in map(Path, folders):
@@ -83,14 +73,10 @@ def find(folders: Iterable[str | Path]) -> list[Path]:
 def read(folder: Path, name: str) -> Run:
     """Read one run's folder, also one that is still being written.
 
-    Raises:
-        UserError: a damaged config.yaml or run.json, or a run that has left neither metrics nor previews.
+    A damaged config.yaml, or a run that has left neither metrics nor previews, is a UserError.
     """
     config, job = OmegaConf.to_container(runfolder.read_config(folder)), read_json(folder / JOB)
-    try:
-        settings = dict(leaves(config)) | _about(runfolder.read_run(folder))
-    except (AttributeError, TypeError):  # values of other kinds than a run writes
-        raise UserError(f"{folder / RUN} is damaged: it is no record of a run") from None
+    around = circumstances(read_json(folder / RUN))
     rows = runfolder.read_rows(folder)
     photos, previews = _previews(folder / PREVIEWS)
     if not rows and not previews:
@@ -100,11 +86,11 @@ def read(folder: Path, name: str) -> Run:
     return Run(
         folder=folder,
         name=name,
-        settings=settings,
+        settings=dict(leaves(config)) | {f"run.{key}": value for key, value in around.items()},
         series=runfolder.read_series(folder),
         clock=[(row.step, row.seconds) for row in rows],
         seconds=rows[-1].seconds if rows else None,
-        state=_state(folder, job),
+        state=FAILED if job.get("status") == FAILED else runfolder.state(folder) or STOPPED,
         step=max(steps),
         photos=photos,
         previews=previews,
@@ -112,30 +98,6 @@ def read(folder: Path, name: str) -> Run:
         ended=metrics if isinstance(metrics := job.get("metrics"), dict) else {},
         reason=job.get("reason"),
     )
-
-
-def _about(facts: dict[str, Any]) -> dict[str, Any]:
-    """What else may explain a difference: code, machine, torch."""
-    git, cpu = facts.get("git") or {}, facts.get("cpu") or {}
-    commit = git.get("commit", "")[:8]
-    return {
-        "run.commit": f"{commit} with changes" if commit and git.get("dirty") else commit or None,
-        "run.cpu": cpu.get("model"),
-        "run.gpus": [gpu.get("name") for gpu in facts.get("gpus") or []],
-        "run.threads": facts.get("threads"),
-        "run.torch": (facts.get("packages") or {}).get("torch"),
-    }
-
-
-def _total(settings: dict[str, Any]) -> int | None:
-    limits = [settings.get("trainer.max_steps"), settings.get("method.iterations")]
-    return min((limit for limit in limits if isinstance(limit, int) and limit > 0), default=None)
-
-
-def _state(folder: Path, job: dict[str, Any]) -> str:
-    if job.get("status") == runfolder.FAILED:
-        return runfolder.FAILED
-    return runfolder.state(folder) or runfolder.STOPPED  # a folder of before states were noted
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

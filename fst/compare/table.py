@@ -1,61 +1,48 @@
-"""What differs between runs, and their results: quality, speed, cost; the best among those that compare."""
+"""What differs between runs, and their results: quality, speed, cost."""
 
 import json
-import math
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from statistics import median
 from typing import Any
 
 from fst import runfolder
 from fst.compare.reading import Run
+from fst.files import number
 
 # Never the reason for a result: where things were logged, and what a style's name already says.
 ABOUT = ("title", "artist", "year", "file", "address", "sha256", "bytes", "licence")
 WATCHED = ("checkpoint_every_n_steps", "log_every_n_steps", "val_check_interval")
 ASIDE = ("logger.", "resume", *(f"style.{key}" for key in ABOUT), *(f"trainer.{key}" for key in WATCHED))
 
-# Numbers compare between runs that have these settings in common; * stands for any loss term.
-MEASURED = ("loss.architecture", "loss.weights")
-CONTENT = (*MEASURED, "loss.pooling", "loss.content_layers")
-PAINTING = ("style.name", "style.image", "style.size")
-STYLE = ("loss.style_layers", "loss.style_layer_weights", "loss.style_scales", *PAINTING)
-WEIGHTS = ("loss.*_weight",)
-PHOTOS = ("data.name", "data.root", "data.val_images", "data.size")
-PICTURE = ("content", "method.size")  # what the baseline optimises
-MACHINE = ("run.cpu", "run.gpus", "run.threads", "trainer.devices", "method.name", "data.size", "method.size")
+# Losses of runs that differ in these do not compare: what they mean, of which painting, on which photos.
+MEASURED = ("loss.", "style.name", "style.image", "style.size", "content", "method.name", "method.size")
+MEASURED += ("data.name", "data.root", "data.val_images", "data.size")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A result: `value` of a run, best low or high (`better` -1 or 1; 0: neither) among runs alike in `alike`."""
+    """A result: `value` of a run, None where it has none."""
 
     key: str
     title: str
     group: str
     note: str
-    better: int
     value: Callable[[Run], float | None]
-    alike: tuple[str, ...] = ()
 
 
-HELD_OUT = "on held-out photos, at the end"
-
-
-def _reference(name: str, alike: tuple[str, ...]) -> Column:
+def _reference(name: str) -> Column:
     note = f"{name} loss by the definition that a sweep measures all its networks with, on held-out photos"
-    value = f"reference/{name}_loss"
-    return Column(f"reference {name}", f"{name}, reference", "quality", note, -1, lambda run: run.last(value), alike)
+    metric = f"reference/{name}_loss"
+    return Column(f"reference {name}", f"{name}, reference", "quality", note, lambda run: run.last(metric))
 
 
-def _quality(key: str, title: str, metric: str, alike: tuple[str, ...], note: str = HELD_OUT) -> Column:
+def _quality(key: str, title: str, metric: str, note: str = "on held-out photos, at the end") -> Column:
     def value(run: Run) -> float | None:
         found = run.last(f"val/{metric}")
         return run.last(f"train/{metric}") if found is None and run.gatys else found  # its photo is what it optimises
 
-    return Column(key, title, "quality", note, -1, value, alike)
+    return Column(key, title, "quality", note, value)
 
 
 def _typical(metric: str) -> Callable[[Run], float | None]:
@@ -68,17 +55,17 @@ def _megabytes(run: Run) -> float | None:
 
 
 COLUMNS = (
-    _reference("content", MEASURED),
-    _reference("style", MEASURED + PAINTING),
-    _quality("content", "content loss", "content_loss", CONTENT),
-    _quality("style", "style loss", "style_loss", CONTENT + STYLE),
-    _quality("ratio", "style ratio", "style_ratio", CONTENT + STYLE, "style loss over the untouched photo's"),
-    _quality("loss", "total loss", "loss", CONTENT + STYLE + WEIGHTS, "weighted sum: compares at equal weights only"),
-    Column("speed", "images/s", "speed", "in training, the median", 1, _typical("train/images_per_second"), MACHINE),
-    Column("step", "s/step", "speed", "in training, the median", -1, _typical("train/step_seconds"), MACHINE),
-    Column("steps", "steps", "cost", "made so far", 0, lambda run: run.step),
-    Column("seconds", "time", "cost", "of work until the last record, all starts together", 0, lambda run: run.seconds),
-    Column("size", "style file", "cost", "MB on disk", 0, _megabytes),
+    _reference("content"),
+    _reference("style"),
+    _quality("content", "content loss", "content_loss"),
+    _quality("style", "style loss", "style_loss"),
+    _quality("ratio", "style ratio", "style_ratio", "style loss over the untouched photo's"),
+    _quality("loss", "total loss", "loss", "weighted sum: compares at equal weights only"),
+    Column("speed", "images/s", "speed", "in training, the median", _typical("train/images_per_second")),
+    Column("step", "s/step", "speed", "in training, the median", _typical("train/step_seconds")),
+    Column("steps", "steps", "cost", "made so far", lambda run: run.step),
+    Column("seconds", "time", "cost", "of work until the last record, all starts together", lambda run: run.seconds),
+    Column("size", "style file", "cost", "MB on disk", _megabytes),
 )
 
 
@@ -94,42 +81,17 @@ def varied(runs: Sequence[Run], keys: Sequence[str]) -> list[str]:
     return [key for key in chosen if len({_plain(run.settings[key]) for run in runs if key in run.settings}) > 1]
 
 
-def results(runs: Sequence[Run]) -> tuple[list[Column], list[dict[str, float]], list[list[str]]]:
-    """The columns that some run has a value in; the values of each run by column; the columns each run is best in."""
+def results(runs: Sequence[Run]) -> tuple[list[Column], list[dict[str, float]]]:
+    """The columns that some run has a value in; the values of each run by column."""
     values = [{column.key: column.value(run) for column in COLUMNS} for run in runs]
     cells = [{key: value for key, value in row.items() if value is not None} for row in values]
-    columns = [column for column in COLUMNS if any(column.key in row for row in cells)]
-    best: list[list[str]] = [[] for _ in runs]
-    for column in columns:
-        for alike in groups(runs, column):
-            known = [index for index in alike if column.key in cells[index]]
-            if column.better and len(known) > 1:
-                top = max(column.better * cells[index][column.key] for index in known)
-                winners = [index for index in known if column.better * cells[index][column.key] == top]
-                for index in winners if len(winners) < len(known) else []:
-                    best[index].append(column.key)
-    return columns, cells, best
+    return [column for column in COLUMNS if any(column.key in row for row in cells)], cells
 
 
-def groups(runs: Sequence[Run], column: Column) -> list[list[int]]:
-    """The runs, by index, whose numbers in a column compare."""
-    found: dict[str, list[int]] = defaultdict(list)
-    for index, run in enumerate(runs):
-        keys = column.alike
-        if column.group == "quality":
-            keys += PICTURE if run.gatys else PHOTOS
-        same = {key: value for key, value in run.settings.items() if any(fnmatchcase(key, one) for one in keys)}
-        found[_plain({key: value for key, value in same.items() if value is not None})].append(index)
-    return list(found.values())
-
-
-def remarks(runs: Sequence[Run], columns: Sequence[Column]) -> list[str]:
-    """Sentences on what does not compare."""
-    split = [column.title for column in columns if column.group == "quality" and len(groups(runs, column)) > 1]
-    if not split:
-        return []
-    because = "painting, loss settings, weights or photos differ"
-    return [f"Not all runs compare in {', '.join(split)}: {because}; ★ is the best among runs that do."]
+def remarks(settings: Sequence[str]) -> list[str]:
+    """A sentence on what does not compare between runs that differ in these settings, where they do."""
+    found = [key for key in settings if key.startswith(MEASURED) and not key.endswith("_weight")]
+    return [f"Losses compare between runs that agree in {', '.join(found)}."] if found else []
 
 
 def text(value: Any) -> str:
@@ -138,14 +100,9 @@ def text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float):
-        if 1e-3 <= abs(value) < 1e4 or not value or not math.isfinite(value):
-            return f"{value:g}"
-        mantissa, _, exponent = f"{value:e}".partition("e")
-        return f"{float(mantissa):g}e{int(exponent)}"
     if isinstance(value, list):
         return f"[{','.join(text(item) for item in value)}]"
-    return str(value)
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def _plain(value: Any) -> str:

@@ -21,46 +21,32 @@ LISTS_OF_FILES = {"logger.preview_images", "method.style_masks", "method.styles"
 TEXT_KEYS = {"logger.group", "logger.notes", "logger.run_name", "style.artist", "style.licence", "style.title"}
 CHOSEN = ("data", "logger", "method", "network")  # `name` in these is set by the choice, never by hand
 NO_WORD = r"(?i)null|true|false|-?(nan|inf|[\d_]+(e-?\d+)?)"  # what Hydra's grammar takes for another thing
-NOT_OURS = ("config_dir", "config_name", "config_path", "experimental_rerun", "hydra_help", "run")  # options of Hydra's
 
 
-def arranged(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """(Hydra's options, overrides ready for its grammar) of a command line that may mix them.
+class _Options(argparse.ArgumentParser):
+    """Train.py's options, which may stand anywhere among the overrides; a mistake is a UserError."""
 
-    Raises:
-        UserError: an unknown option, or an argument that is no key=value.
-    """
-    from hydra._internal.utils import get_args_parser  # Hydra's own options, for which it has no public name
+    def __init__(self) -> None:
+        super().__init__(add_help=False, allow_abbrev=False)
+        self.add_argument("overrides", nargs="*")
+        self.add_argument("-m", "--multirun", action="store_true")
+        self.add_argument("--cfg", choices=("job", "hydra", "all"))  # show the config instead of running
 
-    parser = get_args_parser()
-
-    def refuse(message: str) -> NoReturn:
+    def error(self, message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ")
         if unknown == message:
             raise UserError(message)
-        ours = [action.option_strings for action in parser._actions if action.dest not in NOT_OURS]
-        options = [option for names in ours for option in names if option[:2] == "--"]
-        raise UserError(f"there is no option '{unknown.split()[0]}'{near(unknown.split()[0], options)}")
+        raise UserError(f"there is no option '{unknown.split()[0]}'{near(unknown.split()[0], ['--multirun', '--cfg'])}")
 
-    parser.error = refuse  # type: ignore[method-assign]  # argparse's own prints a page of usage and exits
-    given = parser.parse_intermixed_args(arguments)
-    for name in NOT_OURS:
-        if getattr(given, name):
-            raise UserError(f"train.py takes no --{name.replace('_', '-')}: give settings as key=value; see --help")
-    if given.resolve and not given.cfg:
-        raise UserError("--resolve goes with --cfg: write --cfg job --resolve")
-    overrides = given.overrides
-    if given.shell_completion:
-        return given, overrides
-    return given, [ready(word, multirun=given.multirun) for override in overrides for word in several(override)]
+
+def arranged(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """(options, overrides ready for Hydra's grammar) of a command line that may mix them; a mistake is a UserError."""
+    given = _Options().parse_intermixed_args(arguments)
+    return given, [ready(word, multirun=given.multirun) for override in given.overrides for word in several(override)]
 
 
 def several(argument: str) -> list[str]:
-    """An argument as it is, or `style=[a,b]` as Hydra takes it: style=custom with their names.
-
-    Raises:
-        UserError: an empty list, or several of them.
-    """
+    """An argument as it is, or `style=[a,b]` as Hydra takes it: style=custom with their names."""
     key, _, value = argument.partition("=")
     if key != "style" or not value.startswith("["):
         return [argument]
@@ -74,9 +60,7 @@ def ready(argument: str, *, multirun: bool = False) -> str:
     """One `key=value` for Hydra's grammar: the value of a file or text key quoted, so that it arrives as it is.
 
     In a multirun a file key's value with commas is a list to sweep over, unless a file of that very name exists.
-
-    Raises:
-        UserError: no key=value; an attempt to add or remove a setting; no choice where a group needs one.
+    What is no key=value, would add or remove a setting, or is no choice where a group needs one is a UserError.
     """
     key, equals, value = argument.partition("=")
     if argument.startswith("~"):

@@ -14,11 +14,7 @@ PRIMARY = "train"  # conf/train.yaml
 
 
 def compose(arguments: list[str]) -> DictConfig:
-    """The config of train.py after the command line's `key=value` arguments, typed.
-
-    Raises:
-        UserError: an unknown key or choice, or a value of the wrong type: one line with the near ones.
-    """
+    """The config of train.py after the command line's `key=value` arguments, typed; a mistake is a UserError."""
     return composed(commandline.arranged(arguments)[1])
 
 

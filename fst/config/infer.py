@@ -3,6 +3,7 @@
 OmegaConf alone, without Hydra: to Hydra `style=` is a group of train.py's choices, here it is a name.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,16 +62,12 @@ class InferConfig:
 
 
 def compose(arguments: list[str]) -> InferConfig:
-    """The config after the command line's `key=value` arguments.
-
-    Raises:
-        UserError: an unknown key, with the near ones, or a value of the wrong type.
-    """
+    """The config after the command line's `key=value` arguments; an unknown key or a wrong value is a UserError."""
     config = OmegaConf.structured(InferConfig)
     known = [key for key, _ in leaves(OmegaConf.to_container(config))]
     names: dict[str, str | None] = {}
     if FILE.is_file():
-        config = _merged(config, OmegaConf.load(FILE), str(FILE))
+        config = _merged(config, OmegaConf.load, FILE, str(FILE))
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals:
@@ -80,7 +77,7 @@ def compose(arguments: list[str]) -> InferConfig:
         if key in VERBATIM:
             names[key] = None if value in ("", "null") else value
         else:
-            config = _merged(config, _parsed(argument), argument)
+            config = _merged(config, OmegaConf.from_dotlist, [argument], argument)
     try:
         typed = OmegaConf.to_object(config)
     except OmegaConfBaseException as error:  # ${...} of something that is not there
@@ -91,15 +88,10 @@ def compose(arguments: list[str]) -> InferConfig:
     return typed
 
 
-def _parsed(argument: str) -> DictConfig:
+def _merged(config: DictConfig, read: Callable[[Any], DictConfig], given: Any, where: str) -> DictConfig:
     try:
-        return OmegaConf.from_dotlist([argument])
-    except Exception:  # the YAML reader's own kinds
-        raise UserError(f"cannot read '{argument}' (brackets or quotes unbalanced?)") from None
-
-
-def _merged(config: DictConfig, more: DictConfig, where: str) -> DictConfig:
-    try:
-        return OmegaConf.merge(config, more)
+        return OmegaConf.merge(config, read(given))
     except OmegaConfBaseException as error:
         raise UserError(wrong_value(where.partition("=")[0], str(error))) from None
+    except Exception:  # the YAML reader's own kinds
+        raise UserError(f"cannot read '{where}' (brackets or quotes unbalanced?)") from None

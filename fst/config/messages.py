@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from fst.config import launchers
-from fst.config.schema import RENAMED, choices
+from fst.config.schema import choices
 from fst.errors import UserError, near
 
 KINDS = {"Float": "a number", "Integer": "a whole number", "Bool": "true or false"}
@@ -16,8 +16,7 @@ KINDS = {"Float": "a number", "Integer": "a whole number", "Bool": "true or fals
 def mistakes(known: Callable[[], list[str]]) -> Iterator[None]:
     """Turn what Hydra and OmegaConf raise at a mistake into a UserError of one line.
 
-    Args:
-        known: every setting there is; called only for a setting that there is not.
+    `known` gives every setting there is; it is called only for a setting that there is not.
     """
     from hydra.errors import HydraException, MissingConfigException, OverrideParseException
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -58,9 +57,7 @@ def wrong_value(key: str, message: str) -> str:
 
 
 def near_keys(word: str, known: list[str]) -> str:
-    """The settings that resemble a mistyped one, by whole path or by last part, or the one that it is called today."""
-    if (today := RENAMED.get(word)) is not None:
-        return near(today, [today])
+    """The settings that resemble a mistyped one, by whole path or by last part."""
     group, _, setting = word.partition(".")
     if having := [choice for choice, it in choices(group).items() if setting in it.arguments]:
         return f" with this choice of {group}, only with {group}={' or '.join(having)}"

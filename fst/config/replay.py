@@ -8,7 +8,6 @@ refuses settings that the checkpoint does not fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 from fst.config import groups
 from fst.config.commandline import FILE_KEYS, LISTS_OF_FILES, quoted
 from fst.config.compose import PRIMARY, composed, keys
-from fst.config.schema import AUTO, RENAMED
+from fst.config.schema import AUTO
 from fst.errors import UserError
-from fst.runfolder import CHECKPOINT, CONFIG, RUN, read_config, read_run
+from fst.files import read_json
+from fst.runfolder import CHECKPOINT, CONFIG, RUN, circumstances, read_config
 
 RUNS = Path("runs")
 OF_THE_RUN_ITSELF = ("rerun", "resume")
@@ -33,18 +33,8 @@ CHOICES = ("style", "method", "network", "data", "logger")  # groups whose choic
 WHOLE = ("style", "method", "network")  # a choice of these that is given now leaves nothing of the earlier one
 # What a checkpoint is made of: another value would not fit the network or the image in it, or the optimiser's state,
 # which has the rates that it began with, would win.
-OF_METHOD = (
-    "name",
-    "schedule",
-    "optimizer",
-    "learning_rate",
-    "muon_learning_rate",
-    "history",
-    "size",
-    "coarsest",
-    "colors",
-)
-IN_CHECKPOINT = [f"method.{setting}" for setting in OF_METHOD]
+OF_METHOD = ("name", "schedule", "optimizer", "learning_rate", "muon_learning_rate", "history", "size")
+OF_METHOD += ("coarsest", "colors")
 
 
 @dataclass(frozen=True)
@@ -59,7 +49,10 @@ class Replay:
 
     def check_fit(self, config: DictConfig) -> None:
         """Raise UserError if the checkpoint does not fit the config, before anything in the run's folder is touched."""
-        for key in _settings_in_checkpoint(self.saved) if self.resume else ():
+        saved = {group: self.saved.get(group) or () for group in ("method", "network")}
+        fixed = [f"method.{key}" for key in OF_METHOD if key in saved["method"]]
+        fixed += [f"network.{key}" for key in saved["network"]]
+        for key in fixed if self.resume else ():
             before, now = OmegaConf.select(self.saved, key), OmegaConf.select(config, key)
             if before != now:
                 said = key.removesuffix(".name")
@@ -72,8 +65,7 @@ class Replay:
 def find(overrides: list[str]) -> Replay | None:
     """The earlier run that `resume=` or `rerun=` among overrides names, made ready for Hydra.
 
-    Raises:
-        UserError: no such run, one without a checkpoint, a damaged one, or a setting that no longer exists.
+    One that is not there, is damaged, has no checkpoint or a setting that no longer exists is a UserError.
     """
     wanted = {key: given(overrides, key) for key in ("resume", "rerun")}
     if not any(wanted.values()):
@@ -91,9 +83,6 @@ def difference(folder: Path, wanted: DictConfig) -> str | None:
     """The first setting with which the run in a folder learnt something else than a config says, or None.
 
     Settings that are newer than the run are no difference, nor is `auto`, for which a run saves what it became.
-
-    Raises:
-        UserError: a damaged folder.
     """
     saved = _pinned(*_read(folder), folder)
     for key in keys(wanted):
@@ -109,42 +98,15 @@ def difference(folder: Path, wanted: DictConfig) -> str | None:
 
 def differences(folder: str | Path, now: dict[str, Any]) -> list[str]:
     """What is not as it was in the run of a folder, one line each, by `fst.tracking.run_metadata()`."""
-    then = _read(Path(folder).expanduser())[1]
-    try:
-        changed = [
-            f"{name} was {before}, is {after}"
-            for name, before, after in _compared(then, now)
-            if before != after and before is not None
-        ]
-        if (then.get("git") or {}).get("dirty"):
-            changed.append(f"the earlier run had changes on top of its commit; {folder}/changes.patch has them")
-    except (AttributeError, KeyError, TypeError):  # values of other kinds than a run writes
-        raise UserError(f"{Path(folder) / RUN} is damaged: it is no record of a run") from None
-    if (now.get("git") or {}).get("dirty"):
+    facts = _read(Path(folder).expanduser())[1]
+    then, here = circumstances(facts), circumstances(now)
+    was_changed, is_changed = then.pop("changes"), here.pop("changes")
+    changed = [f"{key} was {was}, is {here.get(key)}" for key, was in then.items() if was not in (None, here.get(key))]
+    if was_changed:
+        changed.append(f"the earlier run had changes on top of its commit; {folder}/changes.patch has them")
+    if is_changed:
         changed.append("the checkout has uncommitted changes")
     return changed
-
-
-def _compared(then: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    def of(facts: dict[str, Any], key: str) -> dict[str, Any]:
-        return facts.get(key) or {}
-
-    commits = [of(facts, "git").get("commit") for facts in (then, now)]
-    yield "commit", *(commit and commit[:10] for commit in commits)
-    yield "python", then.get("python"), now.get("python")
-    for name, before in of(then, "packages").items():
-        yield name, before, of(now, "packages").get(name)
-    yield "processor", of(then, "cpu").get("model"), of(now, "cpu").get("model")
-    yield "number of threads", then.get("threads"), now.get("threads")
-    gpus = [", ".join(gpu["name"] for gpu in facts.get("gpus") or []) or "none" for facts in (then, now)]
-    yield "GPU", *gpus
-
-
-def _settings_in_checkpoint(saved: DictConfig) -> Iterator[str]:
-    for key in [*IN_CHECKPOINT, *(f"network.{setting}" for setting in saved.get("network") or ())]:
-        group, _, setting = key.partition(".")
-        if setting in (saved.get(group) or ()):
-            yield key
 
 
 def given(overrides: list[str], key: str) -> str | None:
@@ -211,21 +173,15 @@ def _read(folder: Path) -> tuple[DictConfig, dict[str, Any]]:
     """config.yaml and run.json of a run folder."""
     if not folder.is_dir() or not all((folder / name).is_file() for name in (CONFIG, RUN)):
         raise UserError(f"{folder} is no run folder: one holds {CONFIG} and {RUN}")
-    if not (facts := read_run(folder)):
+    if not (facts := read_json(folder / RUN)):
         raise UserError(f"{folder / RUN} is damaged: it is no record of a run")
     return read_config(folder), facts
 
 
 def _pinned(saved: DictConfig, facts: dict[str, Any], folder: Path) -> DictConfig:
-    """The saved settings by today's names, with what each `auto` became, and files as seen from here."""
+    """The saved settings, with what each `auto` became, and files as seen from here."""
     config = OmegaConf.create({key: value for key, value in saved.items() if key not in OF_THE_RUN_ITSELF})
     try:
-        for before, now in RENAMED.items():
-            group, _, last = before.rpartition(".")
-            if group in config and last in config[group]:
-                value = config[group].pop(last)
-                if now is not None:
-                    OmegaConf.update(config, now, value)
         for key in (*FILE_KEYS, *LISTS_OF_FILES):
             if (value := OmegaConf.select(config, key)) is not None:
                 OmegaConf.update(config, key, _from_then(value, facts))

@@ -19,15 +19,6 @@ AUTO = "auto"
 LARGEST_PAINTING, LARGEST_CROP = 4096, 2048  # pixels: beyond, the features fill the memory of any machine
 DATA = ("auto", "coco", "folder", "imagenet_sample", "procedural")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
-RENAMED = {  # what settings were called before (None: they are gone): for people's fingers, and for runs of then
-    "experiments": "experiment",
-    "method.gradient_clip": "trainer.gradient_clip_val",
-    "method.start": "method.init_from",
-    "method.tile": None,
-    "trainer.checkpoint_every": "trainer.checkpoint_every_n_steps",
-    "trainer.log_every": "trainer.log_every_n_steps",
-    "trainer.val_every": "trainer.val_check_interval",
-}
 
 
 @dataclass
@@ -231,11 +222,7 @@ class TrainConfig:
 
 
 def check(config: DictConfig) -> TrainConfig:
-    """The config as typed objects, each of which has checked itself.
-
-    Raises:
-        UserError: the first value that makes no sense.
-    """
+    """The config as typed objects, each of which has checked itself: a value that makes no sense is a UserError."""
     return OmegaConf.to_object(config)
 
 

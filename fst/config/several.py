@@ -19,8 +19,7 @@ SHOWN = 3  # names in a run's own name; of more, their number
 def styles(style: StyleConfig) -> dict[str, StyleConfig]:
     """The paintings of a style config by short name: itself, or each of `style.names` at the size of all.
 
-    Raises:
-        UserError: a name that is neither a style nor a file, or one style twice.
+    A name that is neither a style nor a file, or one style twice, is a UserError.
     """
     if not style.names:
         return {fit(short_name(style)): style}

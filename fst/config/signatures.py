@@ -52,14 +52,13 @@ def registered(folder: str) -> dict[str, Signature]:
 
 def _signature(node: ast.ClassDef, module: str) -> Signature:
     constructor = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
-    arguments = {}
+    pairs: list[tuple[ast.arg, Any]] = []
     if constructor is not None:
         given = constructor.args
         named = given.args[1:]
-        for argument, default in zip(named[len(named) - len(given.defaults) :], given.defaults, strict=True):
-            arguments[argument.arg] = (_type(argument.annotation), ast.literal_eval(default))
-        for argument, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
-            arguments[argument.arg] = (_type(argument.annotation), ast.literal_eval(default))
+        pairs += zip(named[len(named) - len(given.defaults) :], given.defaults, strict=True)
+        pairs += zip(given.kwonlyargs, given.kw_defaults, strict=True)
+    arguments = {argument.arg: (_type(argument.annotation), ast.literal_eval(default)) for argument, default in pairs}
     attributes = {}
     for statement in node.body:
         target = statement.target if isinstance(statement, ast.AnnAssign) else getattr(statement, "targets", [None])[0]

@@ -34,9 +34,9 @@ class Match:
     losses: list[float]
 
     @property
-    def iteration(self) -> int | None:
-        """The first iteration that is as good as the network; None: not one of those made."""
-        return next((index for index, loss in enumerate(self.losses) if loss <= self.network), None)
+    def iteration(self) -> int:
+        """The first iteration that is as good as the network; one more than were made where none is."""
+        return next((index for index, loss in enumerate(self.losses) if loss <= self.network), len(self.losses))
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Equivalence:
     def summary(self) -> str:
         """As "31 (24 to 38)": median and range of the matched iterations, > where a photo's was not reached."""
         beyond = max(len(match.losses) for match in self.matches)
-        found = sorted(beyond if match.iteration is None else match.iteration for match in self.matches)
+        found = sorted(match.iteration for match in self.matches)
         middle = statistics.median_low(found)
         least, median, most = (
             f"> {beyond - 1}" if value == beyond else str(value) for value in (found[0], middle, found[-1])
@@ -65,17 +65,14 @@ def equivalence(
     iterations: int = 100,
     report: Callable[[Match], None] = lambda match: None,
 ) -> Equivalence:
-    """Place a style's network on the curve of the optimisation.
+    """Place a style's network on the curve of the optimisation, on the middle SIDE×SIDE pixels of each photo.
 
     Args:
-        style: one that `train.py` wrote; its loss settings are the objective.
+        style: one that `train.py` wrote; its loss settings are the objective, and without them it is a UserError.
         painting: uint8 (H, W, 3), at the size the network was trained with.
-        photos: uint8 (H, W, 3) by name, none of them trained on; the middle SIDE×SIDE pixels are taken.
+        photos: uint8 (H, W, 3) by name, none of them trained on.
         iterations: of L-BFGS on each photo.
         report: called with each photo's match.
-
-    Raises:
-        UserError: a damaged style file, one without loss settings, or no weights for its loss network.
     """
     loss = style.info.training.get("loss")
     if not loss:
@@ -119,7 +116,7 @@ def main(words: Sequence[str] | None = None) -> None:
     photos = read_photos(given.photos)
 
     def told(match: Match) -> None:
-        reached = "not reached" if match.iteration is None else f"iteration {match.iteration}"
+        reached = "not reached" if match.iteration == len(match.losses) else f"iteration {match.iteration}"
         print(f"  {match.photo:<14} network {match.network:8.2f}   {reached}", flush=True)
 
     results = []

@@ -25,19 +25,9 @@ MOST_BYTES = 500_000
 
 @contextlib.contextmanager
 def plot(path: Path, panels: int = 1, columns: int = 3, size: tuple[float, float] = (4.6, 3.6)) -> Iterator[np.ndarray]:
-    """Axes to draw on, written to `path` in the end.
+    """matplotlib axes (rows, columns at most) for so many panels, written to `path` (.png, .jpg, .svg) in the end.
 
-    Args:
-        path: .png, .jpg or .svg.
-        panels: as many axes are drawn, in rows of `columns` at most.
-        columns: at most.
-        size: width and height of a panel in inches.
-
-    Yields:
-        matplotlib axes (rows, columns).
-
-    Raises:
-        UserError: matplotlib is not installed.
+    `size` is the width and height of a panel in inches. Without matplotlib a UserError says how to install it.
     """
     require("matplotlib", str(path))
     import matplotlib

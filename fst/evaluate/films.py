@@ -28,6 +28,8 @@ GOALS = {"along_motion": ("along the motion", 5.0), "still": ("where nothing mov
 SOURCE = "the source"
 ORDER = ("none", *(way for way in WAYS if way != "none"))  # in tables
 
+Rows = dict[tuple[str, str], dict[str, Flicker]]  # by (style, way) and film
+
 
 def judge(
     film: list[np.ndarray], motion: list[Step], stylizer: Stylizer
@@ -53,22 +55,22 @@ def judge(
 
 def measured(
     films: dict[str, list[np.ndarray]], stylizers: dict[str, Stylizer]
-) -> tuple[dict[tuple[str, str], dict[str, Flicker]], dict[str, list[dict[str, float]]]]:
+) -> tuple[Rows, dict[str, list[dict[str, float]]]]:
     """Flicker by (style, way) and film; what each film's frames took by way, a style each."""
-    rows: dict[tuple[str, str], dict[str, Flicker]] = {(SOURCE, ""): {}}
-    prices: dict[str, list[dict[str, float]]] = {}
+    rows: Rows = {(SOURCE, ""): {}}
+    prices: dict[str, list[dict[str, float]]] = {name: [] for name in films}
     for name, film in films.items():
         motion = list(steps(film))
         rows[SOURCE, ""][name] = compare(motion, film)
         for style, stylizer in stylizers.items():
             flicker, seconds = judge(film, motion, stylizer)
+            prices[name].append(seconds)
             for way, found in flicker.items():
                 rows.setdefault((style, way), {})[name] = found
-            prices.setdefault(name, []).append(seconds)
     return rows, prices
 
 
-def table(rows: dict[tuple[str, str], dict[str, Flicker]]) -> str:
+def table(rows: Rows) -> str:
     """Three figures a cell: along the motion / where nothing moves / against LONG frames before."""
     names = list(rows[SOURCE, ""])
     lines = [f"| | stabilize= | {' | '.join(names)} |", f"|---|---|{'---:|' * len(names)}"]
@@ -77,34 +79,29 @@ def table(rows: dict[tuple[str, str], dict[str, Flicker]]) -> str:
     return "\n".join(lines)
 
 
-def verdict(rows: dict[tuple[str, str], dict[str, Flicker]]) -> str:
+def verdict(rows: Rows) -> str:
     """The least steady style of each film, against what is wanted: one line per figure and way."""
-    return "\n".join(
-        f"- stabilize={way}, {label}, at most {most:g}: {_worst(rows, way, figure, most)}"
-        for way in ORDER
-        for figure, (label, most) in GOALS.items()
-    )
-
-
-def _worst(rows: dict[tuple[str, str], dict[str, Flicker]], way: str, figure: str, most: float) -> str:
-    said, missed = [], False
-    for film in rows[SOURCE, ""]:
-        of_way = {style: found[film] for (style, its), found in rows.items() if its == way}
-        value, name = max((getattr(found, figure) or 0.0, style) for style, found in of_way.items())
-        missed |= value > most
-        said.append(f"{value:.1f} ({name}, {film})")
-    return f"{', '.join(said)}: {'**missed**' if missed else '**met**'}"
+    lines = []
+    for way, (figure, (label, most)) in itertools.product(ORDER, GOALS.items()):
+        of_way = {style: found for (style, its), found in rows.items() if its == way}
+        worst = {
+            film: max((getattr(found[film], figure) or 0.0, style) for style, found in of_way.items())
+            for film in rows[SOURCE, ""]
+        }
+        said = ", ".join(f"{value:.1f} ({style}, {film})" for film, (value, style) in worst.items())
+        met = "met" if all(value <= most for value, _ in worst.values()) else "missed"
+        lines.append(f"- stabilize={way}, {label}, at most {most:g}: {said}: **{met}**")
+    return "\n".join(lines)
 
 
 def price_table(films: dict[str, list[np.ndarray]], prices: dict[str, list[dict[str, float]]]) -> str:
     """Milliseconds a frame, the median of the styles: of painting, and what each way adds."""
-    lines = [f"| film | size | painting, ms | {' | '.join(f'stabilize={way}, ms more' for way in ORDER[1:])} |"]
-    lines.append(f"|---|---:|{'---:|' * len(ORDER)}")
+    heads = ["film", "size", "painting, ms", *(f"stabilize={way}, ms more" for way in ORDER[1:])]
+    rows = {}
     for name, film in films.items():
-        size = f"{film[0].shape[1]}×{film[0].shape[0]}"
-        cells = (f"{1000 * np.median([took[way] for took in prices[name]]):.0f}" for way in ORDER)
-        lines.append(f"| {name} | {size} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        medians = (f"{1000 * np.median([took[way] for took in prices[name]]):.0f}" for way in ORDER)
+        rows[name] = [f"{film[0].shape[1]}×{film[0].shape[0]}", *medians]
+    return report.markdown(heads, rows)
 
 
 def small_print(count: int, precision: str) -> str:
@@ -118,11 +115,7 @@ def small_print(count: int, precision: str) -> str:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the command line.
-
-    Raises:
-        UserError: a style or a film that cannot be read.
-    """
+    """Run the command line; a style or a film that cannot be read is a UserError."""
     parser = argparse.ArgumentParser(prog="python -m fst.evaluate.films", description=__doc__.partition("\n")[0])
     parser.add_argument("styles", nargs="*", help="styles (all bundled ones)")
     parser.add_argument("--film", type=Path, action="append", help=f"films (video/ of the store: {', '.join(FILMS)})")

@@ -1,4 +1,4 @@
-"""How much a painted film flickers: python -m fst.evaluate.flicker SOURCE PAINTED... [--curve FILE.png]
+"""How much a painted film flickers: python -m fst.evaluate.flicker SOURCE PAINTED...
 
 A frame is compared with the frame before it, warped onto it along the source's own motion (Ruder, Dosovitskiy, Brox
 2016, "Artistic style transfer for videos", measure consistency in this way). The unit is a level of 255, the mean over
@@ -8,14 +8,12 @@ colours. The first row is the source itself: a film of it can hardly be steadier
 import argparse
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from fst.errors import UserError, one_line_errors
-from fst.evaluate.figures import plot
 from fst.evaluate.report import markdown
 from fst.media.video.decode import Frame, VideoReader
 from fst.media.video.motion import Flow, Motion, apart, warped
@@ -27,49 +25,31 @@ SAME_LEVELS = 16.0  # by which the source may differ along its motion: above it,
 LEAST = 0.01  # of a frame has to be comparable, or it has no figure: a cut has none
 
 
-@dataclass(frozen=True)
-class Flicker:
-    """Mean absolute differences in levels of 255; None: no two frames could be compared.
+class Flicker(NamedTuple):
+    """Mean absolute differences in levels of 255; None: no two frames could be compared."""
 
-    Attributes:
-        along_motion: of a frame and the one before it, along the motion, where both show the same.
-        still: of a frame and the one before it, as they are, where nothing moves.
-        long_range: as `along_motion`, of a frame and the one ten before it.
-        curve: `along_motion` of each frame from the second on.
-    """
-
-    along_motion: float | None
-    still: float | None
-    long_range: float | None
-    curve: list[float | None]
+    along_motion: float | None  # of a frame and the one before it, along the motion, where both show the same
+    still: float | None  # of a frame and the one before it, as they are, where nothing moves
+    long_range: float | None  # as `along_motion`, of a frame and the one LONG before it
 
     def cells(self) -> list[str]:
         """The three figures for a table."""
-        figures = (self.along_motion, self.still, self.long_range)
-        return ["–" if value is None else f"{value:.1f}" for value in figures]
+        return ["–" if value is None else f"{value:.1f}" for value in self]
 
 
 class Pair(NamedTuple):
-    """A frame and an earlier one: where its pixels were, (H, W, 2), and which show the same thing, bool (H, W)."""
+    """A frame and an earlier one."""
 
-    places: np.ndarray
-    same: np.ndarray
+    back: int  # so many frames
+    places: np.ndarray | None  # where its pixels were, (H, W, 2); None: where they are
+    same: np.ndarray  # bool (H, W): which are compared
 
 
 class Step(NamedTuple):
-    """What a film's frame is compared with.
+    """What a film's frame is compared with: a pair by figure of `Flicker`; there are fewer at the film's beginning."""
 
-    Attributes:
-        size: height and width.
-        short: it and the frame before; None for the first.
-        still: bool (H, W), where nothing moves; None for the first.
-        long: it and the frame LONG before; None for the first LONG.
-    """
-
-    size: tuple[int, int]
-    short: Pair | None
-    still: np.ndarray | None
-    long: Pair | None
+    size: tuple[int, int]  # height and width
+    pairs: dict[str, Pair]
 
 
 def steps(source: Iterable[np.ndarray]) -> Iterator[Step]:
@@ -78,41 +58,38 @@ def steps(source: Iterable[np.ndarray]) -> Iterator[Step]:
     shown: deque[np.ndarray] = deque(maxlen=LONG)  # the frames before
     moved: deque[Motion] = deque(maxlen=LONG)
     for now in source:
-        short = still = long = None
+        pairs = {}
         if shown:
             motion = flow.between(now, shown[-1])
             moved.append(motion)
-            short = _pair(motion.places, motion.seen, now, shown[-1])
             still = (motion.length < STILL_PIXELS) & (apart(now, shown[-1]) < STILL_LEVELS)
+            pairs["along_motion"] = Pair(1, motion.places, motion.seen & _alike(now, shown[-1], motion.places))
+            pairs["still"] = Pair(1, None, still)
         if len(moved) == LONG:
-            long = _pair(*_chained(moved), now, shown[0])
+            places, seen = _chained(moved)
+            pairs["long_range"] = Pair(LONG, places, seen & _alike(now, shown[0], places))
         shown.append(now)
-        yield Step(now.shape[:2], short, still, long)
+        yield Step(now.shape[:2], pairs)
 
 
 def measure(source: Iterable[np.ndarray], painted: Iterable[np.ndarray]) -> Flicker:
-    """Measure a painted film against its source: as many frames each, uint8 (H, W, 3) RGB, at least two.
-
-    Raises:
-        UserError: films of different size or length.
-    """
+    """Measure a painted film against its source, uint8 (H, W, 3) RGB frames, at least two, as many and as large."""
     return compare(steps(source), painted)
 
 
 def compare(source: Iterable[Step], painted: Iterable[np.ndarray]) -> Flicker:
     """As `measure`, by the `steps` of the source."""
     before: deque[np.ndarray] = deque(maxlen=LONG)
-    short: list[float | None] = []
-    still: list[float | None] = []
-    long: list[float | None] = []
+    found: dict[str, list[float]] = {figure: [] for figure in Flicker._fields}
     for step, picture in _together(source, painted):
-        if step.short:
-            short.append(_along(step.short, picture, before[-1]))
-            still.append(_difference(picture, before[-1], step.still))
-        if step.long:
-            long.append(_along(step.long, picture, before[0]))
+        for figure, pair in step.pairs.items():
+            earlier = before[-pair.back]
+            if pair.places is not None:
+                earlier = warped(earlier, pair.places)
+            if pair.same.mean() >= LEAST:
+                found[figure].append(float(apart(picture, earlier)[pair.same].mean()))
         before.append(picture)
-    return Flicker(_mean(short), _mean(still), _mean(long), short)
+    return Flicker(*(float(np.mean(values)) if values else None for values in found.values()))
 
 
 def _together(source: Iterable[Step], painted: Iterable[np.ndarray]) -> Iterator[tuple[Step, np.ndarray]]:
@@ -130,8 +107,8 @@ def _together(source: Iterable[Step], painted: Iterable[np.ndarray]) -> Iterator
         yield step, picture
 
 
-def _pair(places: np.ndarray, seen: np.ndarray, now: np.ndarray, before: np.ndarray) -> Pair:
-    return Pair(places, seen & (apart(now, warped(before, places)) < SAME_LEVELS))
+def _alike(now: np.ndarray, before: np.ndarray, places: np.ndarray) -> np.ndarray:
+    return apart(now, warped(before, places)) < SAME_LEVELS
 
 
 def _chained(motions: Sequence[Motion]) -> tuple[np.ndarray, np.ndarray]:
@@ -144,40 +121,14 @@ def _chained(motions: Sequence[Motion]) -> tuple[np.ndarray, np.ndarray]:
     return places, seen
 
 
-def _along(pair: Pair, picture: np.ndarray, before: np.ndarray) -> float | None:
-    return _difference(picture, warped(before, pair.places), pair.same)
-
-
-def _difference(one: np.ndarray, other: np.ndarray, where: np.ndarray) -> float | None:
-    return float(apart(one, other)[where].mean()) if where.mean() >= LEAST else None
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
-
-
 def table(rows: dict[str, Flicker]) -> str:
     """The figures as Markdown, one row per film."""
     heads = ["film", "along motion", "where nothing moves", f"against {LONG} frames before"]
     return markdown(heads, {name: found.cells() for name, found in rows.items()})
 
 
-def draw(rows: dict[str, Flicker], path: Path) -> None:
-    """The curves over time, one line per film."""
-    with plot(path) as [[axis]]:
-        for name, found in rows.items():
-            axis.plot(range(1, len(found.curve) + 1), [np.nan if v is None else v for v in found.curve], label=name)
-        axis.set(xlabel="frame", ylabel="levels of 255 along motion", ylim=(0, None))
-        axis.legend(frameon=False)
-
-
 def frames(film: Path) -> Iterator[np.ndarray]:
-    """A film's frames, uint8 (H, W, 3) RGB.
-
-    Raises:
-        UserError: it cannot be read.
-    """
+    """A film's frames, uint8 (H, W, 3) RGB; one that cannot be read is a UserError."""
     return (item.pixels for item in VideoReader(str(film)) if isinstance(item, Frame))
 
 
@@ -186,15 +137,11 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m fst.evaluate.flicker", description=__doc__.partition("\n")[0])
     parser.add_argument("source", type=Path, help="the film as it was")
     parser.add_argument("painted", type=Path, nargs="+", help="films painted from it, frame by frame")
-    parser.add_argument("--curve", type=Path, help="a picture of the flicker over time")
     given = parser.parse_args(words)
     rows = {f"{given.source.name} (the source)": measure(frames(given.source), frames(given.source))}
     for film in given.painted:
         rows[film.name] = measure(frames(given.source), frames(film))
     print(table(rows))
-    if given.curve:
-        draw(rows, given.curve)
-        print(f"curve  {given.curve}")
 
 
 if __name__ == "__main__":

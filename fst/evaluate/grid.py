@@ -33,12 +33,8 @@ GAIN = 8  # by which the flat image's deviations are enlarged to be seen
 def grid(pixels: np.ndarray, period: int = 2) -> float:
     """How far the energy at a period of so many pixels, across or down, stands out from that around it.
 
-    The larger of both directions, over the median of the frequencies around. Photos have some 10, a grid that is seen
-    in flat sky hundreds.
-
-    Args:
-        pixels: uint8 (H, W, 3), at least 64×64.
-        period: 2 or 4.
+    The larger of both directions, over the median of the frequencies around. Photos, uint8 (H, W, 3) of at least 64×64,
+    have some 10, a grid that is seen in flat sky hundreds. The period is 2 or 4.
     """
     height, width = (edge // 4 * 4 for edge in pixels.shape[:2])
     grey = pixels[:height, :width].mean(2)
@@ -94,11 +90,7 @@ def flat_ripple(painted: Tensor) -> float:
 
 
 def painters(named: Sequence[str]) -> dict[str, Callable[[Tensor], Tensor]]:
-    """Each kind of network with random weights, then trained ones, alone and as infer.py paints with them.
-
-    Raises:
-        UserError: no such style.
-    """
+    """Each kind of network with random weights, then trained ones, alone and as infer.py paints with them."""
     found: dict[str, Callable[[Tensor], Tensor]] = {}
     for name in sorted(NETWORKS, reverse=True):
         if not issubclass(NETWORKS[name], Conditional):  # which fold into one of the others

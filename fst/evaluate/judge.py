@@ -56,14 +56,10 @@ class Judge:
     Pictures are clipped to [0, 1] before they are judged.
 
     Args:
-        loss: layers, scales, weights, loss network.
+        loss: layers, scales, weights, loss network, whose weights may not be there: a UserError.
         painting: uint8 (H, W, 3).
         photos: (1, 3, H, W) in [0, 1] by name.
         also: further layers at which the content loss is told, though it is not part of the total.
-        device: where to compute.
-
-    Raises:
-        UserError: no weights to be had.
     """
 
     def __init__(
@@ -82,14 +78,14 @@ class Judge:
         self.style = self.criterion.style_target([images.to_tensor(painting).to(device)])
         self.targets = {name: self.criterion.content_target(photo) for name, photo in self.photos.items()}
         with torch.inference_mode():
-            self._untouched = {name: self._style_loss(photo) for name, photo in self.photos.items()}
+            untouched = {name: self.criterion(photo, {}, self.style) for name, photo in self.photos.items()}
+        self._untouched = {name: losses.values["style"].item() for name, losses in untouched.items()}
 
     @torch.inference_mode()
     def losses(self, paint: Paint) -> dict[str, float]:
         """Means over the photos: content_loss, style_loss, style_ratio, total, and content_LAYER of `also`.
 
-        Args:
-            paint: (1, 3, H, W) in [0, 1] to the same, one photo after the other in their order.
+        `paint` takes (1, 3, H, W) in [0, 1] and returns the same, one photo after the other in their order.
         """
         rows = []
         for name, photo in self.photos.items():
@@ -114,9 +110,6 @@ class Judge:
         objective = optimise.Objective(image, optimise.evaluator(self.criterion, self.targets[photo], self.style))
         return [step.losses.total.item() for step in optimise.minimise(objective, iterations, history=HISTORY)]
 
-    def _style_loss(self, picture: Tensor) -> float:
-        return self.criterion(picture, {}, self.style).values["style"].item()
-
     def _distance(self, painted: Tensor, photo: Tensor, layer: str) -> float:
         features = self.criterion.features
         return F.mse_loss(features(painted, [layer])[layer], features(photo, [layer])[layer]).item()
@@ -137,11 +130,10 @@ def reference_losses(config: TrainConfig, run_dir: Path) -> dict[str, float]:
     """`reference/content_loss` and `reference/style_loss` of a finished feed-forward run, unweighted.
 
     Means over the run's held-out photos, and over its styles, by its own loss network and paintings, by DEFINITION:
-    runs with other layers, scales or weights compare.
-
-    Raises:
-        UserError: weights, painting or photos that are no longer there.
+    runs with other layers, scales or weights compare. What is no longer there is a UserError. None of the baseline's.
     """
+    if not (run_dir / runfolder.STYLE).is_file():
+        return {}
     device = "cuda" if parts.accelerator(config.trainer.accelerator) == "cuda" else "cpu"
     photos = photo_data.build(config.data, seed=config.seed).preview_photos(config.data.val_images)
     named = {f"{number}": photo[None] for number, (_, photo) in enumerate(photos)}
@@ -154,15 +146,9 @@ def reference_losses(config: TrainConfig, run_dir: Path) -> dict[str, float]:
 
 
 def read_photos(folder: Path | None, count: int | None = None, *, kept: str = "content") -> dict[str, np.ndarray]:
-    """Photos by name, uint8 (H, W, 3), in the order of names.
+    """At most `count` photos, spread evenly over a folder (None: the store's `kept`), by name, uint8 (H, W, 3).
 
-    Args:
-        folder: with photos; None: the store's.
-        count: at most so many, spread evenly over the folder.
-        kept: the store's folder.
-
-    Raises:
-        UserError: no such folder, or no photo in it.
+    Without such a folder, or a photo in it, a UserError.
     """
     folder = folder or store.find(kept)
     if folder is None:
@@ -179,24 +165,15 @@ def crops(photos: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
 
 
 def read_painting(named: str, size: int = 512) -> np.ndarray:
-    """The painting of a style in conf/style, or in an image file, with its long edge at `size`; uint8 (H, W, 3).
-
-    Raises:
-        UserError: no such style, or a picture that cannot be read.
-    """
+    """The painting of a style in conf/style, or in an image file, with its long edge at `size`; uint8 (H, W, 3)."""
     chosen = ["style=custom", f"style.image={named}"] if Path(named).is_file() else [f"style={named}"]
     return painting(OmegaConf.to_object(compose([*chosen, f"style.size={size}"]).style))
 
 
 def painter(source: str, photos: Sequence[str]) -> tuple[Paint, str | None]:
-    """What paints, and the name of its painting where it says so.
+    """What paints, a style or a folder of pictures, and the name of its painting where it says so.
 
-    Args:
-        source: a style, or a folder of pictures.
-        photos: their names in the order in which they will be painted.
-
-    Raises:
-        UserError: no such style, or a folder that lacks a picture.
+    `photos` are the names in the order in which they will be painted; a folder that lacks one is a UserError.
     """
     folder = Path(source).expanduser()
     if not folder.is_dir() or (folder / runfolder.STYLE).is_file():

@@ -1,4 +1,4 @@
-"""From a study's results.json to words: the table and the goals, printed and put into README.md, and plot.png."""
+"""From a study's results.json to words: the table, printed and put into README.md, and plot.png."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fst.evaluate import figures
 from fst.files import write_text
 
 if TYPE_CHECKING:
-    from fst.evaluate.study import GoalEntry, PlotEntry, Study
+    from fst.evaluate.study import PlotEntry, Study
 
 RESULTS = "results.json"
 BEGIN, END = "<!-- written by python -m fst.evaluate.study {} -->", "<!-- end -->"
@@ -46,16 +46,15 @@ METRICS = {
 
 
 def write(study: Study, folder: Path) -> None:
-    """Print the table and the goals of `folder`/results.json, draw plot.png, and renew README.md's block.
+    """Print the table of `folder`/results.json, draw plot.png, and renew README.md's block.
 
-    Raises:
-        UserError: nothing was judged yet, or a README.md without the two comments the block stands between.
+    A UserError says that nothing was judged yet, or that README.md lacks the two comments the block stands between.
     """
     path = folder / RESULTS
     if not path.is_file():
         raise UserError(f"{path} does not exist: python -m fst.evaluate.study {study.name}")
     results = json.loads(path.read_text(encoding="utf-8"))
-    text = "\n\n".join(part for part in (table(study, results), goals(study, results), small_print(results)) if part)
+    text = f"{table(study, results)}\n\n{small_print(results)}"
     print(text)
     if study.plots or study.curves:
         draw(study, results["arms"], folder / "plot.png")
@@ -105,21 +104,6 @@ def _number(column: str, value: float, results: dict[str, Any]) -> str:
     return format(value, METRICS[column].form)
 
 
-def goals(study: Study, results: dict[str, Any]) -> str:
-    """One line per goal: met, or missed by how much."""
-    return "\n".join(f"- {goal.text}: {_verdict(goal, results['arms'])}" for goal in study.goals)
-
-
-def _verdict(goal: GoalEntry, arms: dict[str, dict]) -> str:
-    pair = [arms.get(name, {}).get(goal.metric) for name in (goal.arm, goal.against)]
-    if None in pair:
-        return "not measured yet"
-    percent = 100 * (pair[0] / pair[1] - 1)
-    said = f"{percent:+.1f} % ({METRICS[goal.metric].label}, {goal.arm} against {goal.against})"
-    over = percent - goal.percent
-    return f"**met**, {said}" if over <= 0 else f"**missed** by {over:.1f} points, {said}"
-
-
 def small_print(results: dict[str, Any]) -> str:
     """By what, on what, when and where."""
     criterion = next(iter(results["criterion"].values()))
@@ -141,11 +125,7 @@ def where(date: str, git: dict[str, Any] | None, machine: dict[str, Any]) -> str
 
 
 def renew(path: Path, begin: str, text: str) -> None:
-    """Put the text between README.md's comments `begin` and END, and leave the rest as it is.
-
-    Raises:
-        UserError: the comments are not there.
-    """
+    """Put the text between README.md's comments `begin` and END, without which a UserError is raised."""
     before = path.read_text(encoding="utf-8")
     found = re.search(f"{re.escape(begin)}.*?{re.escape(END)}", before, re.DOTALL)
     if not found:
@@ -155,11 +135,7 @@ def renew(path: Path, begin: str, text: str) -> None:
 
 
 def draw(study: Study, arms: dict[str, dict[str, Any]], path: Path) -> None:
-    """Every panel of a study: one measure against another, and validation losses over steps.
-
-    Raises:
-        UserError: matplotlib is not installed.
-    """
+    """Every panel of a study: one measure against another, and validation losses over steps."""
     panels = [(plot, y) for plot in study.plots for y in plot.y] + [(None, key) for key in study.curves]
     with figures.plot(path, len(panels)) as axes:
         for axis, (plot, y) in zip(axes.flat, panels, strict=False):
@@ -181,8 +157,5 @@ def _against(axis: Any, plot: PlotEntry, y: str, arms: dict[str, dict[str, Any]]
             if not setting:
                 axis.annotate(name, point, xytext=(0, 6), textcoords="offset points", fontsize=8, ha="center")
     figures.points(axis, {style: sorted(found) for style, found in series.items()}, line=setting)
-    axis.set(xlabel=_label(plot.x), ylabel=_label(y), xscale="log" if "x" in plot.log else "linear")
-
-
-def _label(key: str) -> str:
-    return METRICS[key].label if key in METRICS else key
+    labels = [METRICS[key].label if key in METRICS else key for key in (plot.x, y)]
+    axis.set(xlabel=labels[0], ylabel=labels[1], xscale="log" if "x" in plot.log else "linear")

@@ -7,7 +7,7 @@ that was trained several times, as by `seed=1,2,3`, has the mean of its runs, an
 """
 
 import argparse
-import math
+import dataclasses
 import statistics
 import time
 from collections.abc import Sequence
@@ -33,12 +33,14 @@ from fst.errors import UserError, near, one_line_errors
 from fst.evaluate import figures, report
 from fst.evaluate.equivalence import Match
 from fst.evaluate.judge import SIDE, Judge, as_used, crops, read_photos
-from fst.files import read_json, write_json
+from fst.files import write_json
 from fst.stylize import Stylizer
 from fst.sweep.arms import RUNS, arms
 from fst.system import keep_memory
 from fst.tracking import run_metadata
 
+PHOTOS = 24  # that every arm is judged on
+SIDE_SHOWN, CELL = 384, 256  # pixels: the short side of a photo as it is painted for the figure; its square there
 FRAME = (480, 640)
 ROUNDS, FRAMES = 7, 9  # networks are timed by turns, so that a busy machine slows all of them alike
 
@@ -57,8 +59,6 @@ class FigureEntry:
     """figure.jpg: each photo by each arm."""
 
     photos: list[str] = field(default_factory=lambda: ["tubingen", "chicago", "golden_gate"])  # content/ of the store
-    side: int = 384  # the short side of a photo as it is painted; its middle square is shown
-    cell: int = 256  # pixels of a picture in the figure
     zoom: int | None = None  # a last row: so many pixels from the middle of the first photo, enlarged
     columns: int = 6
 
@@ -70,17 +70,6 @@ class PlotEntry:
     x: str = MISSING
     y: list[str] = MISSING
     log: str = ""  # x: on a logarithmic scale
-
-
-@dataclass
-class GoalEntry:
-    """`metric` of `arm` is to be at most `percent` above that of `against` (below it if negative)."""
-
-    text: str = MISSING
-    arm: str = MISSING
-    against: str = MISSING
-    percent: float = MISSING
-    metric: str = "total"
 
 
 @dataclass
@@ -98,15 +87,12 @@ class Study:
     question: str = MISSING
     arms: dict[str, ArmEntry] = MISSING
     reference: str = MISSING
-    overrides: list[str] = field(default_factory=list)  # of every arm of this study
     # Every arm is judged by these losses, whatever it was trained with, on its style's own painting.
     judge: list[str] = field(default_factory=lambda: ["loss=vgg16_relu3", "loss.style_scales=[1,0.5]"])
-    photos: int = 24
     columns: list[str] = field(default_factory=lambda: ["style_ratio", "content_loss", "total", "seconds"])
     figure: FigureEntry = field(default_factory=FigureEntry)
     plots: list[PlotEntry] = field(default_factory=list)
     curves: list[str] = field(default_factory=list)  # val/ metrics over steps, each a panel of plot.png
-    goals: list[GoalEntry] = field(default_factory=list)
     speed: bool = False  # time each network in OpenVINO
     equivalence: EquivalenceEntry | None = None
     name: str = ""
@@ -118,11 +104,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Study:
-    """A study by the name of its folder.
-
-    Raises:
-        UserError: no such study, or a mistake in its file.
-    """
+    """A study by the name of its folder; a UserError names a mistake in its file."""
     if name not in names():
         raise UserError(f"no study is called '{name}'{near(name, names())}")
     path = groups.EXPERIMENTS / name / "study.yaml"
@@ -130,9 +112,7 @@ def load(name: str) -> Study:
         study: Study = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Study), OmegaConf.load(path)))
     except (OmegaConfBaseException, ValueError) as error:
         raise UserError(f"{path}: {str(error).splitlines()[0]}") from None
-    mentioned = [study.reference, *(arm.against for arm in study.arms.values() if arm.against)]
-    mentioned += [word for goal in study.goals for word in (goal.arm, goal.against)]
-    for word in mentioned:
+    for word in [study.reference, *(arm.against for arm in study.arms.values() if arm.against)]:
         if word not in study.arms:
             raise UserError(f"{path} names an arm '{word}' that it does not have{near(word, list(study.arms))}")
     unknown = [column for column in study.columns if column not in report.METRICS]
@@ -143,11 +123,7 @@ def load(name: str) -> Study:
 
 
 def finished(study: Study, runs: Path) -> dict[str, list[Path]]:
-    """The folders of each arm's finished runs, by arm; the others are told.
-
-    Raises:
-        UserError: none is.
-    """
+    """The folders of each arm's finished runs, by arm; the others are told. Where none is finished, a UserError."""
     found = {}
     for name, arm in arms(study.name).items():
         folder = arm.folder(runs)
@@ -163,30 +139,27 @@ def finished(study: Study, runs: Path) -> dict[str, list[Path]]:
 
 
 def judge(study: Study, runs: Path, out: Path, photos: Path | None = None) -> None:
-    """Measure every finished arm; write results.json and figure.jpg into `out`.
-
-    Raises:
-        UserError: no arm is finished, or there are no photos to judge on.
-    """
+    """Measure every finished arm; write results.json and figure.jpg into `out`."""
     keep_memory()
     folders = finished(study, runs)
-    held_out = read_photos(photos, study.photos, kept="photos")
+    held_out = read_photos(photos, PHOTOS, kept="photos")
     judges: dict[str, Judge] = {}
     arms: dict[str, dict[str, Any]] = {}
+    first = {name: own[0] for name, own in folders.items()}
     for name, own in folders.items():
         measured = [measure(study, run, held_out, judges) for run in own]
         arms[name] = combined(measured) | {"overrides": list(study.arms[name].overrides)}
         losses = f"style {arms[name]['style_loss']:.3g}, content {arms[name]['content_loss']:.3g}"
         print(f"{name:<24} {losses}, objective {arms[name]['total']:.4g}", flush=True)
     if study.speed:
-        for name, milliseconds in speeds({name: own[0] for name, own in folders.items()}).items():
+        for name, milliseconds in speeds(first).items():
             arms[name]["milliseconds"] = milliseconds
     results = about(study, judges, held_out) | {"arms": arms}
     if study.equivalence is not None:
-        results["lbfgs"] = equivalences(study, folders, judges, arms, read_json(out / report.RESULTS))
-    write_json(out / report.RESULTS, _finite(results))
+        results["lbfgs"] = equivalences(study.equivalence, first, judges, arms)
+    write_json(out / report.RESULTS, results)
     print(f"results     {out / report.RESULTS}")
-    pixels = drawn(study.figure, {name: own[0] for name, own in folders.items()}, arms, held_out)
+    pixels = drawn(study.figure, first, arms, held_out)
     print(f"figure      {figures.write_jpeg(out / 'figure.jpg', pixels)}")
 
 
@@ -207,7 +180,8 @@ def combined(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     first = dict(runs[0])
     if len(runs) == 1:
         return first
-    numbers = {key: [run[key] for run in runs] for key, value in first.items() if isinstance(value, float)}
+    known = [key for key in first if all(isinstance(run[key], float) for run in runs)]
+    numbers = {key: [run[key] for run in runs] for key in known}
     first |= {key: statistics.fmean(values) for key, values in numbers.items()}
     return first | {"runs": len(runs), "spread": {key: (max(v) - min(v)) / 2 for key, v in numbers.items()}}
 
@@ -223,21 +197,21 @@ def cost(network: nn.Module) -> dict[str, float]:
 
 
 def training(study: Study, folder: Path) -> dict[str, Any]:
-    """What a run cost, what it says of itself, and its validation losses over steps.
+    """What a run cost, what it says of itself, and its validation losses over steps; None: not measured.
 
     `seconds` is its steps times the median step, which validation, previews and a busy hour do not change;
     `wall_seconds` is what the clock said.
     """
     run = reading.read(folder, folder.name)
-    steps = run.step
-    step = statistics.median([value for _, value in run.series.get("train/step_seconds", [])] or [math.nan])
+    measured = [value for _, value in run.series.get("train/step_seconds", [])]
+    step = statistics.median(measured) if measured else None
     return {
-        "steps": steps,
+        "steps": run.step,
         "step_seconds": step,
-        "seconds": steps * step,
-        "wall_seconds": run.seconds if run.seconds is not None else math.nan,
-        "images_per_second": run.settings["data.batch_size"] / step,
-        "trained": {"commit": run.settings.get("run.commit"), "threads": run.settings.get("run.threads")},
+        "seconds": step and run.step * step,
+        "wall_seconds": run.seconds,
+        "images_per_second": step and run.settings["data.batch_size"] / step,
+        "trained": {key: run.settings.get(f"run.{key}") for key in ("commit", "changes", "threads")},
         "settings": {plot.x: run.settings.get(plot.x) for plot in study.plots if "." in plot.x},
         "curves": {key: [list(point) for point in run.series.get(key, [])] for key in study.curves},
     }
@@ -262,40 +236,21 @@ def speeds(folders: dict[str, Path]) -> dict[str, float]:
 
 
 def equivalences(
-    study: Study, folders: dict[str, list[Path]], judges: dict[str, Judge], arms: dict[str, dict], earlier: dict
+    entry: EquivalenceEntry, folders: dict[str, Path], judges: dict[str, Judge], arms: dict[str, dict]
 ) -> dict[str, dict[str, list[float]]]:
-    """Give each arm the iterations of L-BFGS that it is worth; the curves of the optimisation by style and photo.
-
-    Curves of an earlier results.json are used again where criterion and length are the same.
-    """
-    entry = study.equivalence
-    curves: dict[str, dict[str, list[float]]] = {}
-    for style, judged in judges.items():
-        kept = earlier.get("lbfgs", {}).get(style, {})
-        usable = earlier.get("criterion", {}).get(style) == criterion_facts(judged)
-        curves[style] = {
-            photo: kept[photo]
-            if usable and len(kept.get(photo, ())) == entry.iterations + 1
-            else judged.lbfgs(photo, entry.iterations)
-            for photo in list(judged.photos)[: entry.photos]
-        }
-    for name, own in folders.items():
-        network, info = stylefile.load(own[0] / runfolder.STYLE)
-        found = [
-            Match(photo, judges[info.name].total(as_used(network), photo), losses)
-            for photo, losses in curves[info.name].items()
+    """Give each arm the iterations of L-BFGS that it is worth; the curves of the optimisation by style and photo."""
+    curves = {
+        style: {photo: judged.lbfgs(photo, entry.iterations) for photo in list(judged.photos)[: entry.photos]}
+        for style, judged in judges.items()
+    }
+    for name, folder in folders.items():
+        network, info = stylefile.load(folder / runfolder.STYLE)
+        painted = as_used(network)
+        matches = [
+            Match(photo, judges[info.name].total(painted, photo), losses) for photo, losses in curves[info.name].items()
         ]
-        worth = [entry.iterations + 1 if match.iteration is None else match.iteration for match in found]
-        arms[name]["equivalence"] = statistics.median(worth)
-        arms[name]["equivalence_range"] = [min(worth), max(worth)]
+        arms[name]["equivalence"] = statistics.median(match.iteration for match in matches)
     return curves
-
-
-def criterion_facts(judged: Judge) -> dict[str, Any]:
-    """The settings that make a judge's numbers what they are."""
-    keys = ("architecture", "weights", "content_layers", "style_layers", "style_scales")
-    keys += ("style_layer_weights", "pooling", "content_weight", "style_weight", "tv_weight")
-    return {key: getattr(judged.loss, key) for key in keys} | {"side": SIDE}
 
 
 def about(study: Study, judges: dict[str, Judge], held_out: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -308,7 +263,7 @@ def about(study: Study, judges: dict[str, Judge], held_out: dict[str, np.ndarray
         "git": facts["git"] and {key: facts["git"][key] for key in ("commit", "dirty")},
         "machine": {"cpu": facts["cpu"]["model"], "threads": facts["threads"], "packages": facts["packages"]},
         "reference": study.reference,
-        "criterion": {style: criterion_facts(judged) for style, judged in judges.items()},
+        "criterion": {style: dataclasses.asdict(judged.loss) | {"side": SIDE} for style, judged in judges.items()},
         "photos": list(held_out),
     }
 
@@ -319,7 +274,7 @@ def drawn(
     """Photos by arms: a band of arms a style, each beginning with the photos; arms of a style each in one band."""
     kept = [store.find(f"content/{name}.jpg") for name in entry.photos]
     photos = [images.read(path) for path in kept if path] or list(held_out.values())[: len(entry.photos)]
-    photos = [_short_side(pixels, entry.side) for pixels in photos]
+    photos = [_reduced(pixels) for pixels in photos]
     styles = list(dict.fromkeys(arm["style"] for arm in arms.values()))
     grouped = [[name for name in folders if arms[name]["style"] == style] for style in styles]
     if all(len(own) == 1 for own in grouped):
@@ -339,25 +294,16 @@ def drawn(
 
 
 def _cells(entry: FigureEntry, pictures: list[np.ndarray]) -> list[np.ndarray]:
-    cells = [images.square(picture, entry.cell) for picture in pictures]
+    cells = [images.square(picture, CELL) for picture in pictures]
     if entry.zoom:
-        cells.append(figures.enlarged(images.square(pictures[0], entry.zoom, part=entry.zoom), entry.cell))
+        cells.append(figures.enlarged(images.square(pictures[0], entry.zoom, part=entry.zoom), CELL))
     return cells
 
 
-def _short_side(pixels: np.ndarray, side: int) -> np.ndarray:
+def _reduced(pixels: np.ndarray) -> np.ndarray:
     height, width = pixels.shape[:2]
-    scale = side / min(height, width)
+    scale = SIDE_SHOWN / min(height, width)
     return images.resize(pixels, (round(height * scale), round(width * scale)))
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no nan: what could not be measured is null."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def main(words: Sequence[str] | None = None) -> None:

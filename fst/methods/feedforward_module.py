@@ -23,7 +23,7 @@ from fst.methods.muon import MuonAdam
 from fst.networks import Network, framed
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
 from fst.stylize.framing import MARGIN
-from fst.tracking import Preview, log_table
+from fst.tracking import Preview
 
 if TYPE_CHECKING:
     from fst.methods.feedforward import Feedforward
@@ -149,9 +149,6 @@ class FeedForwardStyleTransfer(pl.LightningModule):
             for style, name in itertools.product(styles, columns):
                 means[f"val/{name}@{style}"] = statistics.fmean(row[name] for of, row in rows if of == style)
         self.log_dict(means, sync_dist=True)
-        if self.trainer.is_global_zero and not self.trainer.sanity_checking:
-            table = [[index // len(styles), style, *row.values()] for index, (style, row) in enumerate(rows)]
-            log_table(self.logger, "val/photos", ["photo", "style", *columns], table, step=self.global_step)
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.network.parameters())

@@ -15,19 +15,11 @@ FILE = "study.yaml"
 
 @dataclass(frozen=True)
 class Arm:
-    """A run that differs from its study's config by overrides.
+    """A run that differs from its study's config by overrides."""
 
-    Args:
-        name: what the study calls it.
-        study: the study in whose folder its run lies: another one for an arm with `same_as: STUDY/ARM`.
-        key: its name there.
-        overrides: in Hydra's grammar.
-    """
-
-    name: str
-    study: str
-    key: str
-    overrides: tuple[str, ...]
+    study: str  # in whose folder its run lies: another one for an arm with `same_as: STUDY/ARM`
+    key: str  # its name there
+    overrides: tuple[str, ...]  # in Hydra's grammar
 
     @property
     def arguments(self) -> list[str]:
@@ -40,18 +32,13 @@ class Arm:
 
 
 def arms(study: str) -> dict[str, Arm]:
-    """The arms of a study by name; none of an experiment without study.yaml.
-
-    Raises:
-        UserError: study.yaml cannot be read, or an arm is the same as one that there is not.
-    """
+    """The arms of a study by name; none of an experiment without study.yaml. A mistake in it is a UserError."""
     path = groups.EXPERIMENTS / study / FILE
     if not path.is_file():
         return {}
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
-        common = _ready(content.get("overrides"))
-        return {str(name): _arm(study, str(name), entry or {}, common) for name, entry in content["arms"].items()}
+        return {str(name): _arm(study, str(name), entry or {}) for name, entry in content["arms"].items()}
     except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:  # YAML's own are ValueErrors
         raise UserError(f"{path} has no arms: {{NAME: {{overrides: [...]}}}} ({type(error).__name__})") from None
 
@@ -59,8 +46,7 @@ def arms(study: str) -> dict[str, Arm]:
 def chosen(overrides: list[str]) -> tuple[list[Arm], list[str]]:
     """(the arms that overrides name or, of `experiment=STUDY` alone, all; the overrides that go to each of them).
 
-    Raises:
-        UserError: no such arm, or `arm=` without a study.
+    No such arm, or `arm=` without a study, is a UserError.
     """
     given = dict(override.partition("=")[::2] for override in overrides)
     study, wanted = given.get("experiment", "null"), given.get("arm", "null")
@@ -77,15 +63,12 @@ def chosen(overrides: list[str]) -> tuple[list[Arm], list[str]]:
     return [known[name] for name in names or known], rest
 
 
-def _arm(study: str, name: str, entry: dict, common: list[str]) -> Arm:
+def _arm(study: str, name: str, entry: dict) -> Arm:
     if same := entry.get("same_as"):
         other, _, key = same.partition("/")
         known = {} if other == study else arms(other)
         if key not in known:
             raise UserError(f"{study}: arm {name} is to be {same}, which {other} does not have{near(key, list(known))}")
-        return Arm(name, known[key].study, known[key].key, known[key].overrides)
-    return Arm(name, study, name, (*common, *_ready(entry.get("overrides"))))
-
-
-def _ready(overrides: list[str] | None) -> list[str]:
-    return [ready(word) for override in overrides or [] for word in several(override)]
+        return known[key]
+    overrides = entry.get("overrides") or []
+    return Arm(study, name, tuple(ready(word) for override in overrides for word in several(override)))

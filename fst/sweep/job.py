@@ -23,23 +23,14 @@ DONE, LOST = "done", "lost"  # beside runfolder's FAILED, RUNNING and STOPPED
 
 @dataclass(frozen=True)
 class Sweep:
-    """What every job of a multirun knows of it.
+    """What every job of a multirun knows of it."""
 
-    Args:
-        folder: of its summary.
-        swept: keys that tell its jobs apart.
-        reference: measure each network by the same definition of the losses.
-        parallel: jobs that run at a time on this machine.
-        objectives: values that a search wants of a job; 0: no search.
-        jobs: the run folders of all jobs, in their order; a search's are not known before.
-    """
-
-    folder: Path
-    swept: frozenset[str]
-    reference: bool = False
-    parallel: int = 1
-    objectives: int = 0
-    jobs: tuple[str, ...] = ()
+    folder: Path  # of its summary
+    swept: frozenset[str]  # keys that tell its jobs apart
+    reference: bool = False  # measure each network by the same definition of the losses
+    parallel: int = 1  # jobs that run at a time on this machine
+    objectives: int = 0  # values that a search wants of a job; 0: no search
+    jobs: tuple[str, ...] = ()  # the run folders of all jobs, in their order; a search's are not known before
 
     @property
     def stop_file(self) -> Path:
@@ -96,29 +87,20 @@ class Job:
 
 
 def objective(metrics: dict[str, float], count: int) -> float | list[float] | None:
-    """What a search minimises: content and style loss by the reference definition, or their sum at fixed weights.
+    """What a search minimises of a job: content and style loss for a count of 2, content + 1e5·style for 1.
 
-    The weighted loss of training does not do: a search over weights would find the smallest weight. The reference is
-    the same for all jobs (`fst.evaluate.judge`); of a Gatys run, which has none, the last losses are taken.
-
-    Args:
-        metrics: a job's.
-        count: 2 for (content, style), 1 for content + 1e5·style, 0 for nothing.
-
-    Raises:
-        UserError: more than two objectives were asked for, or the metrics are not there.
+    By the reference definition (`fst.evaluate.judge`), the same for all jobs: by the weighted loss of training a search
+    over weights would find the smallest weight. A Gatys run has none, so its last losses are taken.
     """
     if not count:
         return None
-    for prefix in ("reference", "train"):
-        if f"{prefix}/style_loss" in metrics:
-            values = [metrics[f"{prefix}/{name}_loss"] for name in ("content", "style")]
-            break
-    else:
+    kind = next((kind for kind in ("reference", "train") if f"{kind}/style_loss" in metrics), None)
+    if kind is None:
         raise UserError("the job has no losses to compare: did it train at least trainer.log_every_n_steps steps?")
     if count > 2:
         raise UserError("hydra.sweeper.direction has one or two entries: [minimize,minimize] is content and style loss")
-    return values if count == 2 else values[0] + REFERENCE_WEIGHT * values[1]
+    content, style = (metrics[f"{kind}/{name}_loss"] for name in ("content", "style"))
+    return [content, style] if count == 2 else content + REFERENCE_WEIGHT * style
 
 
 def readable(override: str) -> str:
@@ -176,10 +158,8 @@ def _own_output(folder: Path, sweep: Sweep) -> Iterator[None]:
 
 
 def _clean_up() -> None:
-    """What one job would leave to the next in this process: an open W&B run, compiled code, memory."""
-    wandb, torch = sys.modules.get("wandb"), sys.modules.get("torch")
-    if wandb is not None and wandb.run is not None:
-        wandb.finish(exit_code=1)
+    """What one job would leave to the next in this process: compiled code, memory."""
+    torch = sys.modules.get("torch")
     if torch is not None and "torch._dynamo" in sys.modules:
         torch._dynamo.reset()
     gc.collect()

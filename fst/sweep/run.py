@@ -6,7 +6,6 @@ machine of a cluster, a job ran on, nor in how many starts. A job that is done i
 """
 
 import contextlib
-import itertools
 import os
 import signal
 import sys
@@ -58,12 +57,14 @@ def combinations(overrides: list[str]) -> list[list[str]]:
     return BasicSweeper.split_arguments(_parser().parse_overrides(overrides), max_batch_size=None)[0]
 
 
-def first(overrides: list[str]) -> list[str]:
-    """One job's overrides: the first value of each key; keys whose values a sampler draws are left out."""
+def samples(overrides: list[str]) -> list[list[str]]:
+    """Overrides of jobs that show each value once, at least one; keys whose values a sampler draws are left out."""
     swept, fixed = split(overrides)
     discrete = {key: override for key, override in swept.items() if override.is_discrete_sweep()}
+    words = [[f"{key}={value}" for value in found.sweep_string_iterator()] for key, found in discrete.items()]
     plain = [override.input_line for override in fixed.values()]
-    return [*plain, *(f"{key}={next(iter(found.sweep_string_iterator()))}" for key, found in discrete.items())]
+    count = max(map(len, words), default=1)
+    return [[*plain, *(own[min(number, len(own) - 1)] for own in words)] for number in range(count)]
 
 
 def _parser() -> OverridesParser:
@@ -87,26 +88,26 @@ def at_once(hydra: DictConfig) -> int:
 
 def grid(jobs: list[Planned], hydra_overrides: list[str]) -> Callable[[Job], None]:
     """What starts the jobs that are not done, by Hydra's launcher: one after another, in parallel or on a cluster."""
+    from hydra.core.plugins import Plugins
 
     def start(job: Job) -> None:
-        numbered = [(n, planned) for n, planned in enumerate(jobs, 1) if not planned.done]
-        for primary, same in itertools.groupby(numbered, key=lambda pair: pair[1].primary):
-            group = list(same)
+        waiting = [planned for planned in jobs if not planned.done]
+        for primary in dict.fromkeys(planned.primary for planned in waiting):
             config, context = _master(primary, hydra_overrides)
-            _plugins().instantiate_launcher(hydra_context=context, task_function=job, config=config).launch(
-                [[*planned.overrides, *_in_folder(planned.folder)] for _, planned in group],
-                initial_job_idx=group[0][0],
-            )
+            launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=config)
+            same = [planned for planned in waiting if planned.primary == primary]
+            launcher.launch([_in_folder(planned) for planned in same], initial_job_idx=0)
 
     return start
 
 
 def search(primary: str, overrides: list[str], first: int) -> Callable[[Job], None]:
     """What starts a search, by Hydra's sweeper; its jobs are numbered from `first` on."""
+    from hydra.core.plugins import Plugins
 
     def start(job: Job) -> None:
         config, context = _master(primary, overrides)
-        sweeper = _plugins().instantiate_sweeper(config=config, hydra_context=context, task_function=job)
+        sweeper = Plugins.instance().instantiate_sweeper(config=config, hydra_context=context, task_function=job)
         sweeper.sweeper.job_idx = first
         sweeper.sweep(arguments=OmegaConf.to_container(config.hydra.overrides.task, resolve=False))
 
@@ -114,12 +115,9 @@ def search(primary: str, overrides: list[str], first: int) -> Callable[[Job], No
 
 
 def run(task: Callable[..., dict[str, float]], start: Callable[[Job], None], sweep: Sweep) -> None:
-    """Run a multirun to its end and print its summary.
+    """Run a multirun to its end, by `start` of `grid` or `search`, and print its summary.
 
-    Args:
-        task: a composed config to metrics; `reference=True` asks for those that compare across definitions.
-        start: of `grid` or `search`.
-        sweep: what its jobs are to know.
+    `task` takes a composed config to metrics; `reference=True` asks it for those that compare across definitions.
 
     Raises:
         SystemExit: 130 when it was stopped, 1 when a job failed.
@@ -155,29 +153,20 @@ def _master(primary: str, overrides: list[str]) -> tuple[DictConfig, Any]:
     from hydra.types import HydraContext, RunMode
 
     hydra = GlobalHydra.instance().hydra
-    assert hydra is not None
     config = hydra.compose_config(
         config_name=primary, overrides=overrides, run_mode=RunMode.MULTIRUN, with_log_configuration=True
     )
     return config, HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
 
 
-def _plugins() -> Any:
-    from hydra.core.plugins import Plugins
-
-    return Plugins.instance()
-
-
-def _in_folder(folder: Path) -> list[str]:
-    return [f"hydra.sweep.dir={quoted(str(folder.parent))}", f"hydra.sweep.subdir={quoted(folder.name)}"]
+def _in_folder(job: Planned) -> list[str]:
+    place, name = (quoted(str(part)) for part in (job.folder.parent, job.folder.name))
+    return [*job.overrides, f"hydra.sweep.dir={place}", f"hydra.sweep.subdir={name}"]
 
 
 @contextlib.contextmanager
 def _patient(sweep: Sweep) -> Iterator[None]:
     """With parallel jobs, the first Ctrl-C waits for them: each got the signal too, and saves."""
-    if sweep.parallel == 1 or sweep.objectives:
-        yield
-        return
     before = signal.getsignal(signal.SIGINT)
 
     def first(number: int, frame: FrameType | None) -> None:
@@ -185,7 +174,8 @@ def _patient(sweep: Sweep) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         print("\nno more jobs; those that run stop after their step; once more to stop at once", flush=True)
 
-    signal.signal(signal.SIGINT, first)
+    if sweep.parallel > 1 and not sweep.objectives:
+        signal.signal(signal.SIGINT, first)
     try:
         yield
     finally:

@@ -13,25 +13,11 @@ OPTUNA = (4, 9)
 NOT_COMPARED = ("logger", "rerun", "trainer.accelerator", "trainer.devices", "content", "hydra")
 
 
-def folder(hydra: DictConfig) -> Path | None:
-    """Where all trials of a study lie, of whichever start; None for another sweeper than Optuna's."""
-    return Path("runs", f"{hydra.sweeper.study_name}_search") if "optuna" in hydra.sweeper._target_ else None
-
-
 def go_on(hydra: DictConfig, overrides: list[str]) -> list[str]:
-    """Make the study's place, and leave to this search the trials that earlier ones have not done.
+    """Overrides that leave to this search the trials of its study that earlier ones have not done.
 
-    `hydra.sweeper.n_trials` counts the study's trials, so the same command goes on with a stopped search.
-
-    Args:
-        hydra: Hydra's part of the composed config.
-        overrides: of the command line.
-
-    Returns:
-        Overrides to add.
-
-    Raises:
-        UserError: the study is complete, was made with other settings, or cannot be opened.
+    The plugin itself would make `hydra.sweeper.n_trials` more of them at each start. A study that is complete, was made
+    with other settings, or cannot be opened is a UserError.
     """
     sweeper = hydra.sweeper
     import optuna
@@ -43,21 +29,19 @@ def go_on(hydra: DictConfig, overrides: list[str]) -> list[str]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     warnings.filterwarnings("ignore", category=FutureWarning, message=".*(Distribution|optuna|consider_|suggest).*")
-    if sweeper.storage is None:
-        return []
-    study = _study(sweeper.storage, sweeper.study_name)
+    study = _study(sweeper.storage, sweeper.study_name) if sweeper.storage is not None else None
     if study is None:
         return []
     trials = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
-    fixed = {key: override.get_value_element_as_str() for key, override in split(overrides)[1].items()}
-    was = trials[0].user_attrs if trials else fixed
-    for key in (key for key in {**was, **fixed} if not key.startswith(NOT_COMPARED) and was.get(key) != fixed.get(key)):
-        now = f"{key}={fixed[key]}" if key in fixed else f"{key} left out"
-        then = f"{key}={was[key]}" if key in was else f"{key} left out"
-        raise UserError(
-            f"the study {study.study_name} was made with {then}, but this command has {now}; "
-            "set another hydra.sweeper.study_name to start a new one"
-        )
+    now = {key: override.get_value_element_as_str() for key, override in split(overrides)[1].items()}
+    was = trials[0].user_attrs if trials else now
+    for key in {**was, **now}:
+        if not key.startswith(NOT_COMPARED) and was.get(key) != now.get(key):
+            said = [f"{key}={of[key]}" if key in of else f"{key} left out" for of in (was, now)]
+            raise UserError(
+                f"the study {study.study_name} was made with {said[0]}, but this command has {said[1]}; "
+                "set another hydra.sweeper.study_name to start a new one"
+            )
     left = sweeper.n_trials - len(trials)
     if left <= 0:
         more = f"hydra.sweeper.n_trials={2 * len(trials)} adds to them"
@@ -69,7 +53,7 @@ def go_on(hydra: DictConfig, overrides: list[str]) -> list[str]:
 
 
 def _study(storage: str, name: str | None) -> Any:
-    """The study, or None if there is none yet."""
+    """The study, or None if there is none yet; the folder of its file is made."""
     import optuna
     import sqlalchemy
 

@@ -60,7 +60,9 @@ def _show(sweep: Sweep, jobs: list[dict[str, Any]]) -> None:
 
     changed = _changed(jobs)
     best = front(jobs) if sweep.objectives else set()
-    losses = [f"{kind}/{name}" for kind in _kinds(jobs) for name in LOSSES]
+    # Held-out photos' losses, and the reference where it was measured; Gatys has train's.
+    kinds = [kind for kind in ("val", "reference") if any(f"{kind}/{LOSSES[0]}" in job["metrics"] for job in jobs)]
+    losses = [f"{kind}/{name}" for kind in kinds or ["train"] for name in LOSSES]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     names = [key.rpartition(".")[2] for key in changed]
     heads = [key.removesuffix("_loss").replace("/", " ") for key in losses]
@@ -72,7 +74,7 @@ def _show(sweep: Sweep, jobs: list[dict[str, Any]]) -> None:
         cells.append(job["status"] + (" *" if job["job"] in best else ""))
         cells += [number(job["metrics"].get(key, "")) for key in [*losses, "train/images_per_second"]]
         cells += [f"{job.get('seconds', 0) / 60:.1f}", Path(job["folder"]).name]
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*map(Text, cells))
     console = Console()
     if not console.is_terminal:
         console = Console(width=PLAIN_WIDTH)
@@ -87,12 +89,6 @@ def _show(sweep: Sweep, jobs: list[dict[str, Any]]) -> None:
     print(f"{done} of {len(sweep.jobs) or len(jobs)} jobs done; summary  {shown(sweep.folder / FILE)}")
 
 
-def _kinds(jobs: list[dict[str, Any]]) -> list[str]:
-    """The prefixes of losses to show: held-out photos', and the reference where it was measured; Gatys has train's."""
-    found = [kind for kind in ("val", "reference") if any(f"{kind}/{LOSSES[0]}" in job["metrics"] for job in jobs)]
-    return found or ["train"]
-
-
 def _values(job: dict[str, Any]) -> dict[str, str]:
     return dict(override.partition("=")[::2] for override in job["overrides"])
 
@@ -103,14 +99,9 @@ def _changed(jobs: list[dict[str, Any]]) -> list[str]:
 
 
 def _write(path: Path, jobs: list[dict[str, Any]]) -> None:
-    changed = _changed(jobs)
     metrics = sorted({key for job in jobs for key in job["metrics"]})
+    heads = ["job", *_changed(jobs), "status", "reason", "seconds", *metrics, "folder"]
     with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["job", *changed, "status", "reason", "seconds", *metrics, "folder"])
-        for job in jobs:
-            values = [_values(job).get(key, "") for key in changed]
-            ended = [job["status"], job.get("reason", ""), job.get("seconds", "")]
-            rows.writerow(
-                [job["job"], *values, *ended, *(job["metrics"].get(key, "") for key in metrics), job["folder"]]
-            )
+        rows = csv.DictWriter(file, heads, extrasaction="ignore")
+        rows.writeheader()
+        rows.writerows({**job, **_values(job), **job["metrics"]} for job in jobs)

@@ -1,11 +1,4 @@
-"""Tracking: a run's own numbers and pictures in its folder, its logger, its speed, and what it was.
-
-logger = build_logger(config.logger, run_dir, name=..., settings=...)
-trainer = Trainer(logger=logger or False, callbacks=[*callbacks(config.logger, run_dir), ...], max_steps=...,
-                  enable_progress_bar=False)
-...
-finish(logger)
-"""
+"""Tracking: a run's own numbers and pictures in its folder, its logger, its speed, and what it was."""
 
 from pathlib import Path
 
@@ -18,14 +11,11 @@ from fst.tracking.metadata import run_metadata, write_run
 from fst.tracking.metrics import RunRecord
 from fst.tracking.previews import Preview, Previews
 from fst.tracking.progress import ProgressLine
-from fst.tracking.records import log_images, log_painting, log_style_file, log_table
+from fst.tracking.records import log_images, log_painting, log_style_file
 
 __all__ = [
-    "GradientNorm",
     "Preview",
-    "Previews",
     "ProgressLine",
-    "RunRecord",
     "Throughput",
     "build_logger",
     "callbacks",
@@ -33,7 +23,6 @@ __all__ = [
     "log_images",
     "log_painting",
     "log_style_file",
-    "log_table",
     "run_metadata",
     "write_run",
 ]
@@ -42,9 +31,7 @@ __all__ = [
 def callbacks(config: LoggerConfig, run_dir: Path) -> list[Callback]:
     """The standard set, in order: speed is taken before previews and the progress line spend time of their own.
 
-    A run keeps metrics.csv and its state in its folder by this set, so every Trainer gets it, whatever its logger.
-
-    The set holds the progress bar: give the Trainer `enable_progress_bar=False`.
+    It keeps metrics.csv and the run's state, and shows progress: give the Trainer `enable_progress_bar=False`.
     """
     previews = [Previews(run_dir)] if config.preview_count or config.preview_images else []
     return [Throughput(), GradientNorm(), RunRecord(run_dir), *previews, ProgressLine()]

@@ -11,62 +11,45 @@ from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
 from fst.config.schema import AUTO, LoggerConfig
-from fst.errors import UserError, near
+from fst.errors import UserError
 from fst.files import shown
 from fst.tracking.metadata import CHECKOUT, git_state
 from fst.tracking.wandb_mode import decide
 
 STEP = "trainer/global_step"  # Lightning's name for it in W&B
 
-_environment: dict[str, str | None] = {}  # what W&B's folders were before this run
-
 
 def build_logger(
     config: LoggerConfig, run_dir: Path, *, name: str, settings: dict[str, Any], resume: bool = False
 ) -> Logger | None:
-    """Start tracking; what is written lies in `run_dir` (wandb/ or tensorboard/).
+    """Start tracking, in `run_dir`/wandb or /tensorboard; None for logger=none: give the Trainer `logger or False`.
 
     A W&B run says in one printed line where it is. All of an offline run's files are in run_dir/wandb, so that a copied
     folder can be looked at whole; `wandb sync` finds artifacts where they were first written, so sync before moving it.
 
     Args:
-        config: `conf/logger/`; `config.run_name` goes before `name`.
+        config: `conf/logger/`; mode=online without a key or a server, or a run that W&B does not take, is a UserError.
         run_dir: the run's folder.
-        name: the run's name.
+        name: the run's name, where `config.run_name` is None.
         settings: the composed config as a dict.
         resume: go on with the W&B run that run_dir already holds, if it does.
-
-    Returns:
-        The logger, or None for "none": give the Trainer `logger or False`.
-
-    Raises:
-        UserError: an unknown logger, or mode=online without a key or a server.
     """
     if config.name == "none":
         return None
     if config.name == "wandb":
-        try:
-            return _wandb(config, run_dir, config.run_name or name, settings, resume)
-        except UserError:
-            _stage_as_before()
-            raise
-    if config.name == "tensorboard":
-        logger = TensorBoardLogger(run_dir, name="tensorboard", version="", default_hp_metric=False)
-        _say(f"TensorBoard: look with  tensorboard --logdir {shlex.quote(shown(run_dir))}")
-        logger.log_hyperparams(settings)
-        return logger
-    raise UserError(f"no logger '{config.name}'{near(config.name, ['wandb', 'tensorboard', 'none'])}")
+        return _wandb(config, run_dir, config.run_name or name, settings, resume)
+    logger = TensorBoardLogger(run_dir, name="tensorboard", version="", default_hp_metric=False)
+    _say(f"TensorBoard: look with  tensorboard --logdir {shlex.quote(shown(run_dir))}")
+    logger.log_hyperparams(settings)
+    return logger
 
 
 def finish(logger: Logger | None, *, failed: bool = False) -> None:
     """Close the run, in W&B as failed or not, so that the next one in this process is its own. Safe to call twice."""
-    if logger is None:
-        return
     if isinstance(logger, WandbLogger):
         if wandb.run is not None:
             wandb.finish(exit_code=int(failed))
-        _stage_as_before()
-    else:
+    elif logger is not None:
         logger.finalize("failed" if failed else "success")
 
 
@@ -74,7 +57,10 @@ def _wandb(config: LoggerConfig, run_dir: Path, name: str, settings: dict[str, A
     if rank_zero_only.rank:
         return WandbLogger(save_dir=run_dir, project=config.project)  # only the first process has a run
     earlier = _earlier_run(run_dir) if resume else None
-    _stage_inside(run_dir)
+    folder = (run_dir / "wandb").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    # What W&B stages (artifacts, tables, its own logs) goes into the run folder instead of the user's.
+    os.environ |= {"WANDB_DATA_DIR": str(folder), "WANDB_CACHE_DIR": str(folder / "cache")}
     wandb.setup(settings=wandb.Settings(silent=True))
     mode, why = decide(config.mode)
     about: dict[str, Any] = {
@@ -109,27 +95,10 @@ def _wandb(config: LoggerConfig, run_dir: Path, name: str, settings: dict[str, A
 
 
 def _settings() -> wandb.Settings:
-    # A live progress bar redraws itself several times a second: captured, it would be most of the run's log.
+    # The progress line redraws itself several times a second: captured, it would be most of the run's log.
     console = "off" if Console().is_interactive else "wrap"
     root = str(CHECKOUT) if git_state() else None
     return wandb.Settings(silent=True, console=console, init_timeout=30, git_root=root)
-
-
-def _stage_inside(run_dir: Path) -> None:
-    """Have W&B put what it stages (artifacts, tables, its own logs) into the run folder instead of the user's."""
-    folder = (run_dir / "wandb").resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    for key, place in {"WANDB_DATA_DIR": folder, "WANDB_CACHE_DIR": folder / "cache"}.items():
-        _environment.setdefault(key, os.environ.get(key))
-        os.environ[key] = str(place)
-
-
-def _stage_as_before() -> None:
-    for key, value in _environment.items():
-        os.environ.pop(key, None)
-        if value is not None:
-            os.environ[key] = value
-    _environment.clear()
 
 
 def _earlier_run(run_dir: Path) -> str | None:

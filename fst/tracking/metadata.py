@@ -29,11 +29,9 @@ def run_metadata() -> dict[str, Any]:
 
     `git` is None outside a checkout of fst; `git.dirty` says that tracked files differ from the commit.
     """
-    gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
     return {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join([sys.executable, *sys.argv]),
-        "overrides": _overrides(),
         "folder": str(Path.cwd()),
         "git": git_state(),
         "python": platform.python_version(),
@@ -41,7 +39,7 @@ def run_metadata() -> dict[str, Any]:
         "host": socket.gethostname(),
         "cpu": {"model": _cpu_model(), "count": os.cpu_count(), "usable": cores()},
         "threads": torch.get_num_threads(),
-        "gpus": [{"name": gpu.name, "bytes": gpu.total_memory} for gpu in gpus],
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "packages": {name: _version(name) for name in PACKAGES},
     }
 
@@ -51,18 +49,13 @@ def write_run(run_dir: str | Path, settings: dict[str, Any]) -> None:
 
     Only the first process of several writes. run.json then says that the run is running (`fst.runfolder.state`); a run
     that is resumed keeps there what it was before, newest first, under "earlier".
-
-    Args:
-        run_dir: made if need be.
-        settings: the whole config.
-
-    Raises:
-        UserError: the folder may not be written, or the disk is full.
     """
     if rank_zero_only.rank:
         return
     folder = Path(run_dir)
-    facts = run_metadata() | {"earlier": _earlier(folder / RUN)}
+    last = read_json(folder / RUN)
+    before = last.pop("earlier", [])
+    facts = run_metadata() | {"earlier": [last, *before] if last else []}
     write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(literal(settings))))
     write_json(folder / RUN, facts)
     write_state(folder, RUNNING)
@@ -90,13 +83,6 @@ def _git(*arguments: str) -> str | None:
         return None
 
 
-def _overrides() -> list[str]:
-    """Hydra's overrides of this very job: in a sweep the command line is that of all jobs."""
-    from hydra.core.hydra_config import HydraConfig
-
-    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-
-
 def _cpu_model() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -112,9 +98,3 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _earlier(path: Path) -> list[dict[str, Any]]:
-    last = read_json(path)
-    before = last.pop("earlier", [])
-    return [last, *before] if last else []

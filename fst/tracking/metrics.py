@@ -49,7 +49,7 @@ class MetricsFile(Logger):
         self._before = max((row.seconds for row in rows), default=0.0)
         self._began = perf_counter()
         self._names = list(dict.fromkeys(name for row in rows for name in row.metrics))
-        self._write(rows)
+        self._write(rows, anew=True)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -58,25 +58,23 @@ class MetricsFile(Logger):
             return
         row = Row(step, self._before + perf_counter() - self._began, values)
         new = [name for name in values if name not in self._names]
-        if new:
-            self._names += new
-            self._write([*runfolder.read_rows(self._folder), row])
+        self._names += new
+        self._write([*runfolder.read_rows(self._folder), row] if new else [row], anew=bool(new))
+
+    def _write(self, rows: list[Row], *, anew: bool) -> None:
+        """Rows that take the file's place, or are added to it."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, ["step", "seconds", *self._names], lineterminator="\n")
+        if anew:
+            writer.writeheader()
+        for row in rows:
+            values = {name: f"{value:.9g}" for name, value in row.metrics.items()}
+            writer.writerow({"step": row.step, "seconds": f"{row.seconds:.3f}", **values})
+        if anew:
+            write_text(self._folder / METRICS, text.getvalue())
         else:
             with (self._folder / METRICS).open("a", encoding="utf-8", newline="") as file:
-                file.write(self._lines([row]))
-
-    def _write(self, rows: list[Row]) -> None:
-        write_text(self._folder / METRICS, self._lines([["step", "seconds", *self._names], *rows]))
-
-    def _lines(self, rows: list[Row | list[str]]) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        for row in rows:
-            if isinstance(row, Row):
-                values = [f"{row.metrics[name]:.9g}" if name in row.metrics else "" for name in self._names]
-                row = [row.step, f"{row.seconds:.3f}", *values]
-            writer.writerow(row)
-        return text.getvalue()
+                file.write(text.getvalue())
 
 
 class RunRecord(Callback):

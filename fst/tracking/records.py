@@ -1,12 +1,10 @@
-"""Images, tables and style files into whichever logger a run has.
+"""Images and style files into whichever logger a run has.
 
 A picture becomes uint8 here and nowhere else: wandb.Image shows a float image in [0, 1] as black.
 """
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -45,42 +43,16 @@ def log_images(
     step: int | None = None,
     caption: str | None = None,
 ) -> None:
-    """Log pictures at a global step to W&B, as one row of its history, or to TensorBoard.
+    """Log pictures by key, as "preview/bridge", to W&B as one row of its history, or to TensorBoard.
 
-    Args:
-        logger: the run's, or None: nothing happens.
-        pictures: by key, as "preview/bridge"; as `pixels` takes them.
-        step: the trainer's global step.
-        caption: shown under each in W&B.
+    They are what `pixels` takes; `step` is the trainer's global step; W&B shows the caption under each.
     """
     if isinstance(logger, WandbLogger):
-        logger.log_metrics({key: _wandb_image(image, caption) for key, image in pictures.items()}, step)
+        shown = {key: wandb.Image(Image.fromarray(pixels(of)), caption=caption) for key, of in pictures.items()}
+        logger.log_metrics(shown, step)
     elif isinstance(logger, TensorBoardLogger):
         for key, image in pictures.items():
             logger.experiment.add_image(key, pixels(image), step, dataformats="HWC")
-
-
-@rank_zero_only
-def log_table(
-    logger: Logger | None,
-    key: str,
-    columns: Sequence[str],
-    rows: Sequence[Sequence[Any]],
-    step: int | None = None,
-) -> None:
-    """Log a table: a W&B table, or a Markdown text in TensorBoard.
-
-    Cells are numbers, strings, or pictures as `pixels` takes them; pictures appear in W&B only.
-    """
-    if isinstance(logger, WandbLogger):
-        data = [[_wandb_image(cell) if _is_image(cell) else cell for cell in row] for row in rows]
-        logger.log_metrics({key: wandb.Table(columns=list(columns), data=data)}, step)
-        return
-    if isinstance(logger, TensorBoardLogger):
-        plain = [["" if _is_image(cell) else cell for cell in row] for row in rows]
-        lines = [columns, ["---"] * len(columns), *plain]
-        text = "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-        logger.experiment.add_text(key, text, step)
 
 
 @rank_zero_only
@@ -97,11 +69,3 @@ def log_style_file(logger: Logger | None, path: str | Path, info: StyleInfo) -> 
     artifact.add_file(str(path), skip_cache=True)
     steps = info.training.get("steps")
     logger.experiment.log_artifact(artifact, aliases=["latest", *([f"step-{steps}"] if steps is not None else [])])
-
-
-def _wandb_image(image: torch.Tensor | np.ndarray, caption: str | None = None) -> wandb.Image:
-    return wandb.Image(Image.fromarray(pixels(image)), caption=caption)
-
-
-def _is_image(cell: Any) -> bool:
-    return isinstance(cell, torch.Tensor | np.ndarray) and cell.ndim >= 3

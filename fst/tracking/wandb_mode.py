@@ -19,23 +19,18 @@ def decide(mode: str) -> tuple[str, str]:
     """The mode for wandb.init ("online", "offline" or "disabled") and, where offline was not asked for, why.
 
     With "auto", the environment (WANDB_MODE, `wandb offline`) decides; if it says nothing, a server that answers and
-    accepts this machine's key makes it online.
-
-    Raises:
-        UserError: online was asked for, and there is no key or no server.
+    accepts this machine's key makes it online. With "online", no key or no server is a UserError.
     """
     if mode == AUTO:
-        told = _told_by_environment()
-        if told:
+        told = os.environ.get("WANDB_MODE") or wandb.setup().settings.mode  # settings keep what the first run read
+        if told in ("offline", "disabled"):
             return told, "as W&B's own settings say" if told == "offline" else ""
     if mode in ("offline", "disabled"):
         return mode, ""
     obstacle = _obstacle()
-    if not obstacle:
-        return "online", ""
-    if mode == "online":
+    if obstacle and mode == "online":
         raise UserError(f"logger.mode=online cannot be: {obstacle}; logger.mode=offline needs neither key nor server")
-    return "offline", obstacle
+    return "offline" if obstacle else "online", obstacle
 
 
 def reachable(address: str, seconds: float = CONNECT_SECONDS) -> bool:
@@ -59,12 +54,6 @@ def reachable(address: str, seconds: float = CONNECT_SECONDS) -> bool:
     thread.start()
     thread.join(seconds + 0.5)
     return answered.is_set()
-
-
-def _told_by_environment() -> str | None:
-    told = os.environ.get("WANDB_MODE") or wandb.setup().settings.mode  # settings keep what the first run read
-    told = {"dryrun": "offline"}.get(told, told)
-    return told if told in ("offline", "disabled") else None
 
 
 def _obstacle() -> str:
