@@ -235,7 +235,7 @@ def test_plain_progress_lines(clock):
     assert lines[-1].startswith("step 100/100  40 images/s  loss ")
 
 
-def test_the_live_line_starts_where_a_resumed_run_is_and_ends_complete(clock, tmp_path):
+def test_live_bar_starts_where_a_resumed_run_is_and_ends_full(clock, tmp_path):
     loader = DataLoader(torch.zeros(50, 1))
     trainer = fit(SlowModule(clock), [], loader, steps=8)
     trainer.save_checkpoint(tmp_path / "at8.ckpt")
@@ -243,8 +243,9 @@ def test_the_live_line_starts_where_a_resumed_run_is_and_ends_complete(clock, tm
     console = Console(file=out, force_terminal=True, force_interactive=True, width=100, color_system=None)
     fit(SlowModule(clock), [tracking.ProgressLine(console)], loader, steps=12, checkpoint=tmp_path / "at8.ckpt")
     shown = out.getvalue()
-    assert " 0/12" not in shown and " 7/12" not in shown
-    assert "step 12/12 " in shown.splitlines()[-1]
+    assert "8/12 first step" in shown
+    assert " 7/12" not in shown
+    assert "12/12 " in shown.splitlines()[-2]
 
 
 def test_an_exception_gives_the_terminal_back(clock):

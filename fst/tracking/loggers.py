@@ -95,7 +95,7 @@ def _wandb(config: LoggerConfig, run_dir: Path, name: str, settings: dict[str, A
 
 
 def _settings() -> wandb.Settings:
-    # The progress line redraws itself several times a second: captured, it would be most of the run's log.
+    # A live progress bar redraws itself several times a second: captured, it would be most of the run's log.
     console = "off" if Console().is_interactive else "wrap"
     root = str(CHECKOUT) if git_state() else None
     return wandb.Settings(silent=True, console=console, init_timeout=30, git_root=root)
