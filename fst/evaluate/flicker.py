@@ -17,7 +17,7 @@ import numpy as np
 from fst.errors import UserError, one_line_errors
 from fst.evaluate.figures import plot
 from fst.evaluate.report import markdown
-from fst.media.video.decode import Frame, VideoReader
+from fst.media.video.decode import VideoReader
 from fst.media.video.motion import Flow, Motion, apart, warped
 
 LONG = 10  # frames: of the long-range figure
@@ -178,7 +178,7 @@ def frames(film: Path) -> Iterator[np.ndarray]:
     Raises:
         UserError: it cannot be read.
     """
-    return (item.pixels for item in VideoReader(str(film)) if isinstance(item, Frame))
+    return (frame.pixels for frame in VideoReader(str(film), sound=False))
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -14,7 +14,7 @@ from fst.errors import UserError
 from fst.images import DAMAGED
 from fst.media.video.colour import Colour
 from fst.media.video.decode import Frame
-from fst.media.video.sink import Sink
+from fst.media.video.sink import Sink, checked_quality
 
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".avif": "AVIF"}
 _MILLISECOND = Fraction(1, 1000)
@@ -26,6 +26,7 @@ class AnimationReader:
 
     Attributes:
         transparent: whether there was any, so far.
+        loop: as AnimationWriter's.
 
     Args:
         source: the file.
@@ -34,10 +35,13 @@ class AnimationReader:
     """
 
     sound: tuple = ()
+    metadata: dict[str, str] = {}  # noqa: RUF012
     live = False
     time_base = _MILLISECOND
+    rate = Fraction(10)
     sample_aspect = None
     colour = Colour()
+    damaged = 0
 
     def __init__(self, source: str, *, as_shown: bool = False) -> None:
         self.name = source
@@ -56,9 +60,6 @@ class AnimationReader:
             self.count = None
         self.transparent = False
         self.loop: int | None = self._image.info.get("loop")
-        self.rate = Fraction(10)
-        self.metadata: dict[str, str] = {}
-        self.damaged = 0
         self.broken: str | None = None
         self._as_shown = as_shown
 
@@ -94,7 +95,7 @@ class AnimationWriter(Sink):
     """An animation being written; see Sink for what becomes of it on errors and on Ctrl-C.
 
     A GIF has 256 colours a frame, chosen for each, and counts time in 10 ms. Frames equal to the one before are merged
-    with it by the format: the time stays, the count does not. Pillow keeps all frames until the end: 1 byte a pixel for
+    with it by the format: the time stays, the count does not. All frames are kept until the end: 2 bytes a pixel for
     GIF, 3 for the others.
 
     Args:
@@ -106,8 +107,8 @@ class AnimationWriter(Sink):
             slow a GIF with shorter ones down to 100 ms each.
 
     Raises:
-        UserError: a quality for a format that loses nothing; from `write` or at the end: the disk is full, or more than
-            2 GB of pixels in another format than GIF.
+        UserError: a quality out of range, or for a format that loses nothing; from `write` or at the end: the disk is
+            full, or more than 2 GB of pixels in another format than GIF.
     """
 
     def __init__(
@@ -125,11 +126,10 @@ class AnimationWriter(Sink):
         if self._format in ("GIF", "PNG") and quality is not None:
             raise UserError(f"quality= has no meaning for {path}, which is not lossy; leave it out, or write .webp")
         self._time_base = time_base
-        self._options = {"quality": 80 if quality is None else quality}
+        self._options = {"quality": checked_quality(quality, 80)}
         if loop is not None:
             self._options["loop"] = loop
         self._shortest = shortest
-        self._durations: list[int] = []
 
     def write(self, frame: np.ndarray, pts: int, duration: int | None = None) -> None:
         """Take uint8 (H, W, 3) RGB, not to be changed afterwards, to be shown at `pts` for `duration`."""
@@ -137,44 +137,25 @@ class AnimationWriter(Sink):
         self.frames += 1
 
     def _encode(self, beside: Path, items: Iterator[Frame]) -> None:
-        images = self._images(items)
-        first = next(images)
-        # Pillow asks for each duration after it asked for the frame: the list grows ahead of it. PNG's goes through the
-        # frames twice.
-        images = list(images) if self._format == "PNG" else images
-        first.save(
-            beside,
-            format=self._format,
-            save_all=True,
-            append_images=images,
-            duration=self._durations,
-            **self._options,
-        )
-
-    def _images(self, items: Iterator[Frame]) -> Iterator[Image.Image]:
-        """Each frame once it is known when the next one begins, its duration appended."""
-        waiting: Frame | None = None
-        size = 0
+        images: list[Image.Image] = []
+        begins: list[int] = []  # milliseconds
+        end = size = 0
         for frame in items:
+            end = frame.pts + (frame.duration or round(1 / (25 * self._time_base)))
+            begin = self._milliseconds(frame.pts)
+            if begins and begin - begins[-1] < self._shortest:
+                continue
             size += 0 if self._gif else frame.pixels.nbytes
             if size > _MOST_BYTES:
                 raise UserError(f"{self.path} would grow too long for an animation, made in memory; write .mp4")
-            if waiting is not None:
-                duration = self._milliseconds(frame.pts) - self._milliseconds(waiting.pts)
-                if duration < self._shortest:
-                    waiting = waiting._replace(duration=frame.pts - waiting.pts + (frame.duration or 0))
-                    continue
-                yield self._image(waiting, duration)
-            waiting = frame
-        if waiting is not None:
-            end = waiting.pts + (waiting.duration or round(1 / (25 * self._time_base)))
-            yield self._image(waiting, max(self._shortest, self._milliseconds(end) - self._milliseconds(waiting.pts)))
+            image = Image.fromarray(frame.pixels)
+            images.append(image.quantize(256, method=Image.Quantize.MEDIANCUT) if self._gif else image)
+            begins.append(begin)
+        begins.append(max(begins[-1] + self._shortest, self._milliseconds(end)))
+        durations = [after - before for before, after in itertools.pairwise(begins)]
+        how = {"format": self._format, "save_all": True, "append_images": images[1:], "duration": durations}
+        images[0].save(beside, **how, **self._options)
 
     def _milliseconds(self, stamp: int) -> int:
         unit = 10 if self._gif else 1
         return round(stamp * self._time_base * 1000 / unit) * unit
-
-    def _image(self, frame: Frame, duration: int) -> Image.Image:
-        self._durations.append(duration)
-        image = Image.fromarray(frame.pixels)
-        return image.quantize(256, method=Image.Quantize.MEDIANCUT) if self._gif else image

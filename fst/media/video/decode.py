@@ -1,8 +1,8 @@
-"""A film being read: its frames as RGB or planes, upright, and the packets of its sound, in the order of the file."""
+"""A film being read: its frames as RGB or planes, upright, with its sound, in the order of the file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
 from av.format import Flags
 from av.video.stream import VideoStream
 
@@ -22,11 +21,19 @@ _KEPT = ("title", "artist", "album", "comment", "copyright", "description", "dat
 
 
 class Frame(NamedTuple):
-    """One frame: uint8 (H, W, 3) RGB or Planes, when it is shown and how long (None: unknown), in the time base."""
+    """One frame, and the sound that the file has between it and the next.
+
+    Attributes:
+        pixels: uint8 (H, W, 3) RGB, or Planes.
+        pts: when it is shown, in the time base.
+        duration: how long; None: unknown.
+        sound: packets of sound.
+    """
 
     pixels: np.ndarray | Planes
     pts: int
     duration: int | None
+    sound: Sequence[av.Packet] = ()
 
 
 class VideoReader:
@@ -40,7 +47,7 @@ class VideoReader:
         time_base: the unit of timestamps, in seconds.
         rate: average frames a second.
         count: how many frames there are, as far as the file says; None: unknown.
-        sound: its audio streams; packets of theirs come between the frames.
+        sound: its audio streams.
         live: an address without an end, where a frame that comes too early is lost.
         colour, sample_aspect: of the film, once the first frame was read.
         damaged: how many frames did not decode, so far.
@@ -50,21 +57,26 @@ class VideoReader:
         source: a file or an address.
         takes_planes: whether frames of a height and width may come as Planes; they do, of a film in 8-bit 4:2:0 whose
             frames are stored upright.
+        sound: whether its sound is read too.
 
     Raises:
         UserError: there is no such file, it is not a video, or no frame of it can be decoded.
     """
 
-    def __init__(self, source: str, takes_planes: Callable[[int, int], bool] | None = None) -> None:
+    def __init__(
+        self, source: str, takes_planes: Callable[[int, int], bool] | None = None, *, sound: bool = True
+    ) -> None:
         self.name = _without_password(source)
         self._container = _open(source, self.name)
         self._stream = self._video_stream()
         self._stream.thread_type = "AUTO"
         self.time_base: Fraction = self._stream.time_base or Fraction(1, 90_000)
-        self.rate = _rate(self._stream)
+        rates = (self._stream.average_rate, self._stream.guessed_rate)
+        self.rate = next((rate for rate in rates if rate and 0 < rate <= 1000), Fraction(25))
         self.live = is_address(source) and self._container.duration is None
         self.count = self._stream.frames or self._estimate()
-        self.sound = [stream for stream in self._container.streams.audio if _decodable(stream)]
+        tracks = self._container.streams.audio if sound else ()
+        self.sound = [track for track in tracks if track.codec_context is not None]
         self.metadata = {key: value for key, value in self._container.metadata.items() if key in _KEPT}
         self.colour = Colour()
         self.sample_aspect: Fraction | None = None
@@ -84,8 +96,7 @@ class VideoReader:
             cover = stream.disposition & av.stream.Disposition.attached_pic
             if not cover and stream.codec_context is not None and stream.codec_context.width:
                 return stream
-        streams = self._container.streams
-        reason = "it holds sound only" if streams.audio else "no video in it can be decoded"
+        reason = "it holds sound only" if self._container.streams.audio else "no video in it can be decoded"
         raise UserError(f"{self.name} is not a film: {reason}")
 
     def _estimate(self) -> int | None:
@@ -95,27 +106,28 @@ class VideoReader:
             return round(Fraction(self._container.duration, av.time_base) * self.rate)
         return None
 
-    def __iter__(self) -> Iterator[Frame | av.Packet]:
-        """Frames and sound packets.
+    def __iter__(self) -> Iterator[Frame]:
+        """Its frames.
 
         Raises:
             UserError: no frame could be decoded.
         """
         waiting: Frame | None = None  # for the next one, which ends it: files tell durations in order of decoding
+        sound: list[av.Packet] = []
         for packet in self._packets():
             if packet.stream.index != self._stream.index:  # of a last, empty packet, stream_index is not set
                 if packet.size:
-                    yield packet
+                    sound.append(packet)
                 continue
             for decoded in self._decoded(packet):
                 frame = self._upright(decoded)
                 if waiting is not None:
-                    yield waiting._replace(duration=max(1, frame.pts - waiting.pts))
+                    yield waiting._replace(duration=max(1, frame.pts - waiting.pts), sound=sound)
+                    sound = []
                 waiting = frame
-        if waiting is not None:
-            yield waiting._replace(duration=self._remainder(waiting))
-        else:
+        if waiting is None:
             raise UserError(f"{self.name} holds no frame that can be decoded{f': {self.broken}' * bool(self.broken)}")
+        yield waiting._replace(duration=self._remainder(waiting), sound=sound)
 
     def _remainder(self, last: Frame) -> int | None:
         """How long the last frame is shown: to the end of the stream, if all of it was there."""
@@ -193,17 +205,6 @@ def _without_password(source: str) -> str:
     if parts is None or "@" not in parts.netloc:
         return source
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _decodable(stream: AudioStream) -> bool:
-    return stream.codec_context is not None
-
-
-def _rate(stream: VideoStream) -> Fraction:
-    for rate in (stream.average_rate, stream.guessed_rate):
-        if rate and 0 < rate <= 1000:
-            return rate
-    return Fraction(25)
 
 
 def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:

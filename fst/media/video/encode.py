@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from fst.errors import UserError, near
 from fst.media.video.colour import Colour, Converter
-from fst.media.video.sink import Sink
+from fst.media.video.sink import Sink, checked_quality
 from fst.media.video.sound import Track
 from fst.stylize.planes import Planes
 
@@ -38,16 +38,12 @@ _SYNONYMS = {"h265": "hevc", "avc": "h264", "x264": "h264", "x265": "hevc"}
 # Settings fit for a machine whose cores the network needs too.
 _OPTIONS = {
     # Of painted films, as good as superfast at 0.6 of its work, and 1.13 times as large (experiments/speed).
-    "libx264": {
-        "preset": "ultrafast",
-        "x264-params": "8x8dct=1:bframes=3:b-adapt=0:aq-mode=1:subme=1:no-deblock=0",
-    },
+    "libx264": {"preset": "ultrafast", "x264-params": "8x8dct=1:bframes=3:b-adapt=0:aq-mode=1:subme=1:no-deblock=0"},
     "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "7", "row-mt": "1"},
     "libsvtav1": {"preset": "9"},
     "libaom-av1": {"usage": "realtime", "cpu-used": "8"},
 }
-QUALITY = 75
 
 
 def choose(suffix: str, codec: str | None = None) -> str:
@@ -59,10 +55,8 @@ def choose(suffix: str, codec: str | None = None) -> str:
     suffix = suffix.lower()
     if suffix not in CONTAINERS:
         raise UserError(f"no video is written as '{suffix}'{near(suffix, [*CONTAINERS, '.gif', '.webp', '.png'])}")
-    allowed = CONTAINERS[suffix]
-    if codec is None:
-        wanted: tuple[str, ...] = allowed
-    else:
+    wanted = allowed = CONTAINERS[suffix]
+    if codec is not None:
         name = _SYNONYMS.get(codec.lower(), codec.lower())
         if name not in _ENCODERS:
             raise UserError(f"no video codec is called '{codec}'{near(name, [*_ENCODERS, *_SYNONYMS])}")
@@ -120,7 +114,7 @@ class VideoWriter(Sink):
         super().__init__(path)
         self._suffix = self.path.suffix.lower()
         self._encoder = choose(self._suffix, codec)
-        self._quality = check_quality(quality)
+        self._quality = checked_quality(quality, 75)
         self._size = (height, width)
         self._rate = Fraction(rate).limit_denominator(100_000)
         self._time_base = time_base or 1 / self._rate
@@ -189,6 +183,7 @@ class VideoWriter(Sink):
             container.mux_one(packet)
 
     def _open(self, container: av.container.OutputContainer) -> VideoStream:
+        height, width = self._size
         options = dict(_OPTIONS.get(self._encoder, {}))
         factor = (60 if self._encoder in ("libvpx-vp9", "libsvtav1", "libaom-av1") else 50) - 0.4 * self._quality
         stream = container.add_stream(self._encoder, rate=self._rate)
@@ -196,9 +191,8 @@ class VideoWriter(Sink):
         if options:
             options["crf"] = str(factor - 0.5 if self._encoder == "libx264" else round(factor))
         else:  # an encoder without a constant rate factor: bits a pixel, doubling every 15 points of quality
-            context.bit_rate = round(
-                self._size[0] * self._size[1] * self._rate * 0.1 * 2 ** ((self._quality - 60) / 15)
-            )
+            bits = 0.1 * 2 ** ((self._quality - 60) / 15)
+            context.bit_rate = round(height * width * self._rate * bits)
         stream.options = options
         stream.pix_fmt = "yuv420p"
         stream.height, stream.width = (edge + pad[1] for edge, pad in zip(self._size, self._pads, strict=False))
@@ -211,7 +205,6 @@ class VideoWriter(Sink):
             os.environ.setdefault("SVT_LOG", "1")  # errors only; it has no other switch for its chatter
         if self._encoder == "libx265" and self._suffix != ".mkv":
             context.codec_tag = "hvc1"  # what Apple's players ask for
-        height, width = self._size
         refusal = UserError(f"{self._encoder} cannot encode {width}x{height} pixels; choose another codec=")
         if self._encoder == "libsvtav1" and min(self._size) < 32:  # it hangs on 640x8 and such
             raise refusal
@@ -228,19 +221,6 @@ class VideoWriter(Sink):
         else:
             if any(pad[1] for pad in self._pads):
                 pixels = np.pad(pixels, self._pads, mode="edge")
-            frame = self._converter.from_rgb(np.ascontiguousarray(pixels), self._colour, "yuv420p")
+            frame = self._converter.from_rgb(np.ascontiguousarray(pixels), self._colour)
         frame.pts, frame.time_base = pts, self._time_base
         return frame
-
-
-def check_quality(quality: int | None) -> int:
-    """The quality asked for, or the default.
-
-    Raises:
-        UserError: not within 0 to 100.
-    """
-    if quality is None:
-        return QUALITY
-    if not 0 <= quality <= 100:
-        raise UserError(f"quality={quality} is not within 0 (small) to 100 (best)")
-    return quality

@@ -6,6 +6,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,16 +17,15 @@ from fst.errors import UserError
 from fst.files import replacing
 
 _AHEAD = 4  # items waiting to be encoded: enough to smooth out key frames, few enough to keep 4K frames in memory
-_END = object()
-_ABANDON = object()
+_END, _ABANDON = object(), object()
 
 
 class _Abandoned(Exception):
-    """Raised in the encoding thread when the caller failed."""
+    """Ends a file that is not kept."""
 
 
 class Sink:
-    """Base of the writers of video, GIF and WebP: a context manager whose file appears at its end, whole.
+    """Base of the writers of films and animations: a context manager whose file appears at its end, whole.
 
     The encoding thread is also what makes Ctrl-C safe: KeyboardInterrupt is raised in the main thread alone, so it
     never falls between encoding a frame and writing it. On Ctrl-C the file is completed with the frames so far and
@@ -43,7 +43,7 @@ class Sink:
         self.path = Path(path)
         self.frames = 0
         self._queue: queue.Queue[Any] = queue.Queue(_AHEAD)
-        self._error: Exception | None = None
+        self._encoding: Future[None] = Future()
         self._file = replacing(self.path)
 
     def _encode(self, beside: Path, items: Iterator[Any]) -> None:
@@ -60,32 +60,17 @@ class Sink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         keep = self.frames > 0 and (kind is None or issubclass(kind, KeyboardInterrupt))
-        try:
+        with contextlib.suppress(_Abandoned), contextlib.ExitStack() as stack:
+            stack.push(self._file)
             self._put(_END if keep else _ABANDON)
             self._thread.join()
-            if self._error is not None:
-                raise self._error
-        except BaseException as failure:
-            self._discard()
-            if kind is None or keep:
-                raise failure from None
-            return  # the caller's own exception goes on
-        if keep:
-            self._file.__exit__(None, None, None)
-        else:
-            self._discard()
-
-    def _discard(self) -> None:
-        with contextlib.suppress(_Abandoned):
-            self._file.__exit__(_Abandoned, _Abandoned(), None)
+            self._encoding.result()
 
     def _put(self, item: object) -> None:
-        while self._error is None:
-            try:
+        while not self._encoding.done():
+            with contextlib.suppress(queue.Full):  # look again whether the thread is still alive
                 return self._queue.put(item, timeout=0.2)
-            except queue.Full:
-                continue  # look again whether the thread is still alive
-        raise self._error
+        self._encoding.result()
 
     def _items(self) -> Iterator[Any]:
         for item in iter(self._queue.get, _END):
@@ -96,9 +81,21 @@ class Sink:
     def _run(self, beside: Path) -> None:
         try:
             self._encode(beside, self._items())
-        except _Abandoned:
-            return
+            self._encoding.set_result(None)
         except (OSError, av.FFmpegError) as error:
-            self._error = UserError(f"cannot write {self.path}: {error.strerror or error}")
+            self._encoding.set_exception(UserError(f"cannot write {self.path}: {error.strerror or error}"))
         except Exception as error:
-            self._error = error
+            self._encoding.set_exception(error)
+
+
+def checked_quality(quality: int | None, default: int) -> int:
+    """The quality asked for, or the default.
+
+    Raises:
+        UserError: not within 0 to 100.
+    """
+    if quality is None:
+        return default
+    if not 0 <= quality <= 100:
+        raise UserError(f"quality={quality} is not within 0 (small) to 100 (best)")
+    return quality

@@ -37,7 +37,8 @@ class Track:
                 self.copied = False
         if not self.copied:
             self._stream = _encoder(container, source, suffix)
-        self._stream.metadata.update({key: source.metadata[key] for key in ("language",) if key in source.metadata})
+        if "language" in source.metadata:
+            self._stream.metadata["language"] = source.metadata["language"]
         self._last: int | None = None
 
     def write(self, packet: av.Packet) -> None:
