@@ -14,6 +14,7 @@ import ipaddress
 import logging
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ from aiohttp.typedefs import Handler
 from fst.errors import UserError
 from fst.media.live.camera import Camera
 from fst.media.live.style_loader import StyleLoader
-from fst.media.live.viewer import Shared, Viewer
+from fst.media.live.viewer import Viewer
 
 if TYPE_CHECKING:
     from fst.config.infer import InferConfig
@@ -66,15 +67,13 @@ def _announce(listener: socket.socket, reason: str, purpose: str) -> None:
     print(f"{reason}: open http://{shown}:{port}/ in a browser to {purpose}; press Ctrl-C to end.")
     print(f"From another computer: ssh -L {port}:{shown}:{port} {socket.gethostname()}, then the same address there.")
     if not _is_loopback(host):
-        print(
-            "Anyone who reaches this machine can use the page, but browsers allow cameras only on localhost and https."
-        )
+        print("Anyone who reaches this machine can use the page; browsers allow cameras only on localhost and https.")
     sys.stdout.flush()  # the address is wanted now, also where stdout is a pipe or a log
 
 
 def application(config: InferConfig, loader: StyleLoader, camera: Camera | None = None) -> web.Application:
     """The page and its WebSocket as an aiohttp application; with a camera, that one is shown."""
-    server = _Server(Shared(config, loader, camera))
+    server = _Server(config, loader, camera)
     app = web.Application(middlewares=[server.guard])
     app.router.add_get("/", server.page)
     app.router.add_get("/live", server.live)
@@ -88,12 +87,10 @@ def _listen(host: str, port: int) -> socket.socket:
     for candidate in [0] if port == 0 else range(port, min(port + 20, 65536)):
         try:
             return socket.create_server((host, candidate), family=family)
-        except socket.gaierror:
-            raise UserError(f"page.host={host} is no address of this machine; 127.0.0.1 is always one") from None
         except PermissionError:
             raise UserError(f"page.port={port} may not be used; choose one above 1023") from None
         except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
                 raise UserError(f"page.host={host} is no address of this machine; 127.0.0.1 is always one") from None
     raise UserError(f"page.port={port} and the 19 after it are taken; choose another")
 
@@ -101,9 +98,11 @@ def _listen(host: str, port: int) -> socket.socket:
 class _Server:
     """The page, its WebSocket, and who may use them."""
 
-    def __init__(self, shared: Shared):
-        self.shared = shared
-        self.viewers: set[Viewer] = set()
+    def __init__(self, config: InferConfig, loader: StyleLoader, camera: Camera | None):
+        self.painting = ThreadPoolExecutor(1, thread_name_prefix="page")
+        self.shared = (config, loader, camera, self.painting)
+        self.host = config.page.host
+        self.channels: set[web.WebSocketResponse] = set()  # one a viewer
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -120,15 +119,14 @@ class _Server:
         return await handler(request)
 
     def _is_ours(self, host: str) -> bool:
-        bound = self.shared.config.page.host
         name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
-        if name in ("localhost", bound):
+        if name in ("localhost", self.host):
             return True
         try:
             # An address in numbers cannot be rebound; beyond loopback it is right where we listen beyond loopback.
-            return ipaddress.ip_address(name).is_loopback or not _is_loopback(bound)
+            return ipaddress.ip_address(name).is_loopback or not _is_loopback(self.host)
         except ValueError:
-            return name == socket.gethostname().lower() and not _is_loopback(bound)
+            return name == socket.gethostname().lower() and not _is_loopback(self.host)
 
     async def page(self, request: web.Request) -> web.Response:
         text = (Path(__file__).parent / "page.html").read_text("utf-8")
@@ -139,18 +137,17 @@ class _Server:
         # Pictures are compressed already; deflating them again costs milliseconds a frame.
         channel = web.WebSocketResponse(max_msg_size=LARGEST_MESSAGE, compress=False, heartbeat=20, timeout=1)
         await channel.prepare(request)
-        viewer = Viewer(self.shared, channel)
-        self.viewers.add(viewer)
+        self.channels.add(channel)
         try:
-            await viewer.attend()
+            await Viewer(*self.shared, channel).attend()
         finally:
-            self.viewers.discard(viewer)
+            self.channels.discard(channel)
         return channel
 
     async def close(self, app: web.Application) -> None:
-        goodbyes = [viewer.channel.close(code=WSCloseCode.GOING_AWAY) for viewer in self.viewers]
+        goodbyes = [channel.close(code=WSCloseCode.GOING_AWAY) for channel in self.channels]
         await asyncio.gather(*goodbyes, return_exceptions=True)
-        self.shared.close()
+        self.painting.shutdown(wait=False, cancel_futures=True)
 
 
 def _is_loopback(host: str) -> bool:

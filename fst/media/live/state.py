@@ -14,8 +14,7 @@ KEYS |= {"+": "stronger", "=": "stronger", "-": "weaker", "_": "weaker", "c": "c
 KEYS |= {"[": "unmix", "]": "mix", "p": "photograph"}
 KEYS |= {"s": "save", "r": "record", "h": "help", "?": "help", "q": "quit", "Escape": "quit"}
 HELP = """1-9, arrows   style
-[ ]   mix styles;
-      or drag below
+[ ]   mix styles
 p   take a painting
 + -   strength
 c   colours
@@ -27,6 +26,7 @@ h   help
 q   quit"""
 COLORS = ("style", "content")
 STEPS = {"stronger": ("strength", 0.1), "weaker": ("strength", -0.1), "mix": ("mix", 0.1), "unmix": ("mix", -0.1)}
+READ = {int: int, float: float, str: str, bool: {"true": True, "false": False}.__getitem__}
 
 
 @dataclass
@@ -87,19 +87,14 @@ class LiveState:
             raise ValueError(f"'{word[:40]}' is not understood")
 
     def _set(self, key: str, value: str) -> None:
-        kinds = {"style": int, "other": int, "mix": float, "strength": float, "colors": str}
-        kinds |= {"mirror": _truth, "side": _truth}
+        kind = type(vars(self).get(key))
         try:
-            new = kinds[key](value)
+            new = READ[kind](value)
         except (KeyError, ValueError):
             raise ValueError(f"'{key[:20]}={value[:20]}' is not understood") from None
-        if kinds[key] is int:
-            allowed = new in range(self.styles)
-        elif kinds[key] is float:
-            allowed = 0 <= new <= 1
-        else:
-            allowed = key != "colors" or new in COLORS
-        if not allowed:
+        allowed = {int: range(self.styles), str: COLORS, bool: (True, False)}
+        fits = 0 <= new <= 1 if kind is float else new in allowed[kind]
+        if key == "styles" or not fits:
             raise ValueError(f"{key} cannot be {value[:20]}")
         if key == "style":
             self._choose(new)
@@ -112,7 +107,3 @@ class LiveState:
 
     def __str__(self) -> str:
         return f"strength {self.strength:.0%}, {'the source' if self.colors == 'content' else 'the style'}'s colours"
-
-
-def _truth(value: str) -> bool:
-    return {"true": True, "false": False}[value]

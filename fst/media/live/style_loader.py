@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,7 +22,6 @@ from fst.stylize.styles import short
 
 if TYPE_CHECKING:
     from fst.stylize import Stylizer
-    from fst.stylize.many import Many
 
 FADE_SECONDS = 0.5  # from style to style of one file of many
 MOST = 100  # styles, with the paintings that a viewer adds
@@ -39,7 +37,7 @@ class _Entry:
 
 
 class StyleLoader:
-    """Styles by index, kept once they are loaded.
+    """Styles by index, kept once they are loaded; for one thread.
 
     Args:
         styles: as `fst.stylize.styles.find` takes them.
@@ -49,7 +47,6 @@ class StyleLoader:
     def __init__(self, styles: list[str], load: Callable[[str | Style], Stylizer]):
         self._load = load
         self._entries = [_Entry(short(style), functools.partial(load, style)) for style in styles]
-        self._lock = threading.Lock()
         # One thread: two networks compiled at once would only slow each other and the frames.
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="styles")
 
@@ -66,14 +63,13 @@ class StyleLoader:
 
         A failure is told once: the next time, loading is tried again.
         """
-        with self._lock:
-            entry = self._entries[index]
-            future = entry.future
-            if future is None:
-                future = entry.future = self._loader.submit(entry.load)
-            elif future.done() and future.exception():
-                entry.future = None
-            return future
+        entry = self._entries[index]
+        future = entry.future
+        if future is None:
+            future = entry.future = self._loader.submit(entry.load)
+        elif future.done() and future.exception():
+            entry.future = None
+        return future
 
     def add(self, painting: np.ndarray, size: int) -> int:
         """Add the style of a painting, uint8 (H, W, 3) RGB, read at a long edge of `size` pixels; its index.
@@ -87,12 +83,13 @@ class StyleLoader:
         if len(self) >= MOST:
             raise UserError(f"there are already {MOST} styles, the maximum: restart to add paintings")
         painting = many.fitted(painting, size)
-        count = sum(name.startswith("painting ") for name in self.names) + 1
-        self._entries.append(_Entry(f"painting {count}", functools.partial(self._read, many, painting, count)))
-        return len(self) - 1
+        name = f"painting {sum(name.startswith('painting ') for name in self.names) + 1}"
 
-    def _read(self, many: Many, painting: np.ndarray, count: int) -> Stylizer:
-        return self._load(of_many(many, f"painting {count}", many.read_pixels(painting)[None]))
+        def read() -> Stylizer:
+            return self._load(of_many(many, name, many.read_pixels(painting)[None]))
+
+        self._entries.append(_Entry(name, read))
+        return len(self) - 1
 
     def for_viewer(self) -> StyleLoader:
         """The same styles, to which one viewer adds paintings of their own."""
@@ -179,8 +176,9 @@ class LivePainter:
         target = stylizer.vector
         if target is None:
             return None
-        if self._other is not None:
-            target = _between(target, self._other.vector, self.state.mix)
+        other = self._other  # `follow` may take it away
+        if other is not None:
+            target = _between(target, other.vector, self.state.mix)
         passed = (time.monotonic() - self._chosen) / FADE_SECONDS
         return target if passed >= 1 else _between(self._before, target, passed)
 

@@ -8,7 +8,7 @@ import functools
 import json
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -31,46 +31,34 @@ LARGEST_FRAME = 1920 * 1920  # pixels; a JPEG of a few kilobytes can claim four 
 JPEG_QUALITY = 85
 
 
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="page")
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What the viewers share.
-
-    Attributes:
-        config: of infer.py.
-        loader: the styles.
-        camera: this machine's device, where that is what the page shows.
-        painting: one thread, because a network uses every core already; its queue, in order of arrival and with at
-            most two places for each viewer, shares the machine out evenly.
-        coding: threads for JPEG, which would else hold up the event loop.
-    """
-
-    config: InferConfig
-    loader: StyleLoader
-    camera: Camera | None = None
-    painting: ThreadPoolExecutor = field(default_factory=lambda: _pool(1))
-    coding: ThreadPoolExecutor = field(default_factory=lambda: _pool(2))
-
-    def close(self) -> None:
-        """Start no more work."""
-        self.painting.shutdown(wait=False, cancel_futures=True)
-        self.coding.shutdown(wait=False, cancel_futures=True)
-
-
 class Viewer:
     """One browser: its state, and its frames under way.
 
     Its own camera's frames are mirrored, and shown beside the painting, by the page; this machine's device here.
+
+    Args:
+        config: of infer.py.
+        loader: the styles.
+        camera: this machine's device, where that is what the page shows.
+        painting: where all viewers' frames are painted: one thread, because a network uses every core already; its
+            queue, with at most two places for each viewer, shares the machine out evenly.
+        channel: to the browser.
     """
 
-    def __init__(self, shared: Shared, channel: web.WebSocketResponse):
-        self.shared = shared
+    def __init__(
+        self,
+        config: InferConfig,
+        loader: StyleLoader,
+        camera: Camera | None,
+        painting: ThreadPoolExecutor,
+        channel: web.WebSocketResponse,
+    ):
+        self.config = config
+        self.camera = camera
+        self.painting = painting
         self.channel = channel
-        self.loader = shared.loader.for_viewer()
-        self.state = LiveState.of(shared.config, len(self.loader))
+        self.loader = loader.for_viewer()
+        self.state = LiveState.of(config, len(self.loader))
         self.source: np.ndarray | None = None  # the last frame, unpainted
         self.seen = 0  # the number of the last frame of this machine's device
         self.turn = asyncio.Lock()
@@ -78,12 +66,12 @@ class Viewer:
 
     async def attend(self) -> None:
         """Answer until the browser leaves."""
-        config, loader = self.shared.config, self.loader
+        config, loader = self.config, self.loader
         first = await asyncio.wrap_future(loader.choose(0))
         self.painter = LivePainter(loader, self.state, first, config.stabilize == "hold")
         camera = {"width": config.webcam.width, "height": config.webcam.height, "fps": config.webcam.fps}
         keys = {key: word for key, word in KEYS.items() if word not in ("record", "help", "quit")}
-        here = self.shared.camera is not None
+        here = self.camera is not None
         await self._tell(styles=loader.names, keys=keys, in_flight=IN_FLIGHT, here=here, camera=camera)
         await self._tell_state()
         try:
@@ -115,21 +103,20 @@ class Viewer:
             await self._tell(frame=int.from_bytes(number, "little"), error=str(error) or type(error).__name__)
 
     async def _painted(self, picture: bytes) -> bytes:
-        run, shared = asyncio.get_running_loop().run_in_executor, self.shared
-        here = shared.camera is not None
-        frame = await self._newest() if here else await run(shared.coding, decode, picture)
-        self.source = frame
-        painted = await run(shared.painting, functools.partial(self.painter.paint, frame, here=here))
-        return await run(shared.coding, encode, painted)
+        here = self.camera is not None
+        self.source = await self._newest() if here else await asyncio.to_thread(decode, picture)
+        paint = functools.partial(self.painter.paint, self.source, here=here)
+        painted = await asyncio.get_running_loop().run_in_executor(self.painting, paint)
+        return await asyncio.to_thread(encode, painted)
 
     async def _newest(self) -> np.ndarray:
         """The newest frame of this machine's device, each once."""
         async with self.turn:
-            newest = await asyncio.to_thread(self.shared.camera.newest, self.seen, 2.0)
+            newest = await asyncio.to_thread(self.camera.newest, self.seen, 2.0)
             if newest is None:
-                raise ValueError(f"{self.shared.camera.name} is slow to give a frame")
+                raise ValueError(f"{self.camera.name} is slow to give a frame")
             self.seen, frame = newest
-        return frame
+            return frame
 
     async def _obey(self, word: str) -> None:
         try:
@@ -144,11 +131,10 @@ class Viewer:
 
     async def _add(self, word: str) -> None:
         """Add a painting, a JPEG picture in base64, or what the camera sees; and choose it."""
-        run, shared = asyncio.get_running_loop().run_in_executor, self.shared
-        painting = self.source if word == "photograph" else await run(shared.coding, decode, b64decode(word))
+        painting = self.source if word == "photograph" else await asyncio.to_thread(decode, b64decode(word))
         if painting is None:
             raise ValueError("the camera has given no picture yet")
-        index = self.loader.add(painting, shared.config.painting_size)
+        index = self.loader.add(painting, self.config.painting_size)
         self.state.styles = len(self.loader)
         self.state.apply(f"style={index}")
         await self._tell(names=self.loader.names)
