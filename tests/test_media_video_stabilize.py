@@ -16,10 +16,9 @@ from fst.evaluate.flicker import frames, measure
 from fst.media.paint import paint
 from fst.media.video.blend import Blend, _kept, _small
 from fst.media.video.decode import Frame
-from fst.media.video.hold import Hold
 from fst.media.video.motion import FAST, Flow
 from fst.media.video.paint_video import _painted, paint_video
-from fst.media.video.stabilize import steadier
+from fst.media.video.stabilize import Hold, steadier
 from fst.stylize.planes import Matrix, Planes
 
 HEIGHT, WIDTH, COUNT = 180, 240, 16

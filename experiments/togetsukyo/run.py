@@ -43,7 +43,7 @@ def main() -> None:
 
 def frame(film: Path, number: int, folder: Path) -> Path:
     """One frame of a film as a PNG."""
-    frames = iter(VideoReader(str(film), sound=False))
+    frames = iter(VideoReader(str(film)))
     found = next(itertools.islice(frames, number, None), None)
     if found is None:
         raise UserError(f"{film} has fewer than {number + 1} frames: choose another with --frame")

@@ -178,7 +178,7 @@ def frames(film: Path) -> Iterator[np.ndarray]:
     Raises:
         UserError: it cannot be read.
     """
-    return (frame.pixels for frame in VideoReader(str(film), sound=False))
+    return (frame.pixels for frame in VideoReader(str(film)))
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -12,7 +12,6 @@ from PIL import Image
 
 from fst.errors import UserError
 from fst.images import DAMAGED
-from fst.media.video.colour import Colour
 from fst.media.video.decode import Frame
 from fst.media.video.sink import Sink, checked_quality
 
@@ -24,23 +23,13 @@ _MOST_BYTES = 2_000_000_000
 class AnimationReader:
     """The frames of an animation: a VideoReader (see there) without sound. Transparency is laid over white.
 
-    Attributes:
-        transparent: whether there was any, so far.
-        loop: as AnimationWriter's.
-
-    Args:
-        source: the file.
-        as_shown: durations up to 10 ms become the 100 ms for which every browser shows such frames; for films, where
-            they would be taken at their word.
+    With `as_shown`, durations up to 10 ms become the 100 ms for which every browser shows such frames: a film would
+    take them at their word.
     """
 
-    sound: tuple = ()
-    metadata: dict[str, str] = {}  # noqa: RUF012
     live = False
     time_base = _MILLISECOND
     rate = Fraction(10)
-    sample_aspect = None
-    colour = Colour()
     damaged = 0
 
     def __init__(self, source: str, *, as_shown: bool = False) -> None:
@@ -58,17 +47,13 @@ class AnimationReader:
             self.count = getattr(self._image, "n_frames", 1) - self._first
         except DAMAGED:  # it breaks off somewhere
             self.count = None
-        self.transparent = False
+        self.transparent = False  # whether there was any transparency, so far
         self.loop: int | None = self._image.info.get("loop")
         self.broken: str | None = None
         self._as_shown = as_shown
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames, in milliseconds.
-
-        Raises:
-            UserError: the first frame is damaged already.
-        """
+        """Frames, in milliseconds; a UserError where the first is damaged already."""
         pts = 0
         for index in itertools.count() if self.count is None else range(self.count):
             try:
@@ -98,13 +83,8 @@ class AnimationWriter(Sink):
     with it by the format: the time stays, the count does not. All frames are kept until the end: 2 bytes a pixel for
     GIF, 3 for the others.
 
-    Args:
-        path: ends in one of FORMATS.
-        time_base: the unit of `pts` and `duration`, in seconds.
-        quality: of WebP and AVIF, 0 to 100, default 80.
-        loop: how often it plays, 0 for ever; None: once (GIF).
-        shortest: frames that would be shown for less than this many milliseconds are left out. 20 for films: browsers
-            slow a GIF with shorter ones down to 100 ms each.
+    Frames that would be shown for less than `shortest` milliseconds are left out: browsers slow a GIF with frames of
+    less than 20 ms down to 100 ms each.
 
     Raises:
         UserError: a quality out of range, or for a format that loses nothing; from `write` or at the end: the disk is
@@ -113,11 +93,11 @@ class AnimationWriter(Sink):
 
     def __init__(
         self,
-        path: Path,
+        path: Path,  # ends in one of FORMATS
         *,
-        time_base: Fraction = _MILLISECOND,
-        quality: int | None = None,
-        loop: int | None = 0,
+        time_base: Fraction = _MILLISECOND,  # the unit of `pts` and `duration`, in seconds
+        quality: int | None = None,  # of WebP and AVIF, 0 to 100, default 80
+        loop: int | None = 0,  # how often it plays, 0 for ever; None: once (GIF)
         shortest: int = 0,
     ) -> None:
         super().__init__(path)
@@ -126,21 +106,19 @@ class AnimationWriter(Sink):
         if self._format in ("GIF", "PNG") and quality is not None:
             raise UserError(f"quality= has no meaning for {path}, which is not lossy; leave it out, or write .webp")
         self._time_base = time_base
-        self._options = {"quality": checked_quality(quality, 80)}
-        if loop is not None:
-            self._options["loop"] = loop
+        self._options = {"quality": checked_quality(quality, 80)} | ({} if loop is None else {"loop": loop})
         self._shortest = shortest
 
-    def write(self, frame: np.ndarray, pts: int, duration: int | None = None) -> None:
-        """Take uint8 (H, W, 3) RGB, not to be changed afterwards, to be shown at `pts` for `duration`."""
+    def write(self, frame: np.ndarray, pts: int, duration: int | None = None, sound: tuple = ()) -> None:
+        """Take a `Frame` of RGB, not to be changed afterwards, without its sound."""
         self._put(Frame(frame, pts, duration))
         self.frames += 1
 
-    def _encode(self, beside: Path, items: Iterator[Frame]) -> None:
+    def _encode(self, beside: Path, frames: Iterator[Frame]) -> None:
         images: list[Image.Image] = []
         begins: list[int] = []  # milliseconds
         end = size = 0
-        for frame in items:
+        for frame in frames:
             end = frame.pts + (frame.duration or round(1 / (25 * self._time_base)))
             begin = self._milliseconds(frame.pts)
             if begins and begin - begins[-1] < self._shortest:

@@ -21,19 +21,12 @@ _KEPT = ("title", "artist", "album", "comment", "copyright", "description", "dat
 
 
 class Frame(NamedTuple):
-    """One frame, and the sound that the file has between it and the next.
+    """One frame of a film."""
 
-    Attributes:
-        pixels: uint8 (H, W, 3) RGB, or Planes.
-        pts: when it is shown, in the time base.
-        duration: how long; None: unknown.
-        sound: packets of sound.
-    """
-
-    pixels: np.ndarray | Planes
-    pts: int
-    duration: int | None
-    sound: Sequence[av.Packet] = ()
+    pixels: np.ndarray | Planes  # uint8 (H, W, 3) RGB, or planes
+    pts: int  # when it is shown, in the time base
+    duration: int | None  # likewise; None: unknown
+    sound: Sequence[av.Packet] = ()  # what the file has between this frame and the next
 
 
 class VideoReader:
@@ -41,47 +34,30 @@ class VideoReader:
 
     Display rotation is applied: the frames stand upright. The clock of transport streams and live addresses starts
     anywhere; theirs is made to start at zero, all others keep their timestamps. A frame that does not decode is passed
-    over, and the one before it stays for longer.
-
-    Attributes:
-        time_base: the unit of timestamps, in seconds.
-        rate: average frames a second.
-        count: how many frames there are, as far as the file says; None: unknown.
-        sound: its audio streams.
-        live: an address without an end, where a frame that comes too early is lost.
-        colour, sample_aspect: of the film, once the first frame was read.
-        damaged: how many frames did not decode, so far.
-        broken: why reading ended before the end of the file, if it did.
-
-    Args:
-        source: a file or an address.
-        takes_planes: whether frames of a height and width may come as Planes; they do, of a film in 8-bit 4:2:0 whose
-            frames are stored upright.
-        sound: whether its sound is read too.
+    over, and the one before it stays for longer. Frames of a height and width that `takes_planes` come as Planes, of a
+    film in 8-bit 4:2:0 whose frames are stored upright.
 
     Raises:
         UserError: there is no such file, it is not a video, or no frame of it can be decoded.
     """
 
-    def __init__(
-        self, source: str, takes_planes: Callable[[int, int], bool] | None = None, *, sound: bool = True
-    ) -> None:
+    def __init__(self, source: str, takes_planes: Callable[[int, int], bool] | None = None) -> None:
         self.name = _without_password(source)
         self._container = _open(source, self.name)
         self._stream = self._video_stream()
         self._stream.thread_type = "AUTO"
-        self.time_base: Fraction = self._stream.time_base or Fraction(1, 90_000)
+        self.time_base: Fraction = self._stream.time_base or Fraction(1, 90_000)  # seconds
         rates = (self._stream.average_rate, self._stream.guessed_rate)
-        self.rate = next((rate for rate in rates if rate and 0 < rate <= 1000), Fraction(25))
+        self.rate = next((rate for rate in rates if rate and 0 < rate <= 1000), Fraction(25))  # average
+        # An address without an end, where a frame that comes too early is lost.
         self.live = is_address(source) and self._container.duration is None
-        self.count = self._stream.frames or self._estimate()
-        tracks = self._container.streams.audio if sound else ()
-        self.sound = [track for track in tracks if track.codec_context is not None]
+        self.count = self._stream.frames or self._estimate()  # as far as the file says; None: unknown
+        self.sound = [track for track in self._container.streams.audio if track.codec_context is not None]
         self.metadata = {key: value for key, value in self._container.metadata.items() if key in _KEPT}
-        self.colour = Colour()
+        self.colour = Colour()  # as `sample_aspect`, known once the first frame was read
         self.sample_aspect: Fraction | None = None
-        self.damaged = 0
-        self.broken: str | None = None
+        self.damaged = 0  # how many frames did not decode, so far
+        self.broken: str | None = None  # why reading ended before the end of the file, if it did
         discontinuous = self._container.format.flags & Flags.ts_discont.value
         self._start = Fraction(self._container.start_time or 0, av.time_base) if discontinuous else Fraction(0)
         self._converter = Converter()
@@ -100,18 +76,14 @@ class VideoReader:
         raise UserError(f"{self.name} is not a film: {reason}")
 
     def _estimate(self) -> int | None:
-        if self._stream.duration is not None:
-            return round(self._stream.duration * self.time_base * self.rate)
-        if self._container.duration is not None:
-            return round(Fraction(self._container.duration, av.time_base) * self.rate)
-        return None
+        stream, whole = self._stream.duration, self._container.duration
+        if stream is None and whole is None:
+            return None
+        seconds = Fraction(whole, av.time_base) if stream is None else stream * self.time_base
+        return round(seconds * self.rate)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Its frames.
-
-        Raises:
-            UserError: no frame could be decoded.
-        """
+        """Its frames; a UserError where none could be decoded."""
         waiting: Frame | None = None  # for the next one, which ends it: files tell durations in order of decoding
         sound: list[av.Packet] = []
         for packet in self._packets():

@@ -8,7 +8,6 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -32,32 +31,21 @@ _END = object()
 
 
 def paint_video(
-    source: str,
-    output: str | Path | None,
-    stylizer: Stylizer,
+    source: str,  # a file, or an address (rtsp://, ...), which is read until it ends or Ctrl-C is pressed
+    output: str | Path | None,  # see `fst.media.places.target_of`; the suffix decides the format
+    stylizer: Stylizer,  # only its `name`, `stream` and, where it has that, `takes_planes` are used
     *,
-    quality: int | None = None,
-    codec: str | None = None,
+    quality: int | None = None,  # 0 to 100, see VideoWriter and AnimationWriter
+    codec: str | None = None,  # see VideoWriter
     overwrite: bool = False,
-    stabilize: str = "none",
-    several: bool = False,
-    bar: bool = True,
+    stabilize: str = "none",  # one of `fst.media.video.stabilize.WAYS`
+    several: bool = False,  # the style's name goes into the file's
+    bar: bool = True,  # where standard error is a terminal
 ) -> Path:
     """Paint a video, an animation (GIF, WebP, PNG, AVIF) or a stream address; returns the file written.
 
     Frame count, timestamps (variable frame rate too), sound, colour tags and pixel aspect stay as they are; rotation
     is applied. On Ctrl-C the file is completed with the frames and sound so far and kept; KeyboardInterrupt goes on.
-
-    Args:
-        source: a file, or an address (rtsp://, http://, ...), which is read until it ends or Ctrl-C is pressed.
-        output: see `fst.media.places.target_of`; the suffix decides the format, an animation by itself keeps its own.
-        stylizer: only its `name`, `stream` and, where it has that, `takes_planes` are used.
-        quality: 0 to 100, see VideoWriter and AnimationWriter.
-        codec: "h264" (default), "hevc", "vp9", "av1", "mpeg4".
-        overwrite: replace an existing file.
-        stabilize: one of `fst.media.video.stabilize.WAYS`.
-        several: the style's name goes into the file's.
-        bar: show progress, where standard error is a terminal.
 
     Raises:
         UserError: the source cannot be read or has no frame; the output exists, cannot be written, or its suffix,
@@ -79,7 +67,7 @@ def paint_video(
     else:
         rgb = to_animation or stabilize == "flow"  # which looks for motion there
         planes = None if rgb else getattr(stylizer, "takes_planes", None)
-        reader = VideoReader(source, planes, sound=not to_animation)
+        reader = VideoReader(source, planes)
     with contextlib.closing(_ahead(reader, drop=reader.live)) as frames:
         first = next(frames)  # a reader raises when there is none
         writer = _writer(target, reader, first, quality, codec)
@@ -87,8 +75,9 @@ def paint_video(
         try:
             with writer, progress(reader.count, "frame", shown=bar) as update:
                 update(description=target.name)
-                painted = _painted(frames, stylizer, reader.count, steadier(stabilize))
-                _write(writer, painted, reader.time_base, lambda: update(advance=1))
+                for frame in _painted(frames, stylizer, reader.count, steadier(stabilize)):
+                    writer.write(*frame)
+                    update(advance=1)
         except KeyboardInterrupt:
             if target.exists() and writer.frames:
                 say(f"stopped: {target} holds the first {writer.frames} frames")
@@ -110,19 +99,9 @@ def _writer(
         how = {"loop": reader.loop, "shortest": 0} if was_animated else {"loop": 0, "shortest": 20}
         return AnimationWriter(target, time_base=reader.time_base, quality=quality, **how)
     height, width = first.pixels.shape[:2]
-    return VideoWriter(
-        target,
-        width=width,
-        height=height,
-        rate=reader.rate,
-        time_base=reader.time_base,
-        codec=codec,
-        quality=quality,
-        colour=reader.colour,
-        sample_aspect=reader.sample_aspect,
-        sound=reader.sound,
-        metadata=reader.metadata,
-    )
+    kept = ("rate", "time_base", "colour", "sample_aspect", "sound", "metadata")
+    how = {name: getattr(reader, name) for name in kept if hasattr(reader, name)}
+    return VideoWriter(target, width=width, height=height, codec=codec, quality=quality, **how)
 
 
 def _ahead(frames: Iterable[Frame], *, drop: bool) -> Iterator[Frame]:
@@ -173,19 +152,3 @@ def _painted(
     for painted in stylizer.stream(sources(), count):
         frame = passing.popleft()
         yield frame._replace(pixels=shown(frame.pixels, painted))
-
-
-def _write(
-    writer: VideoWriter | AnimationWriter, frames: Iterable[Frame], time_base: Fraction, advance: Callable[[], None]
-) -> None:
-    """Write frames, and sound up to each frame's end: a film that is interrupted ends with both."""
-    sound: deque[av.Packet] = deque()
-    for frame in frames:
-        writer.write(frame.pixels, frame.pts, frame.duration)
-        sound += frame.sound
-        end = (frame.pts + (frame.duration or 0)) * time_base
-        while sound and (sound[0].dts is None or sound[0].dts * sound[0].time_base < end):
-            writer.write_sound(sound.popleft())
-        advance()
-    for packet in sound:
-        writer.write_sound(packet)

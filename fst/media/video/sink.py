@@ -8,15 +8,15 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import av
 
 from fst.errors import UserError
 from fst.files import replacing
+from fst.media.video.decode import Frame
 
-_AHEAD = 4  # items waiting to be encoded: enough to smooth out key frames, few enough to keep 4K frames in memory
+_AHEAD = 4  # frames waiting to be encoded: enough to smooth out key frames, few enough to keep 4K frames in memory
 _END, _ABANDON = object(), object()
 
 
@@ -29,25 +29,20 @@ class Sink:
 
     The encoding thread is also what makes Ctrl-C safe: KeyboardInterrupt is raised in the main thread alone, so it
     never falls between encoding a frame and writing it. On Ctrl-C the file is completed with the frames so far and
-    kept; on any other exception, and when no frame was written, nothing is left.
-
-    Attributes:
-        path: where the file will be.
-        frames: how many frames were taken so far.
-
-    Raises:
-        UserError: from `write` or at the end: the disk is full, or the encoder refuses this size.
+    kept; on any other exception, and when no frame was written, nothing is left. That the disk is full, or the encoder
+    refuses the size, is a UserError from `write` or at the end.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        self.frames = 0
+        self.path = Path(path)  # where the file will be
+        self.frames = 0  # taken so far
+        self._interrupted = False
         self._queue: queue.Queue[Any] = queue.Queue(_AHEAD)
         self._encoding: Future[None] = Future()
         self._file = replacing(self.path)
 
-    def _encode(self, beside: Path, items: Iterator[Any]) -> None:
-        """Write every item to `beside`; runs in the thread."""
+    def _encode(self, beside: Path, frames: Iterator[Frame]) -> None:
+        """Write every frame to `beside`; runs in the thread."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -56,12 +51,11 @@ class Sink:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         keep = self.frames > 0 and (kind is None or issubclass(kind, KeyboardInterrupt))
         with contextlib.suppress(_Abandoned), contextlib.ExitStack() as stack:
             stack.push(self._file)
+            self._interrupted = kind is not None
             self._put(_END if keep else _ABANDON)
             self._thread.join()
             self._encoding.result()
@@ -72,7 +66,7 @@ class Sink:
                 return self._queue.put(item, timeout=0.2)
         self._encoding.result()
 
-    def _items(self) -> Iterator[Any]:
+    def _taken(self) -> Iterator[Frame]:
         for item in iter(self._queue.get, _END):
             if item is _ABANDON:
                 raise _Abandoned
@@ -80,7 +74,7 @@ class Sink:
 
     def _run(self, beside: Path) -> None:
         try:
-            self._encode(beside, self._items())
+            self._encode(beside, self._taken())
             self._encoding.set_result(None)
         except (OSError, av.FFmpegError) as error:
             self._encoding.set_exception(UserError(f"cannot write {self.path}: {error.strerror or error}"))
@@ -89,13 +83,7 @@ class Sink:
 
 
 def checked_quality(quality: int | None, default: int) -> int:
-    """The quality asked for, or the default.
-
-    Raises:
-        UserError: not within 0 to 100.
-    """
-    if quality is None:
-        return default
-    if not 0 <= quality <= 100:
+    """The quality asked for, or the default; a UserError where it is not within 0 to 100."""
+    if quality is not None and not 0 <= quality <= 100:
         raise UserError(f"quality={quality} is not within 0 (small) to 100 (best)")
-    return quality
+    return default if quality is None else quality
