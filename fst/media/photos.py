@@ -25,13 +25,9 @@ if TYPE_CHECKING:
 QUALITY = 95
 # What a picture without a suffix of its own is written as, by its format; any other is a PNG.
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "AVIF": ".avif", "GIF": ".gif"}
-# What becomes of one of many photos, and what is said of those at the end.
-_PAINTED, _PASSED, _WHITE, _FAILED = range(4)
-_SAID = {
-    _PASSED: "{} there already (overwrite=true paints them again)",
-    _WHITE: "{} had transparent areas that are now white: their format has no transparency",
-    _FAILED: "{} failed",
-}
+# What becomes of one of many photos, as it is said at the end.
+_PAINTED, _PASSED, _FAILED = "painted", "there already (overwrite=true paints them again)", "failed"
+_WHITE = "had transparent areas that are now white: their format has no transparency"
 
 
 def is_many(source: str) -> bool:
@@ -44,12 +40,8 @@ def paint(config: InferConfig, styles: list[str], load: Callable[[str], Stylizer
     """Paint a photo, or every photo of a folder, in every style, and print where it went.
 
     Of many photos, those painted already are passed over and damaged ones skipped, with a line each. They keep their
-    places below the folder or the fixed part of the pattern; several styles have a folder each.
-
-    Args:
-        config: of infer.py.
-        styles: names or files.
-        load: makes a style's Stylizer, when its turn comes.
+    places below the folder or the fixed part of the pattern; several styles have a folder each. A style is loaded when
+    its turn comes.
 
     Raises:
         UserError: no photo, an output that does not fit, or photos that could not be painted.
@@ -85,9 +77,8 @@ def _paint_one(config: InferConfig, styles: list[str], load: Callable[[str], Sty
             continue
         target = target_of(stem, suffix, stylizer.name, config.output, several=len(styles) > 1)
         if not _writes(target.suffix):
-            raise UserError(
-                f"output={target}: no picture is written as '{target.suffix}'; use .jpg, .png, .webp or .tif"
-            )
+            known = "use .jpg, .png, .webp or .tif"
+            raise UserError(f"output={target}: no picture is written as '{target.suffix}'; {known}")
         check_free(target, config.overwrite)
         print(images.write(target, stylizer(pixels), metadata=metadata, quality=config.quality))
         if _loses_alpha(metadata, target):
@@ -104,7 +95,7 @@ def _paint_many(config: InferConfig, styles: list[str], load: Callable[[str], St
         names = ", ".join(file.name for file in others[:3]) + (", ..." if len(others) > 3 else "")
         say(f"left out: {len(others)} files that are no photos ({names})")
     folders: list[str] = []
-    count: Counter[int] = Counter()
+    count: Counter[str] = Counter()
     total = len(photos) * len(styles)
     try:
         with progress(total, "photo") as bar:
@@ -122,7 +113,7 @@ def _paint_many(config: InferConfig, styles: list[str], load: Callable[[str], St
                     bar(advance=1)
     finally:  # on Ctrl-C too: what was done stays, and is counted
         parts = [f"{count[_PAINTED] + count[_WHITE]} of {total} painted"]
-        parts += [line.format(count[what]) for what, line in _SAID.items() if count[what]]
+        parts += [f"{count[what]} {what}" for what in (_PASSED, _WHITE, _FAILED) if count[what]]
         print(", ".join(parts) + (f": {', '.join(folders)}" if folders else ""))
     if count[_FAILED]:
         raise UserError(f"{count[_FAILED]} of {total} photos could not be painted: see the lines above")
@@ -181,7 +172,7 @@ def _targets(photos: dict[Path, Path], folder: Path) -> dict[Path, Path]:
     return targets
 
 
-def _paint_into(target: Path, photo: Path, stylizer: Stylizer, config: InferConfig) -> int:
+def _paint_into(target: Path, photo: Path, stylizer: Stylizer, config: InferConfig) -> str:
     """Paint one of many photos, or an animation among them; what became of it."""
     if target.exists() and not config.overwrite:
         return _PASSED

@@ -26,16 +26,11 @@ NOTICE_SECONDS = 4.0
 ERROR_SECONDS = 8.0
 
 
-class Controls:
-    """Paints frames for the window and does what a key asks; closing it completes a recording.
-
-    Attributes:
-        ended: whether "quit" was asked for.
-        state: changed by keys.
-    """
+class Controls(contextlib.AbstractContextManager):
+    """Paints frames for the window and does what a key asks; its end completes a recording."""
 
     def __init__(self, config: InferConfig, loader: StyleLoader, rate: float):
-        self.ended = False
+        self.ended = False  # whether "quit" was asked for
         self.state = LiveState.of(config, len(loader))
         self._config = config
         self._loader = loader
@@ -48,9 +43,6 @@ class Controls:
         self._recording = contextlib.ExitStack()
         self._notice, self._notice_ends = "", 0.0
         self._help_ends = time.monotonic() + HELP_SECONDS
-
-    def __enter__(self) -> Controls:
-        return self
 
     def __exit__(self, *_: object) -> None:
         if self._recorder is not None:
@@ -114,9 +106,7 @@ class Controls:
         print(f"Saved {path}")
 
     def _photograph(self) -> None:
-        index = self._loader.add(self._frame, self._config.painting_size)
-        self.state.styles = len(self._loader)
-        self.state.apply(f"style={index}")
+        self._painter.choose_painting(self._frame, self._config.painting_size)
 
     def _new_path(self, suffix: str) -> Path:
         return numbered(Path(f"{self._painter.stylizer.name}-{time.strftime('%Y%m%d-%H%M%S')}{suffix}"))

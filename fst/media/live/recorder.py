@@ -19,14 +19,10 @@ if TYPE_CHECKING:
 class Recorder(VideoWriter):
     """Frames that come when they come, written at a constant rate: one is repeated or skipped to keep time.
 
-    Args:
-        path: the file; it appears when the recording ends, also where the camera was lost.
-        shape: (height, width) of the film.
-        rate: frames a second.
-        config: of infer.py, for quality and codec.
+    The file is kept however the recording ends, also where the camera is lost. The film is of (height, width) `shape`.
 
     Raises:
-        UserError: the file cannot be written, or its suffix is no video's.
+        UserError: as VideoWriter.
     """
 
     def __init__(self, path: Path, shape: tuple[int, int], rate: float, config: InferConfig):

@@ -13,30 +13,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fst.errors import UserError
+from fst.media.live import window
 from fst.media.live.camera import Camera, NoCamera
+from fst.media.live.controls import Controls
 from fst.media.live.style_loader import StyleLoader
 from fst.media.places import check_free, numbered
+from fst.stylize import Stylizer
 from fst.stylize.many import Style
 from fst.stylize.styles import live_styles
 from fst.system import handling
 
 if TYPE_CHECKING:
     from fst.config.infer import InferConfig
-    from fst.stylize import Stylizer
 
 
 def run(config: InferConfig, styles: list[str]) -> None:
-    """Paint the camera until the user ends it.
+    """Paint the camera in one of some styles until the user ends it.
 
     Where to: `output=window`, `output=page` (in a browser) and `output=FILE.mp4` (a recording without a window, until
     Ctrl-C) are done as said. Without `output`: a window; the page where this machine has no display or no camera.
     The page paints its viewer's own camera; but a device that was named, by `source=webcam:N` or `webcam.device=`, is
     never swapped for another: the page then shows that one.
-
-    Args:
-        config: of infer.py.
-        styles: one or more; the first is loaded at once, others when they are chosen. Where they can be changed, the
-            others of a single one's file of many styles are offered too.
 
     Raises:
         UserError: an unknown style, no display or camera where one was asked for, a camera that is busy or was
@@ -51,7 +48,11 @@ def run(config: InferConfig, styles: list[str]) -> None:
     loader = StyleLoader(styles, functools.partial(_load, config))
     try:
         first = loader.choose(0)  # loads while the display and the camera are looked for
-        why_page = None if path else _why_page(config)
+        why_page = "Page" if config.output == "page" else None
+        if why_page is None and path is None and not window.has_display():
+            if config.output == "window":
+                raise UserError("output=window: this machine has no display; use output=page or output=FILE.mp4")
+            why_page = "No display here"
         if why_page is None:
             try:
                 return _show(config, loader, path)
@@ -68,25 +69,7 @@ def run(config: InferConfig, styles: list[str]) -> None:
 
 
 def _load(config: InferConfig, style: str | Style) -> Stylizer:
-    from fst.stylize import Stylizer  # late: it may bring torch, which takes seconds
-
     return Stylizer.configured(config, style, live=True)
-
-
-def _why_page(config: InferConfig) -> str | None:
-    """Why the page is served, in a few words; None: there is a display for a window.
-
-    Raises:
-        UserError: a window was asked for and cannot be had.
-    """
-    from fst.media.live import window
-
-    if config.output == "page":
-        return "Page"
-    display = window.has_display()
-    if not display and config.output == "window":
-        raise UserError("output=window: this machine has no display; use output=page or output=FILE.mp4")
-    return None if display else "No display here"
 
 
 def _recording_path(config: InferConfig, styles: list[str]) -> Path:
@@ -94,9 +77,7 @@ def _recording_path(config: InferConfig, styles: list[str]) -> Path:
 
     path = Path(config.output)
     if len(styles) > 1:
-        raise UserError(
-            f"output={path} records one style and {len(styles)} were given; a window can change between them"
-        )
+        raise UserError(f"output={path} records one style of the {len(styles)}; a window can change between them")
     if path.is_dir() or not path.suffix:
         return numbered(path / f"webcam-{time.strftime('%Y%m%d-%H%M%S')}.mp4")
     choose(path.suffix, config.codec)
@@ -106,29 +87,25 @@ def _recording_path(config: InferConfig, styles: list[str]) -> Path:
 
 def _show(config: InferConfig, loader: StyleLoader, path: Path | None) -> None:
     """Paint the camera in a window; with a path, into that file instead, which is kept if the camera is lost."""
-    from fst.media.live.controls import Controls
-    from fst.media.live.window import Window
-
     first = loader.choose(0).result()
-    with Camera(config.webcam) as camera, _until_interrupted() as stop, contextlib.ExitStack() as stack:
-        frame, seen, window = camera.first(), 0, None
+    with Camera(config.webcam) as camera, _until_interrupted() as stop:
+        frame, seen, shown = camera.first(), 0, None
         first(frame)  # compiles the network: seconds that should not be in a film
-        if path is None:
-            window = Window("fst")
-            stack.callback(window.close)
-        controls = stack.enter_context(Controls(config, loader, camera.rate))
-        if path is not None:
-            controls.record(path, frame.shape[:2])
-            print(f"Recording {camera.name} to {path}; press Ctrl-C to end.", file=sys.stderr)
-        while not stop.is_set() and not controls.ended:
-            found = camera.newest(seen, timeout=0.05)
-            if found is not None:
-                seen, frame = found
-                shown = controls.paint(frame)
-                if window is not None:
-                    window.show(shown)
-            while window is not None and not controls.ended and (word := window.key()) is not None:
-                controls.do(word)
+        with Controls(config, loader, camera.rate) as controls:
+            if path is None:
+                shown = window.Window("fst")
+            else:
+                controls.record(path, frame.shape[:2])
+                print(f"Recording {camera.name} to {path}; press Ctrl-C to end.", file=sys.stderr)
+            while not stop.is_set() and not controls.ended:
+                found = camera.newest(seen, timeout=0.05)
+                if found is not None:
+                    seen, frame = found
+                    picture = controls.paint(frame)
+                    if shown is not None:
+                        shown.show(picture)
+                while shown is not None and not controls.ended and (word := shown.key()) is not None:
+                    controls.do(word)
 
 
 @contextlib.contextmanager

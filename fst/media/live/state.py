@@ -31,27 +31,16 @@ READ = {int: int, float: float, str: str, bool: {"true": True, "false": False}._
 
 @dataclass
 class LiveState:
-    """What one viewer, at the window or in a browser, has chosen.
+    """What one viewer, at the window or in a browser, has chosen."""
 
-    Attributes:
-        styles: how many styles there are.
-        style: the chosen one's index; it may still be loading.
-        other: the index of the one to mix it with; the one chosen before.
-        mix: the share of the other, 0 to 1.
-        strength: 0 (the source) to 1 (the painting).
-        colors: "style", or "content" for the source's own.
-        mirror: whether frames are mirrored, as a mirror shows them.
-        side: whether the source is shown at the left of the painting.
-    """
-
-    styles: int
-    style: int = 0
-    other: int = 0
-    mix: float = 0.0
-    strength: float = 1.0
-    colors: str = "style"
-    mirror: bool = True
-    side: bool = False
+    styles: int  # how many there are
+    style: int = 0  # the chosen one's index; it may still be loading
+    other: int = 0  # the index of the one to mix it with; the one chosen before
+    mix: float = 0.0  # the share of the other, 0 to 1
+    strength: float = 1.0  # 0 (the source) to 1 (the painting)
+    colors: str = "style"  # or "content" for the source's own
+    mirror: bool = True  # whether frames are mirrored, as a mirror shows them
+    side: bool = False  # whether the source is shown at the left of the painting
 
     @classmethod
     def of(cls, config: InferConfig, styles: int) -> LiveState:
@@ -60,14 +49,10 @@ class LiveState:
         return cls(styles, other=min(1, styles - 1), **how)
 
     def apply(self, word: str) -> None:
-        """Change the state by a word.
+        """Change the state by a word; a ValueError where there is no such word, style or value.
 
-        Args:
-            word: "next", "previous" or a number (the first style is 1); "stronger", "weaker"; "mix", "unmix"; "colors",
-                "mirror" and "side", which change to and fro; or KEY=VALUE with an attribute and what it becomes.
-
-        Raises:
-            ValueError: no such word, style or value.
+        One of "next", "previous" or a number (the first style is 1); "stronger", "weaker"; "mix", "unmix"; "colors",
+        "mirror" and "side", which change to and fro; KEY=VALUE with an attribute and what it becomes.
         """
         key, given, value = word.partition("=")
         if given:

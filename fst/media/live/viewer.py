@@ -8,7 +8,7 @@ import functools
 import json
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ import numpy as np
 from aiohttp import WSMsgType, web
 from PIL import Image
 
+from fst import images
 from fst.errors import UserError
 from fst.media.live.camera import Camera
 from fst.media.live.state import KEYS, LiveState
@@ -31,34 +32,24 @@ LARGEST_FRAME = 1920 * 1920  # pixels; a JPEG of a few kilobytes can claim four 
 JPEG_QUALITY = 85
 
 
+@dataclass(eq=False)
 class Viewer:
     """One browser: its state, and its frames under way.
 
-    Its own camera's frames are mirrored, and shown beside the painting, by the page; this machine's device here.
-
-    Args:
-        config: of infer.py.
-        loader: the styles.
-        camera: this machine's device, where that is what the page shows.
-        painting: where all viewers' frames are painted: one thread, because a network uses every core already; its
-            queue, with at most two places for each viewer, shares the machine out evenly.
-        channel: to the browser.
+    Its own camera's frames are mirrored, and shown beside the painting, by the page; those of this machine's `camera`,
+    where that is what the page shows, here. All viewers' frames are painted in one thread, because a network uses every
+    core already; its queue, with at most two places for each viewer, shares the machine out evenly.
     """
 
-    def __init__(
-        self,
-        config: InferConfig,
-        loader: StyleLoader,
-        camera: Camera | None,
-        painting: ThreadPoolExecutor,
-        channel: web.WebSocketResponse,
-    ):
-        self.config = config
-        self.camera = camera
-        self.painting = painting
-        self.channel = channel
-        self.loader = loader.for_viewer()
-        self.state = LiveState.of(config, len(self.loader))
+    config: InferConfig
+    loader: StyleLoader
+    camera: Camera | None
+    painting: ThreadPoolExecutor
+    channel: web.WebSocketResponse
+
+    def __post_init__(self) -> None:
+        self.loader = self.loader.for_viewer()
+        self.state = LiveState.of(self.config, len(self.loader))
         self.source: np.ndarray | None = None  # the last frame, unpainted
         self.seen = 0  # the number of the last frame of this machine's device
         self.turn = asyncio.Lock()
@@ -87,8 +78,7 @@ class Viewer:
     async def _receive(self, data: bytes) -> None:
         number, picture = data[:4], data[4:]
         if len(self.tasks) >= IN_FLIGHT:  # our page never does this; another client must not fill the queue
-            await self._tell(frame=int.from_bytes(number, "little"), error="two frames are under way already")
-            return
+            return await self._tell(frame=int.from_bytes(number, "little"), error="two frames are under way already")
         task = asyncio.ensure_future(self._answer(number, picture))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -107,7 +97,7 @@ class Viewer:
         self.source = await self._newest() if here else await asyncio.to_thread(decode, picture)
         paint = functools.partial(self.painter.paint, self.source, here=here)
         painted = await asyncio.get_running_loop().run_in_executor(self.painting, paint)
-        return await asyncio.to_thread(encode, painted)
+        return await asyncio.to_thread(images.encode, painted, ".jpg", quality=JPEG_QUALITY)
 
     async def _newest(self) -> np.ndarray:
         """The newest frame of this machine's device, each once."""
@@ -134,9 +124,7 @@ class Viewer:
         painting = self.source if word == "photograph" else await asyncio.to_thread(decode, b64decode(word))
         if painting is None:
             raise ValueError("the camera has given no picture yet")
-        index = self.loader.add(painting, self.config.painting_size)
-        self.state.styles = len(self.loader)
-        self.state.apply(f"style={index}")
+        self.painter.choose_painting(painting, self.config.painting_size)
         await self._tell(names=self.loader.names)
 
     async def _follow(self) -> None:
@@ -158,11 +146,7 @@ class Viewer:
 
 
 def decode(picture: bytes) -> np.ndarray:
-    """A JPEG picture as uint8 (H, W, 3) RGB.
-
-    Raises:
-        ValueError: it is damaged, no picture, or larger than a camera's.
-    """
+    """A JPEG picture as uint8 (H, W, 3) RGB; a ValueError where it is damaged, or larger than a camera's."""
     try:
         with Image.open(BytesIO(picture), formats=["JPEG"]) as header:  # reads no pixels
             width, height = header.size
@@ -174,9 +158,3 @@ def decode(picture: bytes) -> np.ndarray:
     if frame is None:
         raise ValueError("this frame is damaged")
     return frame
-
-
-def encode(frame: np.ndarray) -> bytes:
-    """uint8 (H, W, 3) RGB as a JPEG picture."""
-    bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()

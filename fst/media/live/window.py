@@ -67,33 +67,31 @@ class Window:
         except cv2.error:  # Qt's answer once its last window is closed
             return True
 
-    def close(self) -> None:
-        """Close the window, if the user did not."""
-        cv2.destroyAllWindows()
-        cv2.waitKey(1)
-
-
-_font = functools.lru_cache(ImageFont.load_default)  # by size
-
 
 def letter(frame: np.ndarray, texts: dict[str, str]) -> np.ndarray:
     """A copy of uint8 (H, W, 3) RGB with texts on it, outlined in black so that they read on any painting.
 
-    Args:
-        frame: stays as it is.
-        texts: by corner: "top left", "top right" (a recording's, in red) or "bottom left"; one or more lines each.
+    Texts come by corner, of one or more lines: "top left", "top right" (a recording's, in red) and "bottom left".
     """
     height, width = frame.shape[:2]
     size = max(13, min(height, width) // 25)
-    margin = size // 2
-    corners = {
-        "top left": ((margin, margin), "la", "white"),
-        "top right": ((width - margin, margin), "ra", (230, 30, 30)),
-        "bottom left": ((margin, height - margin), "ld", "white"),
-    }
-    image = Image.fromarray(frame)
-    draw = ImageDraw.Draw(image)
+    margin, lettered = size // 2, frame.copy()
     for corner, text in texts.items():
-        place, anchor, color = corners[corner]
-        draw.text(place, text, color, _font(size), anchor, stroke_width=max(2, size // 9), stroke_fill="black")
-    return np.array(image)
+        label = _label(text, size, (230, 30, 30) if corner == "top right" else (255, 255, 255))
+        left = margin if corner.endswith("left") else max(0, width - label.width - margin)
+        top = margin if corner.startswith("top") else max(0, height - label.height - margin)
+        under = lettered[top : top + label.height, left : left + label.width]
+        image = Image.fromarray(under)  # not of the whole frame, which would take milliseconds
+        image.paste(label, (0, 0), label)
+        under[:] = image
+    return lettered
+
+
+@functools.lru_cache(maxsize=16)  # the words change a few times a second, the frames more often
+def _label(text: str, size: int, color: tuple[int, int, int]) -> Image.Image:
+    font, outline = ImageFont.load_default(size), max(2, size // 9)
+    box = ImageDraw.Draw(Image.new("L", (1, 1))).textbbox((0, 0), text, font, stroke_width=outline)
+    label = Image.new("RGBA", (int(box[2] - box[0]) + 2, int(box[3] - box[1]) + 2))
+    place = (-box[0], -box[1])
+    ImageDraw.Draw(label).text(place, text, color, font, stroke_width=outline, stroke_fill="black")
+    return label
