@@ -404,6 +404,13 @@ def test_a_film_is_painted_in_every_style():
         run("source=clip.mp4", "output=window")
 
 
+def test_a_film_below_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))  # not every shell expands what comes after source=
+    film(Path("clip.mp4"), [scene(index)[:48, :64] for index in range(2)])
+    run("source=~/clip.mp4", "output=~/painted.mp4")
+    assert len(pixels(tmp_path / "painted.mp4")) == 2
+
+
 def program(*arguments: str, **options) -> subprocess.CompletedProcess:
     command = [sys.executable, str(ROOT / "infer.py"), *arguments]
     return subprocess.run(command, capture_output=True, **options)
