@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # the checkout's fst, from any working directory
 
 from fst.errors import UserError, one_line_errors
-
-if TYPE_CHECKING:
-    from fst.config.infer import InferConfig
 
 USAGE = """
 python infer.py source=SOURCE style=STYLE [key=value ...]
@@ -41,7 +37,7 @@ webcam.      device= width= height= fps= mirror=;  page.host= page.port=: the pa
 
 
 def main(arguments: list[str]) -> None:
-    """Run the command line's `key=value` arguments, or `styles`, or `--help`."""
+    """Do what the command line asks for: `key=value` arguments, `styles`, or `--help`."""
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE.strip())
         return
@@ -52,11 +48,7 @@ def main(arguments: list[str]) -> None:
         return
     from fst.config.infer import compose
 
-    run(compose(arguments))
-
-
-def run(config: InferConfig) -> None:
-    """Paint what an InferConfig says, or export its style."""
+    config = compose(arguments)
     if config.export is not None:
         from fst.stylize.export import export
 

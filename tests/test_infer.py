@@ -16,7 +16,8 @@ from test_stylize import picture
 
 from fst import stylefile
 from fst.errors import UserError
-from fst.media import paint, photos
+from fst.media import paint
+from fst.media.places import target_of
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -31,6 +32,7 @@ WEIRD = [
     "-.jpg",
     "a*b?.jpg",
     "#1%.jpg",
+    "~nobody.jpg",
 ]
 
 
@@ -393,8 +395,19 @@ def test_a_film_is_painted_in_every_style():
     assert len(first) == len(second) == 4 and first[0].shape == (48, 64, 3)
     with pytest.raises(UserError, match="overwrite=true"):
         run("source=clip.mp4", "output=o-gogh.mp4")
+    with pytest.raises(UserError, match="a video needs a file"):
+        run("source=clip.mp4", "output=-")
+    run("source=clip.mp4", "output=new/folder")  # as of a photo
+    assert Path("new/folder/clip-gogh.mp4").is_file()
     with pytest.raises(UserError, match="no display"):  # a film may be watched in a window
         run("source=clip.mp4", "output=window")
+
+
+def test_a_film_below_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))  # not every shell expands what comes after source=
+    film(Path("clip.mp4"), [scene(index)[:48, :64] for index in range(2)])
+    run("source=~/clip.mp4", "output=~/painted.mp4")
+    assert len(pixels(tmp_path / "painted.mp4")) == 2
 
 
 def program(*arguments: str, **options) -> subprocess.CompletedProcess:
@@ -447,7 +460,7 @@ def test_ctrl_c_keeps_what_was_done(monkeypatch, capsys):
     assert "2 of 4 painted" in said.out and said.err.strip().endswith("interrupted")
 
 
-def test_photos_is_no_more_than_its_words():
-    photo = photos.Photo(Path("in/a.heic"), Path("a.heic"))
-    assert photos.target_of(photo, "in/a.heic", None, "gogh") == Path("a-gogh.png")
-    assert photos.target_of(photo, "in/a.heic", "out/", "gogh") == Path("out/a-gogh.png")
+def test_where_a_painted_photo_goes():
+    assert target_of("a", ".png", "gogh", None) == Path("a-gogh.png")
+    assert target_of("a", ".png", "gogh", "out.d/") == Path("out.d/a-gogh.png")
+    assert target_of("a", ".png", "gogh", "b.jpg", several=True) == Path("b-gogh.jpg")

@@ -7,7 +7,6 @@ import re
 import socket
 import threading
 
-import cv2
 import live_fakes
 import numpy as np
 import pytest
@@ -372,5 +371,3 @@ def test_jpeg_keeps_red_red():
 
     red = np.full((32, 32, 3), (220, 30, 10), np.uint8)
     assert near([ends.decode(jpeg(red))[16, 16]], [red[0, 0]], 6)
-    decoded = cv2.imdecode(np.frombuffer(ends.encode(red), np.uint8), cv2.IMREAD_COLOR)
-    assert near([decoded[16, 16][::-1]], [red[0, 0]], 6)

@@ -20,6 +20,7 @@ from fst.media.video.animation import AnimationWriter
 from fst.media.video.decode import Frame
 from fst.media.video.encode import VideoWriter
 from fst.media.video.paint_video import paint_video
+from fst.media.video.stabilize import steadier
 
 FRAMES = [scene(index) for index in range(8)]
 
@@ -178,7 +179,7 @@ def test_decoding_painting_and_encoding_overlap():
 
     items = (Frame(FRAMES[0], index, 1) for index in range(6))
     with Sink(Path("a.gif")) as sink:
-        for frame in painting._painted(painting._ahead(meeting(items, 2), drop=False), Meets(), 6):
+        for frame in painting._painted(painting._ahead(meeting(items, 2), drop=False), Meets(), 6, steadier("none")):
             sink.write(frame.pixels, frame.pts, frame.duration)
     assert sink.frames == 6
 

@@ -8,16 +8,17 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 import pytest
-from clips import film, pixels
+from clips import Identity, film, pixels
 
 from fst.config.infer import compose
 from fst.errors import UserError
 from fst.evaluate.flicker import frames, measure
 from fst.media.paint import paint
 from fst.media.video.blend import Blend, _kept, _small
-from fst.media.video.hold import Hold
+from fst.media.video.decode import Frame
 from fst.media.video.motion import FAST, Flow
-from fst.media.video.stabilize import Stabilized
+from fst.media.video.paint_video import _painted, paint_video
+from fst.media.video.stabilize import Hold, steadier
 from fst.stylize.planes import Matrix, Planes
 
 HEIGHT, WIDTH, COUNT = 180, 240, 16
@@ -61,7 +62,8 @@ class Flickering:
 def both(source: list[np.ndarray], sigma: float = 10, way: str = "flow") -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Painted, alone and stabilized."""
     painter = Flickering(sigma)
-    return painter.painted, list(Stabilized(painter, way).stream(source))
+    frames = (Frame(pixels, number, 1) for number, pixels in enumerate(source))
+    return painter.painted, [frame.pixels for frame in _painted(frames, painter, len(source), steadier(way))]
 
 
 def apart(one: np.ndarray, other: np.ndarray) -> float:
@@ -195,12 +197,23 @@ def test_paint_made_in_another_way_or_size_is_not_kept() -> None:
     assert hold(photo, photo, "hokusai") is photo
 
 
-def test_planes_go_on_to_a_stylizer_that_takes_them_unless_motion_is_looked_for() -> None:
-    painter = Flickering()
-    painter.takes_planes = lambda height, width: height < 200
-    ways = [Stabilized(painter, way) for way in ("hold", "none", "flow")]
-    assert [way.takes_planes(100, 100) for way in ways] == [True, True, False]
-    assert not ways[0].takes_planes(300, 100)
+def test_planes_go_on_to_a_stylizer_that_takes_them_unless_motion_is_looked_for(tmp_path) -> None:
+    source = film(tmp_path / "a.mp4", pan()[:3])
+    seen = []
+
+    class Spy(Identity):
+        def takes_planes(self, height: int, width: int) -> bool:
+            return (height, width) == (HEIGHT, WIDTH)
+
+        def stream(self, frames, count=None):
+            for frame in frames:
+                seen.append(type(frame))
+                yield frame
+
+    for way, kind in (("hold", Planes), ("none", Planes), ("flow", np.ndarray)):
+        paint_video(str(source), tmp_path / f"{way}.mp4", Spy(), stabilize=way)
+        assert seen == [kind] * 3
+        seen.clear()
 
 
 def test_infer_stabilizes_a_film_and_nothing_else(tmp_path, monkeypatch) -> None:

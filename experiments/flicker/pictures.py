@@ -20,7 +20,7 @@ from fst.errors import one_line_errors
 from fst.evaluate import figures
 from fst.evaluate.flicker import frames
 from fst.files import replacing
-from fst.media.video.hold import Hold
+from fst.media.video.stabilize import Hold
 from fst.stylize import Stylizer
 
 HERE = Path(__file__).parent

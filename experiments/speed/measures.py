@@ -102,7 +102,7 @@ def film_parts(style: str, clip: str, precision: str) -> dict:
     import av
 
     from fst.media.video import colour
-    from fst.media.video.decode import Frame, VideoReader
+    from fst.media.video.decode import VideoReader
     from fst.media.video.encode import VideoWriter
     from fst.media.video.paint_video import paint_video
 
@@ -116,7 +116,7 @@ def film_parts(style: str, clip: str, precision: str) -> dict:
 
     def read() -> list:
         film = VideoReader(clip, stylizer.takes_planes)
-        return [item.pixels for item in film if isinstance(item, Frame)]
+        return [frame.pixels for frame in film]
 
     def written() -> None:
         with VideoWriter(Path(folder, "a.mp4"), width=width, height=height, rate=24, colour=kind) as writer:
@@ -125,7 +125,7 @@ def film_parts(style: str, clip: str, precision: str) -> dict:
 
     def encoder_frames() -> None:
         for frame in painted:
-            converter.from_planes(frame) if planar else converter.from_rgb(frame, kind, "yuv420p")
+            converter.from_planes(frame) if planar else converter.from_rgb(frame, kind)
 
     with tempfile.TemporaryDirectory() as folder:
         count = decoded()

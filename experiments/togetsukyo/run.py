@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from fst import images  # noqa: E402
 from fst.errors import UserError, one_line_errors  # noqa: E402
-from fst.media.video.decode import Frame, VideoReader  # noqa: E402
+from fst.media.video.decode import VideoReader  # noqa: E402
 from fst.tracking.previews import side_by_side  # noqa: E402
 
 SHOWN = [0, 1, 3, 10, 20, 40, 60]
@@ -43,7 +43,7 @@ def main() -> None:
 
 def frame(film: Path, number: int, folder: Path) -> Path:
     """One frame of a film as a PNG."""
-    frames = (item for item in VideoReader(str(film)) if isinstance(item, Frame))
+    frames = iter(VideoReader(str(film)))
     found = next(itertools.islice(frames, number, None), None)
     if found is None:
         raise UserError(f"{film} has fewer than {number + 1} frames: choose another with --frame")

@@ -15,7 +15,7 @@ import numpy as np
 
 from fst.errors import UserError, one_line_errors
 from fst.evaluate.report import markdown
-from fst.media.video.decode import Frame, VideoReader
+from fst.media.video.decode import VideoReader
 from fst.media.video.motion import Flow, Motion, apart, warped
 
 LONG = 10  # frames: of the long-range figure
@@ -129,7 +129,7 @@ def table(rows: dict[str, Flicker]) -> str:
 
 def frames(film: Path) -> Iterator[np.ndarray]:
     """A film's frames, uint8 (H, W, 3) RGB; one that cannot be read is a UserError."""
-    return (item.pixels for item in VideoReader(str(film)) if isinstance(item, Frame))
+    return (frame.pixels for frame in VideoReader(str(film)))
 
 
 def main(words: Sequence[str] | None = None) -> None:

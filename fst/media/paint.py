@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from fst import images
 from fst.errors import UserError
 from fst.media import photos
+from fst.media.places import STANDARD
 from fst.media.video import stabilize
 from fst.stylize import Stylizer
 from fst.stylize.styles import split
@@ -18,7 +20,7 @@ from fst.stylize.styles import split
 if TYPE_CHECKING:
     from fst.config.infer import InferConfig
 
-WINDOW, PAGE = "window", "page"  # outputs that are watched instead of written
+WATCHED = ("window", "page")  # outputs that are watched instead of written
 
 
 def kind_of(source: str) -> str:
@@ -31,9 +33,9 @@ def kind_of(source: str) -> str:
         return "live"
     if re.match(r"[a-z][a-z0-9+]*://", source, re.IGNORECASE):
         return "video"
-    if source == photos.STANDARD or photos.is_many(source):
+    if source == STANDARD or photos.is_many(source):
         return "photos"
-    path = Path(source).expanduser()
+    path = Path(source)
     if not path.is_file():
         if not path.exists():
             raise UserError(f"source={source} does not exist: give a photo, folder, pattern, video, address or webcam")
@@ -50,10 +52,15 @@ def paint(config: InferConfig) -> None:
     Raises:
         UserError: a source that is missing, or is damaged, or does not go with the output.
     """
+    # Path's expanduser raises for ~nobody, which may be a file's name.
+    source, output = (name and os.path.expanduser(name) for name in (config.source, config.output))  # noqa: PTH111
+    config = dataclasses.replace(config, source=source, output=output)
     kind, styles = kind_of(config.source), split(config.style)
-    if kind == "photos" and config.output in (WINDOW, PAGE):
+    if kind == "photos" and config.output in WATCHED:
         raise UserError(f"output={config.output} shows videos and the webcam: give a file or a folder for a photo")
-    watched = config.output in (WINDOW, PAGE) or ("://" in config.source and config.output is None)
+    if kind != "photos" and config.output == STANDARD:
+        raise UserError("output=- takes a photo: a video needs a file")
+    watched = config.output in WATCHED or ("://" in config.source and config.output is None)
     if ">" in config.style and (kind != "video" or watched):
         raise UserError(f"style={config.style} moves over a film that is written: name a film, or one of the styles")
     stabilize.check(config.stabilize, film=kind == "video" and not watched)
@@ -67,24 +74,12 @@ def paint(config: InferConfig) -> None:
         return
     load = partial(Stylizer.configured, config)
     if kind == "photos":
-        how = {"quality": config.quality, "overwrite": config.overwrite, "stabilize": config.stabilize}
-        photos.paint(config.source, config.output, styles, load, **how)
+        photos.paint(config, styles, load)
         return
     from fst.media.video.paint_video import paint_video
 
+    how = {"quality": config.quality, "codec": config.codec, "overwrite": config.overwrite}
+    # What moves from style to style is to change, also where the film does not.
+    how["stabilize"] = "none" if ">" in config.style else config.stabilize
     for style in styles:
-        moving = ">" in style  # its paint is to change, also where the source does not
-        stylizer = stabilize.Stabilized(load(style), "none" if moving else config.stabilize)
-        output = video_target(config.output, stylizer.name, several=len(styles) > 1)
-        how = {"quality": config.quality, "codec": config.codec, "overwrite": config.overwrite}
-        print(paint_video(config.source, output, stylizer, **how))
-
-
-def video_target(output: str | None, style: str, *, several: bool) -> Path | None:
-    """Where a painted video goes: as `fst.media.photos.target_of`; None leaves the name to `paint_video`."""
-    if output == photos.STANDARD:
-        raise UserError("output=- takes a photo: a video needs a file")
-    if output is None:
-        return None
-    target = Path(output).expanduser()
-    return target.with_stem(f"{target.stem}-{style}") if several and target.suffix else target
+        print(paint_video(config.source, config.output, load(style), several=len(styles) > 1, **how))

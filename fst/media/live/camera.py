@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 
 DEVICES = Path("/dev")  # where Linux shows its cameras, as video0, video1, ...
 PATIENCE = 10.0  # seconds to wait for a frame: some cameras need several for the first
+_BUSY = "another program may be using it; close that, or choose another camera with source=webcam:N"
 
 
 class NoCamera(UserError):
     """This machine has no camera at all."""
 
 
-class Camera:
+class Camera(contextlib.AbstractContextManager):
     """The newest frame of a camera, a stream address, or a video file that stands in for a camera.
 
     A file plays at its own rate, frames that nobody took in time are lost as a camera's are, and it starts again
@@ -39,98 +41,72 @@ class Camera:
     def __init__(self, settings: WebcamConfig):
         target = find(settings.device)
         # A path such as /dev/video2 or /dev/v4l/by-id/... is a device, not a file that stands in for one.
-        self.is_file = isinstance(target, str) and Path(target).is_file()
+        self._is_file = isinstance(target, str) and Path(target).is_file()
         self.name = f"camera {target}" if isinstance(target, int) else target
         self._capture = _open(target, settings)
-        claimed = self._capture.get(cv2.CAP_PROP_FPS)
-        # Frames per second that the device claims; what was asked for where it claims nothing sensible.
+        claimed = self._capture.get(cv2.CAP_PROP_FPS)  # not always something sensible
         self.rate = claimed if 1 <= claimed <= 240 else settings.fps
         self._new = threading.Condition()
         self._frame: np.ndarray | None = None
         self._count = 0
-        self._failure: str | None = None
-        self._open = True
+        self._reading = True  # until it is closed, or gives no more frames
         self._thread = threading.Thread(target=self._read_on, name="camera", daemon=True)
         self._thread.start()
 
     def newest(self, after: int = 0, timeout: float = 0.1) -> tuple[int, np.ndarray] | None:
         """The newest frame, uint8 (H, W, 3) RGB, and its number, which counts from 1.
 
-        None if after `timeout` seconds there is still no frame with a number above `after`.
-
-        Raises:
-            UserError: the camera gave its last frame: it was unplugged, or another program took it.
+        None if after `timeout` seconds there is still none with a number above `after`; a UserError if none will come.
         """
         with self._new:
-            self._new.wait_for(lambda: self._count > after or self._failure, timeout)
-            if self._count <= after and self._failure:
-                raise UserError(self._failure)
+            self._new.wait_for(lambda: self._count > after or not self._reading, timeout)
             number, frame = self._count, self._frame
-        return (number, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)) if number > after else None
+            if number > after:
+                return number, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            if self._reading:
+                return None
+        if number:
+            raise UserError(f"{self.name} stopped giving frames: was it unplugged?")
+        raise UserError(f"{self.name} gives no frame: {'it holds no video' if self._is_file else _BUSY}")
 
     def first(self) -> np.ndarray:
-        """Wait for the first frame, so that a camera that opens and gives nothing is found out at the start.
-
-        Raises:
-            UserError: no frame within ten seconds.
-        """
+        """Wait for the first frame; a camera that opens and gives none in ten seconds is a UserError."""
         found = self.newest(timeout=PATIENCE)
         if found is None:
             raise UserError(f"{self.name} opened but gives no frame: close the program that uses it, or replug it")
         return found[1]
 
-    def close(self) -> None:
-        """Release the device."""
-        self._open = False
+    def __exit__(self, *_: object) -> None:
+        self._reading = False
         self._thread.join(timeout=PATIENCE)
         if not self._thread.is_alive():  # else a driver hangs in read(): to release under it would crash.
             self._capture.release()
 
-    def __enter__(self) -> Camera:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _read_on(self) -> None:
         due, failures = time.monotonic(), 0
-        while self._open:
+        while self._reading and failures <= 3:  # one bad read is a hiccup of the USB bus
             good, frame = self._capture.read()
-            if good:
-                failures = 0
-                if self.is_file:
-                    due = max(due + 1 / self.rate, time.monotonic() - 1)
-                    time.sleep(max(0.0, due - time.monotonic()))
-                with self._new:
-                    self._frame, self._count = frame, self._count + 1
-                    self._new.notify_all()
+            if not good:
+                failures += 1
+                if self._is_file and failures == 1:
+                    self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+                else:
+                    time.sleep(0.05)
                 continue
-            failures += 1
-            if self.is_file and failures == 1:
-                self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
-            elif failures > 3:  # one bad read is a hiccup of the USB bus
-                return self._fail()
-            else:
-                time.sleep(0.05)
-
-    def _fail(self) -> None:
+            failures = 0
+            if self._is_file:
+                due = max(due + 1 / self.rate, time.monotonic() - 1)
+                time.sleep(max(0.0, due - time.monotonic()))
+            with self._new:
+                self._frame, self._count = frame, self._count + 1
+                self._new.notify_all()
         with self._new:
-            if self._count:
-                self._failure = f"{self.name} stopped giving frames: was it unplugged?"
-            else:
-                self._failure = f"{self.name} gives no frame: " + ("it holds no video" if self.is_file else _BUSY)
+            self._reading = False
             self._new.notify_all()
 
 
-_BUSY = "another program may be using it; close that, or choose another camera with source=webcam:N"
-
-
 def find(device: str | None) -> int | str:
-    """A camera's number, or an address or path.
-
-    Raises:
-        NoCamera, UserError: as `Camera`; on Linux /dev tells a missing camera from one that may not be read.
-    """
+    """A camera's number, or an address or path; on Linux /dev tells a missing camera from one that may not be read."""
     if device is not None and not device.isdecimal():
         if "://" not in device and not Path(device).exists():
             raise UserError(f"webcam.device={device} does not exist: give a number, a stream address or a video file")

@@ -2,56 +2,51 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from fst import images
 from fst.errors import UserError
-from fst.media.live.recorder import Clock, Recorder, free_path
 from fst.media.live.state import HELP, LiveState
 from fst.media.live.style_loader import LivePainter, StyleLoader
-from fst.media.live.window import letter, slide
+from fst.media.live.window import letter
+from fst.media.places import numbered
 
 if TYPE_CHECKING:
     from fst.config.infer import InferConfig
+    from fst.media.live.recorder import Recorder
 
 HELP_SECONDS = 8.0
 NOTICE_SECONDS = 4.0
-READABLE = 240  # pixels of height that the help fits in
+ERROR_SECONDS = 8.0
 
 
-class Controls:
-    """Paints frames for the window and does what a key asks; closing it completes a recording.
-
-    Attributes:
-        ended: whether "quit" was asked for.
-        state: changed by keys.
-    """
+class Controls(contextlib.AbstractContextManager):
+    """Paints frames for the window and does what a key asks; its end completes a recording."""
 
     def __init__(self, config: InferConfig, loader: StyleLoader, rate: float):
-        self.ended = False
+        self.ended = False  # whether "quit" was asked for
         self.state = LiveState.of(config, len(loader))
         self._config = config
         self._loader = loader
-        self._frame: np.ndarray | None = None
         self._rate = rate
         self._painter = LivePainter(loader, self.state, loader.choose(0).result(), config.stabilize == "hold")
-        self._clock = Clock()
+        self._times: deque[float] = deque(maxlen=30)  # of the last frames
+        self._frame: np.ndarray | None = None
         self._picture: np.ndarray | None = None
         self._recorder: Recorder | None = None
+        self._recording = contextlib.ExitStack()
         self._notice, self._notice_ends = "", 0.0
         self._help_ends = time.monotonic() + HELP_SECONDS
 
-    def __enter__(self) -> Controls:
-        return self
-
     def __exit__(self, *_: object) -> None:
-        self._end_recording()
+        if self._recorder is not None:
+            self._end_recording()
 
     def paint(self, frame: np.ndarray) -> np.ndarray:
         """uint8 (H, W, 3) RGB from the camera to what the window shows: painted, lettered, beside the source."""
@@ -59,94 +54,79 @@ class Controls:
         try:
             self._painter.follow()
         except UserError as error:
-            self._say(str(error), 2 * NOTICE_SECONDS)
+            self._say(str(error), ERROR_SECONDS)
             print(f"error: {error}")
         self._picture = self._painter.paint(frame)
         if self._recorder is not None:
-            self._recorder.write(self._picture)
-        self._clock.tick()
-        # Letters need pixels: a small picture is enlarged for them, and the window with it.
-        scale = math.ceil(READABLE / frame.shape[0])
-        if scale > 1:
-            return self._lettered(cv2.resize(self._picture, None, fx=scale, fy=scale))
-        return self._lettered(self._picture.copy())
+            self._recorder.record(self._picture)
+        self._times.append(time.monotonic())
+        return letter(self._picture, self._texts())
 
     def do(self, word: str) -> None:
         """What a key means: a word of `fst.media.live.state.KEYS`, or a digit for a style."""
-        own = {"help": self._help, "save": self._save, "record": self._record, "quit": self._quit}
-        own |= {"photograph": self._photograph}
-        if word in own:
-            own[word]()
+        of_picture = {"save": self._save, "record": self._record, "photograph": self._photograph}
+        if word == "quit":
+            self.ended = True
+        elif word == "help":
+            shown = self._help_ends > time.monotonic()
+            self._help_ends = 0.0 if shown else time.monotonic() + 3 * HELP_SECONDS
+        elif word in of_picture:
+            if self._picture is None:
+                return
+            try:
+                of_picture[word]()
+            except UserError as error:
+                self._say(str(error), ERROR_SECONDS)
         elif not word.isdecimal() or 0 < int(word) <= self.state.styles:
             self.state.apply(word)
-            if "mix" not in word:  # the slider shows that
+            if "mix" not in word:  # the title shows that
                 self._say(str(self.state))
 
-    def _quit(self) -> None:
-        self.ended = True
+    def record(self, path: Path, shape: tuple[int, int]) -> None:
+        """Begin to record what is painted, of (height, width)."""
+        from fst.media.live.recorder import Recorder  # late: most sessions record nothing
 
-    def _help(self) -> None:
-        shown = self._help_ends > time.monotonic()
-        self._help_ends = 0.0 if shown else time.monotonic() + 3 * HELP_SECONDS
+        self._recorder = self._recording.enter_context(Recorder(path, shape, self._rate, self._config))
+
+    def _record(self) -> None:
+        if self._recorder is not None:
+            self._end_recording()
+        else:
+            self.record(self._new_path(".mp4"), self._picture.shape[:2])
+
+    def _end_recording(self) -> None:
+        recorder, self._recorder = self._recorder, None
+        self._recording.close()
+        self._say(f"recorded {recorder.path}")
+        print(f"Recorded {recorder.path}, {recorder.seconds:.1f} s")
 
     def _save(self) -> None:
-        if self._picture is None:
-            return
-        try:
-            path = images.write(self._new_path(".png"), self._picture)
-        except UserError as error:
-            self._say(str(error))
-            return
+        path = images.write(self._new_path(".png"), self._picture)
         self._say(f"saved {path}")
         print(f"Saved {path}")
 
     def _photograph(self) -> None:
-        if self._frame is None:
-            return
-        try:
-            index = self._loader.add(self._frame, self._config.painting_size)
-        except UserError as error:
-            return self._say(str(error), 2 * NOTICE_SECONDS)
-        self.state.styles = len(self._loader)
-        self.state.apply(f"style={index}")
-
-    def _record(self) -> None:
-        if self._recorder is not None:
-            return self._end_recording()
-        if self._picture is None:
-            return
-        try:
-            self._recorder = Recorder(self._new_path(".mp4"), self._picture.shape[:2], self._rate, self._config)
-        except UserError as error:
-            self._say(str(error))
-
-    def _end_recording(self) -> None:
-        if self._recorder is None:
-            return
-        recorder, self._recorder = self._recorder, None
-        recorder.close()
-        self._say(f"recorded {recorder.path}")
-        print(f"Recorded {recorder.path}, {recorder.seconds:.1f} s")
+        self._painter.choose_painting(self._frame, self._config.painting_size)
 
     def _new_path(self, suffix: str) -> Path:
-        return free_path(Path(f"{self._painter.stylizer.name}-{time.strftime('%Y%m%d-%H%M%S')}{suffix}"))
+        return numbered(Path(f"{self._painter.stylizer.name}-{time.strftime('%Y%m%d-%H%M%S')}{suffix}"))
 
     def _say(self, text: str, seconds: float = NOTICE_SECONDS) -> None:
         self._notice, self._notice_ends = text, time.monotonic() + seconds
 
-    def _lettered(self, frame: np.ndarray) -> np.ndarray:
-        now = time.monotonic()
-        state, names = self.state, self._loader.names
+    def _texts(self) -> dict[str, str]:
+        """What is lettered into the window, by corner."""
+        state, names, now = self.state, self._loader.names, time.monotonic()
         title = f"{names[state.style]} loads ..." if state.style != self._painter.shown else names[state.style]
         if state.mix:
             title += f" {1 - state.mix:.0%}, {names[state.other]} {state.mix:.0%}"
-            slide(frame, state.mix)
-        letter(frame, f"{title}   {self._clock.fps:.0f} fps", "top left")
+        passed = self._times[-1] - self._times[0]
+        texts = {"top left": f"{title}   {(len(self._times) - 1) / passed if passed else 0:.0f} fps"}
         if self._recorder is not None:
             minutes, seconds = divmod(int(self._recorder.seconds), 60)
-            letter(frame, f"{minutes}:{seconds:02d}", "top right", dot=True)
+            texts["top right"] = f"{minutes}:{seconds:02d}"
         if now < self._notice_ends:
-            letter(frame, self._notice, "bottom left")
+            texts["bottom left"] = self._notice
         elif now < self._help_ends:
-            letter(frame, HELP, "bottom left")
-        return frame
+            texts["bottom left"] = HELP
+        return texts

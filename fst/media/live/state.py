@@ -14,8 +14,7 @@ KEYS |= {"+": "stronger", "=": "stronger", "-": "weaker", "_": "weaker", "c": "c
 KEYS |= {"[": "unmix", "]": "mix", "p": "photograph"}
 KEYS |= {"s": "save", "r": "record", "h": "help", "?": "help", "q": "quit", "Escape": "quit"}
 HELP = """1-9, arrows   style
-[ ]   mix styles;
-      or drag below
+[ ]   mix styles
 p   take a painting
 + -   strength
 c   colours
@@ -27,31 +26,21 @@ h   help
 q   quit"""
 COLORS = ("style", "content")
 STEPS = {"stronger": ("strength", 0.1), "weaker": ("strength", -0.1), "mix": ("mix", 0.1), "unmix": ("mix", -0.1)}
+READ = {int: int, float: float, str: str, bool: {"true": True, "false": False}.__getitem__}
 
 
 @dataclass
 class LiveState:
-    """What one viewer, at the window or in a browser, has chosen.
+    """What one viewer, at the window or in a browser, has chosen."""
 
-    Attributes:
-        styles: how many styles there are.
-        style: the chosen one's index; it may still be loading.
-        other: the index of the one to mix it with; the one chosen before.
-        mix: the share of the other, 0 to 1.
-        strength: 0 (the source) to 1 (the painting).
-        colors: "style", or "content" for the source's own.
-        mirror: whether frames are mirrored, as a mirror shows them.
-        side: whether the source is shown at the left of the painting.
-    """
-
-    styles: int
-    style: int = 0
-    other: int = 0
-    mix: float = 0.0
-    strength: float = 1.0
-    colors: str = "style"
-    mirror: bool = True
-    side: bool = False
+    styles: int  # how many there are
+    style: int = 0  # the chosen one's index; it may still be loading
+    other: int = 0  # the index of the one to mix it with; the one chosen before
+    mix: float = 0.0  # the share of the other, 0 to 1
+    strength: float = 1.0  # 0 (the source) to 1 (the painting)
+    colors: str = "style"  # or "content" for the source's own
+    mirror: bool = True  # whether frames are mirrored, as a mirror shows them
+    side: bool = False  # whether the source is shown at the left of the painting
 
     @classmethod
     def of(cls, config: InferConfig, styles: int) -> LiveState:
@@ -60,14 +49,10 @@ class LiveState:
         return cls(styles, other=min(1, styles - 1), **how)
 
     def apply(self, word: str) -> None:
-        """Change the state by a word.
+        """Change the state by a word; a ValueError where there is no such word, style or value.
 
-        Args:
-            word: "next", "previous" or a number (the first style is 1); "stronger", "weaker"; "mix", "unmix"; "colors",
-                "mirror" and "side", which change to and fro; or KEY=VALUE with an attribute and what it becomes.
-
-        Raises:
-            ValueError: no such word, style or value.
+        One of "next", "previous" or a number (the first style is 1); "stronger", "weaker"; "mix", "unmix"; "colors",
+        "mirror" and "side", which change to and fro; KEY=VALUE with an attribute and what it becomes.
         """
         key, given, value = word.partition("=")
         if given:
@@ -87,19 +72,14 @@ class LiveState:
             raise ValueError(f"'{word[:40]}' is not understood")
 
     def _set(self, key: str, value: str) -> None:
-        kinds = {"style": int, "other": int, "mix": float, "strength": float, "colors": str}
-        kinds |= {"mirror": _truth, "side": _truth}
+        kind = type(vars(self).get(key))
         try:
-            new = kinds[key](value)
+            new = READ[kind](value)
         except (KeyError, ValueError):
             raise ValueError(f"'{key[:20]}={value[:20]}' is not understood") from None
-        if kinds[key] is int:
-            allowed = new in range(self.styles)
-        elif kinds[key] is float:
-            allowed = 0 <= new <= 1
-        else:
-            allowed = key != "colors" or new in COLORS
-        if not allowed:
+        allowed = {int: range(self.styles), str: COLORS, bool: (True, False)}
+        fits = 0 <= new <= 1 if kind is float else new in allowed[kind]
+        if key == "styles" or not fits:
             raise ValueError(f"{key} cannot be {value[:20]}")
         if key == "style":
             self._choose(new)
@@ -112,7 +92,3 @@ class LiveState:
 
     def __str__(self) -> str:
         return f"strength {self.strength:.0%}, {'the source' if self.colors == 'content' else 'the style'}'s colours"
-
-
-def _truth(value: str) -> bool:
-    return {"true": True, "false": False}[value]

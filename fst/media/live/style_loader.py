@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,13 +16,12 @@ import numpy as np
 
 from fst.errors import UserError
 from fst.media.live.state import LiveState
-from fst.media.video.hold import Hold
+from fst.media.video.stabilize import Hold
 from fst.stylize.many import Style, bundled, of_many
 from fst.stylize.styles import short
 
 if TYPE_CHECKING:
     from fst.stylize import Stylizer
-    from fst.stylize.many import Many
 
 FADE_SECONDS = 0.5  # from style to style of one file of many
 MOST = 100  # styles, with the paintings that a viewer adds
@@ -39,17 +37,11 @@ class _Entry:
 
 
 class StyleLoader:
-    """Styles by index, kept once they are loaded.
-
-    Args:
-        styles: as `fst.stylize.styles.find` takes them.
-        load: makes a Stylizer of one, or of what `find` found.
-    """
+    """Styles by index, kept once they are loaded; for one thread."""
 
     def __init__(self, styles: list[str], load: Callable[[str | Style], Stylizer]):
         self._load = load
         self._entries = [_Entry(short(style), functools.partial(load, style)) for style in styles]
-        self._lock = threading.Lock()
         # One thread: two networks compiled at once would only slow each other and the frames.
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="styles")
 
@@ -62,42 +54,35 @@ class StyleLoader:
         return len(self._entries)
 
     def choose(self, index: int) -> Future[Stylizer]:
-        """The style's Stylizer, now or soon. The result raises UserError where the style is missing or damaged.
-
-        A failure is told once: the next time, loading is tried again.
-        """
-        with self._lock:
-            entry = self._entries[index]
-            future = entry.future
-            if future is None:
-                future = entry.future = self._loader.submit(entry.load)
-            elif future.done() and future.exception():
-                entry.future = None
-            return future
+        """The style's Stylizer, now or soon. A failure is told once: the next time, loading is tried again."""
+        entry = self._entries[index]
+        future = entry.future
+        if future is None:
+            future = entry.future = self._loader.submit(entry.load)
+        elif future.done() and future.exception():
+            entry.future = None
+        return future
 
     def add(self, painting: np.ndarray, size: int) -> int:
-        """Add the style of a painting, uint8 (H, W, 3) RGB, read at a long edge of `size` pixels; its index.
-
-        Raises:
-            UserError: nothing here reads paintings, this one is too narrow, or there are too many.
-        """
+        """Add the style of a painting, uint8 (H, W, 3) RGB, read at a long edge of `size` pixels; its index."""
         many = self.choose(0).result().many or bundled()
         if many is None:
             raise UserError("this copy of fst has no file of many styles to read a painting with")
         if len(self) >= MOST:
             raise UserError(f"there are already {MOST} styles, the maximum: restart to add paintings")
         painting = many.fitted(painting, size)
-        count = sum(name.startswith("painting ") for name in self.names) + 1
-        self._entries.append(_Entry(f"painting {count}", functools.partial(self._read, many, painting, count)))
-        return len(self) - 1
+        name = f"painting {sum(name.startswith('painting ') for name in self.names) + 1}"
 
-    def _read(self, many: Many, painting: np.ndarray, count: int) -> Stylizer:
-        return self._load(of_many(many, f"painting {count}", many.read_pixels(painting)[None]))
+        def read() -> Stylizer:
+            return self._load(of_many(many, name, many.read_pixels(painting)[None]))
+
+        self._entries.append(_Entry(name, read))
+        return len(self) - 1
 
     def for_viewer(self) -> StyleLoader:
         """The same styles, to which one viewer adds paintings of their own."""
         own = copy.copy(self)
-        own._entries = [*self._entries]
+        own._entries = self._entries.copy()
         return own
 
     def close(self) -> None:
@@ -106,35 +91,31 @@ class StyleLoader:
 
 
 class LivePainter:
-    """Paints frames as a state says. While a style loads, the last one goes on.
+    """Paints frames as a state says. While a style loads, the last one goes on, at the beginning the `first`.
 
-    Styles of one file of many fade into each other and mix.
-
-    Attributes:
-        shown: index of the style that paints.
-
-    Args:
-        loader: the styles.
-        state: what is chosen.
-        first: the style that is there already.
-        hold: whether paint stays where the picture stays.
+    Styles of one file of many fade into each other and mix. With `hold`, paint stays where the picture stays.
     """
 
     def __init__(self, loader: StyleLoader, state: LiveState, first: Stylizer, hold: bool = True):
         self.state = state
         self.stylizer = first
-        self.shown = 0
+        self.shown = 0  # index of the style that paints
         self._loader = loader
         self._vector = self._before = first.vector  # what the last frame was painted by; what is faded from
         self._chosen = -FADE_SECONDS  # when the fade began
         self._other: Stylizer | None = None  # mixed in
         self._hold = Hold() if hold else None
 
+    def choose_painting(self, painting: np.ndarray, size: int) -> None:
+        """Add a painting to the styles, as `StyleLoader.add`, and choose it."""
+        index = self._loader.add(painting, size)
+        self.state.styles = len(self._loader)
+        self.state.apply(f"style={index}")
+
     def follow(self) -> None:
         """Take the state's styles once they are loaded.
 
-        Raises:
-            UserError: one cannot be loaded, or they do not mix; the state is again what is shown.
+        Where one cannot be loaded, or they do not mix, the state is again what is shown, and a UserError says why.
         """
         state = self.state
         try:
@@ -179,8 +160,9 @@ class LivePainter:
         target = stylizer.vector
         if target is None:
             return None
-        if self._other is not None:
-            target = _between(target, self._other.vector, self.state.mix)
+        other = self._other  # `follow` may take it away
+        if other is not None:
+            target = _between(target, other.vector, self.state.mix)
         passed = (time.monotonic() - self._chosen) / FADE_SECONDS
         return target if passed >= 1 else _between(self._before, target, passed)
 

@@ -8,7 +8,7 @@ import functools
 import json
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ import numpy as np
 from aiohttp import WSMsgType, web
 from PIL import Image
 
+from fst import images
 from fst.errors import UserError
 from fst.media.live.camera import Camera
 from fst.media.live.state import KEYS, LiveState
@@ -31,46 +32,24 @@ LARGEST_FRAME = 1920 * 1920  # pixels; a JPEG of a few kilobytes can claim four 
 JPEG_QUALITY = 85
 
 
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="page")
+@dataclass(eq=False)
+class Viewer:
+    """One browser: its state, and its frames under way.
 
-
-@dataclass(frozen=True)
-class Shared:
-    """What the viewers share.
-
-    Attributes:
-        config: of infer.py.
-        loader: the styles.
-        camera: this machine's device, where that is what the page shows.
-        painting: one thread, because a network uses every core already; its queue, in order of arrival and with at
-            most two places for each viewer, shares the machine out evenly.
-        coding: threads for JPEG, which would else hold up the event loop.
+    Its own camera's frames are mirrored, and shown beside the painting, by the page; those of this machine's `camera`,
+    where that is what the page shows, here. All viewers' frames are painted in one thread, because a network uses every
+    core already; its queue, with at most two places for each viewer, shares the machine out evenly.
     """
 
     config: InferConfig
     loader: StyleLoader
-    camera: Camera | None = None
-    painting: ThreadPoolExecutor = field(default_factory=lambda: _pool(1))
-    coding: ThreadPoolExecutor = field(default_factory=lambda: _pool(2))
+    camera: Camera | None
+    painting: ThreadPoolExecutor
+    channel: web.WebSocketResponse
 
-    def close(self) -> None:
-        """Start no more work."""
-        self.painting.shutdown(wait=False, cancel_futures=True)
-        self.coding.shutdown(wait=False, cancel_futures=True)
-
-
-class Viewer:
-    """One browser: its state, and its frames under way.
-
-    Its own camera's frames are mirrored, and shown beside the painting, by the page; this machine's device here.
-    """
-
-    def __init__(self, shared: Shared, channel: web.WebSocketResponse):
-        self.shared = shared
-        self.channel = channel
-        self.loader = shared.loader.for_viewer()
-        self.state = LiveState.of(shared.config, len(self.loader))
+    def __post_init__(self) -> None:
+        self.loader = self.loader.for_viewer()
+        self.state = LiveState.of(self.config, len(self.loader))
         self.source: np.ndarray | None = None  # the last frame, unpainted
         self.seen = 0  # the number of the last frame of this machine's device
         self.turn = asyncio.Lock()
@@ -78,12 +57,12 @@ class Viewer:
 
     async def attend(self) -> None:
         """Answer until the browser leaves."""
-        config, loader = self.shared.config, self.loader
+        config, loader = self.config, self.loader
         first = await asyncio.wrap_future(loader.choose(0))
         self.painter = LivePainter(loader, self.state, first, config.stabilize == "hold")
         camera = {"width": config.webcam.width, "height": config.webcam.height, "fps": config.webcam.fps}
         keys = {key: word for key, word in KEYS.items() if word not in ("record", "help", "quit")}
-        here = self.shared.camera is not None
+        here = self.camera is not None
         await self._tell(styles=loader.names, keys=keys, in_flight=IN_FLIGHT, here=here, camera=camera)
         await self._tell_state()
         try:
@@ -99,8 +78,7 @@ class Viewer:
     async def _receive(self, data: bytes) -> None:
         number, picture = data[:4], data[4:]
         if len(self.tasks) >= IN_FLIGHT:  # our page never does this; another client must not fill the queue
-            await self._tell(frame=int.from_bytes(number, "little"), error="two frames are under way already")
-            return
+            return await self._tell(frame=int.from_bytes(number, "little"), error="two frames are under way already")
         task = asyncio.ensure_future(self._answer(number, picture))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -115,21 +93,20 @@ class Viewer:
             await self._tell(frame=int.from_bytes(number, "little"), error=str(error) or type(error).__name__)
 
     async def _painted(self, picture: bytes) -> bytes:
-        run, shared = asyncio.get_running_loop().run_in_executor, self.shared
-        here = shared.camera is not None
-        frame = await self._newest() if here else await run(shared.coding, decode, picture)
-        self.source = frame
-        painted = await run(shared.painting, functools.partial(self.painter.paint, frame, here=here))
-        return await run(shared.coding, encode, painted)
+        here = self.camera is not None
+        self.source = await self._newest() if here else await asyncio.to_thread(decode, picture)
+        paint = functools.partial(self.painter.paint, self.source, here=here)
+        painted = await asyncio.get_running_loop().run_in_executor(self.painting, paint)
+        return await asyncio.to_thread(images.encode, painted, ".jpg", quality=JPEG_QUALITY)
 
     async def _newest(self) -> np.ndarray:
         """The newest frame of this machine's device, each once."""
         async with self.turn:
-            newest = await asyncio.to_thread(self.shared.camera.newest, self.seen, 2.0)
+            newest = await asyncio.to_thread(self.camera.newest, self.seen, 2.0)
             if newest is None:
-                raise ValueError(f"{self.shared.camera.name} is slow to give a frame")
+                raise ValueError(f"{self.camera.name} is slow to give a frame")
             self.seen, frame = newest
-        return frame
+            return frame
 
     async def _obey(self, word: str) -> None:
         try:
@@ -144,13 +121,10 @@ class Viewer:
 
     async def _add(self, word: str) -> None:
         """Add a painting, a JPEG picture in base64, or what the camera sees; and choose it."""
-        run, shared = asyncio.get_running_loop().run_in_executor, self.shared
-        painting = self.source if word == "photograph" else await run(shared.coding, decode, b64decode(word))
+        painting = self.source if word == "photograph" else await asyncio.to_thread(decode, b64decode(word))
         if painting is None:
             raise ValueError("the camera has given no picture yet")
-        index = self.loader.add(painting, shared.config.painting_size)
-        self.state.styles = len(self.loader)
-        self.state.apply(f"style={index}")
+        self.painter.choose_painting(painting, self.config.painting_size)
         await self._tell(names=self.loader.names)
 
     async def _follow(self) -> None:
@@ -172,11 +146,7 @@ class Viewer:
 
 
 def decode(picture: bytes) -> np.ndarray:
-    """A JPEG picture as uint8 (H, W, 3) RGB.
-
-    Raises:
-        ValueError: it is damaged, no picture, or larger than a camera's.
-    """
+    """A JPEG picture as uint8 (H, W, 3) RGB; a ValueError where it is damaged, or larger than a camera's."""
     try:
         with Image.open(BytesIO(picture), formats=["JPEG"]) as header:  # reads no pixels
             width, height = header.size
@@ -188,9 +158,3 @@ def decode(picture: bytes) -> np.ndarray:
     if frame is None:
         raise ValueError("this frame is damaged")
     return frame
-
-
-def encode(frame: np.ndarray) -> bytes:
-    """uint8 (H, W, 3) RGB as a JPEG picture."""
-    bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()

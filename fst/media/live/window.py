@@ -17,7 +17,6 @@ from fst.media.live.state import KEYS
 _CODES = {65361: "ArrowLeft", 65362: "ArrowUp", 65363: "ArrowRight", 65364: "ArrowDown", 27: "Escape"}
 _CODES |= {0x250000: "ArrowLeft", 0x260000: "ArrowUp", 0x270000: "ArrowRight", 0x280000: "ArrowDown"}
 _CODES |= {63234: "ArrowLeft", 63232: "ArrowUp", 63235: "ArrowRight", 63233: "ArrowDown"}
-SLIDER = 0.15  # of the height, at the bottom: where a drag moves the slider
 LARGEST = 1280  # width in pixels at which a window opens; any screen has room for it, and it can be enlarged
 
 
@@ -44,9 +43,7 @@ class Window:
     def __init__(self, title: str):
         self._title = title
         self._shape: tuple[int, int] | None = None
-        self._dragged: str | None = None
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-        cv2.setMouseCallback(title, self._drag)
 
     def show(self, frame: np.ndarray) -> None:
         """Show uint8 (H, W, 3) RGB; a frame of another shape resizes the window."""
@@ -57,22 +54,12 @@ class Window:
         cv2.imshow(self._title, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def key(self) -> str | None:
-        """The word of the key pressed since the last call, or its digit; of a drag along the bottom edge, the slider;
-        "quit" once the window is closed.
-        """
+        """The word of the key pressed since the last call, or its digit; "quit" once the window is closed."""
         code = cv2.waitKeyEx(1)
         if self._is_closed():
             return "quit"
-        if self._dragged is not None:
-            word, self._dragged = self._dragged, None
-            return word
         name = _CODES.get(code) or (chr(code).lower() if 0 <= code < 0x100 else "")
         return name if name.isdecimal() else KEYS.get(name)
-
-    def _drag(self, event: int, x: int, y: int, flags: int, _: object) -> None:
-        if self._shape is None or not flags & cv2.EVENT_FLAG_LBUTTON or y < (1 - SLIDER) * self._shape[0]:
-            return
-        self._dragged = f"mix={min(1.0, max(0.0, x / self._shape[1])):.2f}"
 
     def _is_closed(self) -> bool:
         try:
@@ -80,56 +67,31 @@ class Window:
         except cv2.error:  # Qt's answer once its last window is closed
             return True
 
-    def close(self) -> None:
-        """Close the window, if the user did not."""
-        cv2.destroyAllWindows()
-        cv2.waitKey(1)
 
+def letter(frame: np.ndarray, texts: dict[str, str]) -> np.ndarray:
+    """A copy of uint8 (H, W, 3) RGB with texts on it, outlined in black so that they read on any painting.
 
-def slide(frame: np.ndarray, share: float) -> None:
-    """Draw the slider into uint8 (H, W, 3) RGB, along its bottom edge, at a share of its width; in place."""
-    height, width = frame.shape[:2]
-    radius = max(5, height // 60)
-    level, place = height - 2 * radius, round(share * (width - 1))
-    for color, more in (((0, 0, 0), 2), ((255, 255, 255), 0)):
-        cv2.line(frame, (0, level), (width, level), color, 1 + more, cv2.LINE_AA)
-        cv2.circle(frame, (place, level), radius + more // 2, color, -1, cv2.LINE_AA)
-
-
-def letter(frame: np.ndarray, text: str, corner: str, *, dot: bool = False) -> None:
-    """Draw text into uint8 (H, W, 3) RGB, white with a dark outline so that it reads on any painting.
-
-    Args:
-        frame: changed in place.
-        text: one or more lines.
-        corner: "top left", "top right", "bottom left" or "bottom right".
-        dot: a red dot before the text, for a recording.
+    Texts come by corner, of one or more lines: "top left", "top right" (a recording's, in red) and "bottom left".
     """
     height, width = frame.shape[:2]
     size = max(13, min(height, width) // 25)
-    colors, alpha = _label(text, size, dot)
-    h, w = min(alpha.shape[0], height), min(alpha.shape[1], width)
-    margin = size // 2
-    top = margin if corner.startswith("top") else height - h - margin
-    left = margin if corner.endswith("left") else width - w - margin
-    top, left = max(0, min(top, height - h)), max(0, min(left, width - w))
-    under = frame[top : top + h, left : left + w]
-    cover = alpha[:h, :w]
-    under[:] = under * (1 - cover) + colors[:h, :w] * cover
+    margin, lettered = size // 2, frame.copy()
+    for corner, text in texts.items():
+        label = _label(text, size, (230, 30, 30) if corner == "top right" else (255, 255, 255))
+        left = margin if corner.endswith("left") else max(0, width - label.width - margin)
+        top = margin if corner.startswith("top") else max(0, height - label.height - margin)
+        under = lettered[top : top + label.height, left : left + label.width]
+        image = Image.fromarray(under)  # not of the whole frame, which would take milliseconds
+        image.paste(label, (0, 0), label)
+        under[:] = image
+    return lettered
 
 
 @functools.lru_cache(maxsize=16)  # the words change a few times a second, the frames more often
-def _label(text: str, size: int, dot: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (H, W, 3) and cover (H, W, 1) in [0, 1] of a label."""
+def _label(text: str, size: int, color: tuple[int, int, int]) -> Image.Image:
     font, outline = ImageFont.load_default(size), max(2, size // 9)
-    indent = size if dot else 0
-    box = ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox((0, 0), text, font=font, stroke_width=outline)
-    image = Image.new("RGBA", (int(box[2] - box[0]) + indent + 2, int(box[3] - box[1]) + 2))
-    draw = ImageDraw.Draw(image)
-    draw.text((indent - box[0], -box[1]), text, "white", font=font, stroke_width=outline, stroke_fill=(0, 0, 0, 220))
-    if dot:
-        middle, radius = image.height / 2, size * 0.32
-        place = (outline, middle - radius, outline + 2 * radius, middle + radius)
-        draw.ellipse(place, fill=(230, 30, 30, 255), outline=(0, 0, 0, 220), width=max(1, outline // 2))
-    pixels = np.asarray(image, dtype=np.float32)
-    return pixels[..., :3].copy(), pixels[..., 3:] / 255
+    box = ImageDraw.Draw(Image.new("L", (1, 1))).textbbox((0, 0), text, font, stroke_width=outline)
+    label = Image.new("RGBA", (int(box[2] - box[0]) + 2, int(box[3] - box[1]) + 2))
+    place = (-box[0], -box[1])
+    ImageDraw.Draw(label).text(place, text, color, font, stroke_width=outline, stroke_fill="black")
+    return label

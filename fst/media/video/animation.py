@@ -12,9 +12,8 @@ from PIL import Image
 
 from fst.errors import UserError
 from fst.images import DAMAGED
-from fst.media.video.colour import Colour
 from fst.media.video.decode import Frame
-from fst.media.video.sink import Sink
+from fst.media.video.sink import Sink, checked_quality
 
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".avif": "AVIF"}
 _MILLISECOND = Fraction(1, 1000)
@@ -24,20 +23,14 @@ _MOST_BYTES = 2_000_000_000
 class AnimationReader:
     """The frames of an animation: a VideoReader (see there) without sound. Transparency is laid over white.
 
-    Attributes:
-        transparent: whether there was any, so far.
-
-    Args:
-        source: the file.
-        as_shown: durations up to 10 ms become the 100 ms for which every browser shows such frames; for films, where
-            they would be taken at their word.
+    With `as_shown`, durations up to 10 ms become the 100 ms for which every browser shows such frames: a film would
+    take them at their word.
     """
 
-    sound: tuple = ()
     live = False
     time_base = _MILLISECOND
-    sample_aspect = None
-    colour = Colour()
+    rate = Fraction(10)
+    damaged = 0
 
     def __init__(self, source: str, *, as_shown: bool = False) -> None:
         self.name = source
@@ -54,20 +47,13 @@ class AnimationReader:
             self.count = getattr(self._image, "n_frames", 1) - self._first
         except DAMAGED:  # it breaks off somewhere
             self.count = None
-        self.transparent = False
+        self.transparent = False  # whether there was any transparency, so far
         self.loop: int | None = self._image.info.get("loop")
-        self.rate = Fraction(10)
-        self.metadata: dict[str, str] = {}
-        self.damaged = 0
         self.broken: str | None = None
         self._as_shown = as_shown
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames, in milliseconds.
-
-        Raises:
-            UserError: the first frame is damaged already.
-        """
+        """Frames, in milliseconds; a UserError where the first is damaged already."""
         pts = 0
         for index in itertools.count() if self.count is None else range(self.count):
             try:
@@ -94,29 +80,24 @@ class AnimationWriter(Sink):
     """An animation being written; see Sink for what becomes of it on errors and on Ctrl-C.
 
     A GIF has 256 colours a frame, chosen for each, and counts time in 10 ms. Frames equal to the one before are merged
-    with it by the format: the time stays, the count does not. Pillow keeps all frames until the end: 1 byte a pixel for
+    with it by the format: the time stays, the count does not. All frames are kept until the end: 2 bytes a pixel for
     GIF, 3 for the others.
 
-    Args:
-        path: ends in one of FORMATS.
-        time_base: the unit of `pts` and `duration`, in seconds.
-        quality: of WebP and AVIF, 0 to 100, default 80.
-        loop: how often it plays, 0 for ever; None: once (GIF).
-        shortest: frames that would be shown for less than this many milliseconds are left out. 20 for films: browsers
-            slow a GIF with shorter ones down to 100 ms each.
+    Frames that would be shown for less than `shortest` milliseconds are left out: browsers slow a GIF with frames of
+    less than 20 ms down to 100 ms each.
 
     Raises:
-        UserError: a quality for a format that loses nothing; from `write` or at the end: the disk is full, or more than
-            2 GB of pixels in another format than GIF.
+        UserError: a quality out of range, or for a format that loses nothing; from `write` or at the end: the disk is
+            full, or more than 2 GB of pixels in another format than GIF.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Path,  # ends in one of FORMATS
         *,
-        time_base: Fraction = _MILLISECOND,
-        quality: int | None = None,
-        loop: int | None = 0,
+        time_base: Fraction = _MILLISECOND,  # the unit of `pts` and `duration`, in seconds
+        quality: int | None = None,  # of WebP and AVIF, 0 to 100, default 80
+        loop: int | None = 0,  # how often it plays, 0 for ever; None: once (GIF)
         shortest: int = 0,
     ) -> None:
         super().__init__(path)
@@ -125,56 +106,34 @@ class AnimationWriter(Sink):
         if self._format in ("GIF", "PNG") and quality is not None:
             raise UserError(f"quality= has no meaning for {path}, which is not lossy; leave it out, or write .webp")
         self._time_base = time_base
-        self._options = {"quality": 80 if quality is None else quality}
-        if loop is not None:
-            self._options["loop"] = loop
+        self._options = {"quality": checked_quality(quality, 80)} | ({} if loop is None else {"loop": loop})
         self._shortest = shortest
-        self._durations: list[int] = []
 
-    def write(self, frame: np.ndarray, pts: int, duration: int | None = None) -> None:
-        """Take uint8 (H, W, 3) RGB, not to be changed afterwards, to be shown at `pts` for `duration`."""
+    def write(self, frame: np.ndarray, pts: int, duration: int | None = None, sound: tuple = ()) -> None:
+        """Take a `Frame` of RGB, not to be changed afterwards, without its sound."""
         self._put(Frame(frame, pts, duration))
         self.frames += 1
 
-    def _encode(self, beside: Path, items: Iterator[Frame]) -> None:
-        images = self._images(items)
-        first = next(images)
-        # Pillow asks for each duration after it asked for the frame: the list grows ahead of it. PNG's goes through the
-        # frames twice.
-        images = list(images) if self._format == "PNG" else images
-        first.save(
-            beside,
-            format=self._format,
-            save_all=True,
-            append_images=images,
-            duration=self._durations,
-            **self._options,
-        )
-
-    def _images(self, items: Iterator[Frame]) -> Iterator[Image.Image]:
-        """Each frame once it is known when the next one begins, its duration appended."""
-        waiting: Frame | None = None
-        size = 0
-        for frame in items:
+    def _encode(self, beside: Path, frames: Iterator[Frame]) -> None:
+        images: list[Image.Image] = []
+        begins: list[int] = []  # milliseconds
+        end = size = 0
+        for frame in frames:
+            end = frame.pts + (frame.duration or round(1 / (25 * self._time_base)))
+            begin = self._milliseconds(frame.pts)
+            if begins and begin - begins[-1] < self._shortest:
+                continue
             size += 0 if self._gif else frame.pixels.nbytes
             if size > _MOST_BYTES:
                 raise UserError(f"{self.path} would grow too long for an animation, made in memory; write .mp4")
-            if waiting is not None:
-                duration = self._milliseconds(frame.pts) - self._milliseconds(waiting.pts)
-                if duration < self._shortest:
-                    waiting = waiting._replace(duration=frame.pts - waiting.pts + (frame.duration or 0))
-                    continue
-                yield self._image(waiting, duration)
-            waiting = frame
-        if waiting is not None:
-            end = waiting.pts + (waiting.duration or round(1 / (25 * self._time_base)))
-            yield self._image(waiting, max(self._shortest, self._milliseconds(end) - self._milliseconds(waiting.pts)))
+            image = Image.fromarray(frame.pixels)
+            images.append(image.quantize(256, method=Image.Quantize.MEDIANCUT) if self._gif else image)
+            begins.append(begin)
+        begins.append(max(begins[-1] + self._shortest, self._milliseconds(end)))
+        durations = [after - before for before, after in itertools.pairwise(begins)]
+        how = {"format": self._format, "save_all": True, "append_images": images[1:], "duration": durations}
+        images[0].save(beside, **how, **self._options)
 
     def _milliseconds(self, stamp: int) -> int:
         unit = 10 if self._gif else 1
         return round(stamp * self._time_base * 1000 / unit) * unit
-
-    def _image(self, frame: Frame, duration: int) -> Image.Image:
-        self._durations.append(duration)
-        image = Image.fromarray(frame.pixels)
-        return image.quantize(256, method=Image.Quantize.MEDIANCUT) if self._gif else image

@@ -10,31 +10,18 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from fst.stylize.planes import Matrix, Planes
 
-UNSPECIFIED = 2
 LIMITED, FULL = 1, 2  # AVColorRange: luma 16..235, or 0..255
 
 # libswscale's fast path from YUV to RGB darkens by one level and repeats chroma samples; these flags cost 3 ms a
 # frame of 1280x720 and leave luma exact.
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
-# H.273 matrix coefficients -> libswscale's. ICtCp, YCgCo and the like are not among them.
-_MATRICES = {
-    1: Colorspace.ITU709,
-    4: Colorspace.FCC,
-    5: Colorspace.ITU601,
-    6: Colorspace.ITU601,
-    7: Colorspace.SMPTE240M,
-    9: Colorspace.BT2020,
-    10: Colorspace.BT2020,
-}
-# The shares of red and blue in luma (ITU-T H.273, table 4).
-_SHARES = {
-    Colorspace.ITU709: (0.2126, 0.0722),
-    Colorspace.FCC: (0.30, 0.11),
-    Colorspace.ITU601: (0.299, 0.114),
-    Colorspace.SMPTE240M: (0.212, 0.087),
-    Colorspace.BT2020: (0.2627, 0.0593),
-}
+# Of H.273's matrix coefficients (table 4) libswscale's names, and the shares of red and blue in luma. ICtCp, YCgCo and
+# the like are not among them.
+_BT709, _BT601 = (Colorspace.ITU709, 0.2126, 0.0722), (Colorspace.ITU601, 0.299, 0.114)
+_FCC, _SMPTE240M = (Colorspace.FCC, 0.30, 0.11), (Colorspace.SMPTE240M, 0.212, 0.087)
+_BT2020 = (Colorspace.BT2020, 0.2627, 0.0593)
+_MATRICES = {1: _BT709, 4: _FCC, 5: _BT601, 6: _BT601, 7: _SMPTE240M, 9: _BT2020, 10: _BT2020}
 
 
 @dataclass(frozen=True)
@@ -56,13 +43,16 @@ class Colour:
         return cls(frame.color_primaries, frame.color_trc, frame.colorspace, FULL if full else LIMITED)
 
     def coefficients(self, width: int, height: int) -> Colorspace:
-        """The matrix to convert with; an untagged film is taken as players take it: BT.709 if HD, else BT.601."""
-        high = width >= 1280 or height > 576
-        return _MATRICES.get(self.matrix, Colorspace.ITU709 if high else Colorspace.ITU601)
+        """The matrix to convert with."""
+        return self._matrix(width, height)[0]
 
     def of_planes(self, width: int, height: int) -> Matrix:
         """The same, for a network that takes planes."""
-        return Matrix(*_SHARES[self.coefficients(width, height)], self.range == FULL)
+        return Matrix(*self._matrix(width, height)[1:], self.range == FULL)
+
+    def _matrix(self, width: int, height: int) -> tuple[Colorspace, float, float]:
+        """An untagged film is taken as players take it: BT.709 if HD, else BT.601."""
+        return _MATRICES.get(self.matrix, _BT709 if width >= 1280 or height > 576 else _BT601)
 
 
 def is_planar(frame: av.VideoFrame) -> bool:
@@ -79,48 +69,25 @@ class Converter:
     def to_rgb(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
         """Pixels of a frame at `width` x `height` (a film may change its size on the way)."""
         colour = Colour.of(frame)
-        matrix = colour.coefficients(frame.width, frame.height)
-        rgb = self._scaler.reformat(
-            frame,
-            width,
-            height,
-            "rgb24",
-            src_colorspace=matrix,
-            src_color_range=colour.range,
-            interpolation=_EXACT,
-            threads=1,
-        )
+        source = {"src_colorspace": colour.coefficients(frame.width, frame.height), "src_color_range": colour.range}
+        rgb = self._scaler.reformat(frame, width, height, "rgb24", interpolation=_EXACT, threads=1, **source)
         return np.ascontiguousarray(rgb.to_ndarray())
 
-    def from_rgb(self, pixels: np.ndarray, colour: Colour, pixel_format: str) -> av.VideoFrame:
-        """A frame of RGB pixels in `pixel_format`, by the matrix and range of `colour`."""
+    def from_rgb(self, pixels: np.ndarray, colour: Colour) -> av.VideoFrame:
+        """A yuv420p frame of RGB pixels, by the matrix and range of `colour`."""
         height, width = pixels.shape[:2]
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-        return self._scaler.reformat(
-            frame,
-            format=pixel_format,
-            dst_colorspace=colour.coefficients(width, height),
-            dst_color_range=colour.range,
-            interpolation=_EXACT,
-            threads=1,
-        )
+        target = {"dst_colorspace": colour.coefficients(width, height), "dst_color_range": colour.range}
+        return self._scaler.reformat(frame, format="yuv420p", interpolation=_EXACT, threads=1, **target)
 
     def to_planes(self, frame: av.VideoFrame, width: int, height: int, colour: Colour) -> Planes:
         """A frame's own memory as planes; converted where its size, format or colours are not those of the film."""
         own, matrix = Colour.of(frame), colour.of_planes(width, height)
         size = (frame.width, frame.height)
         if not is_planar(frame) or size != (width, height) or own.of_planes(*size) != matrix:
-            frame = self._scaler.reformat(
-                frame,
-                width,
-                height,
-                "yuv420p",
-                src_colorspace=own.coefficients(*size),
-                src_color_range=own.range,
-                dst_colorspace=colour.coefficients(width, height),
-                dst_color_range=colour.range,
-                threads=1,
-            )
+            source = {"src_colorspace": own.coefficients(*size), "src_color_range": own.range}
+            target = {"dst_colorspace": colour.coefficients(width, height), "dst_color_range": colour.range}
+            frame = self._scaler.reformat(frame, width, height, "yuv420p", threads=1, **source, **target)
         return Planes(*_planes(frame), matrix)
 
     def from_planes(self, planes: Planes) -> av.VideoFrame:

@@ -1,8 +1,8 @@
-"""A film being read: its frames as RGB or planes, upright, and the packets of its sound, in the order of the file."""
+"""A film being read: its frames as RGB or planes, upright, with its sound, in the order of the file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
 from av.format import Flags
 from av.video.stream import VideoStream
 
@@ -22,11 +21,12 @@ _KEPT = ("title", "artist", "album", "comment", "copyright", "description", "dat
 
 
 class Frame(NamedTuple):
-    """One frame: uint8 (H, W, 3) RGB or Planes, when it is shown and how long (None: unknown), in the time base."""
+    """One frame of a film."""
 
-    pixels: np.ndarray | Planes
-    pts: int
-    duration: int | None
+    pixels: np.ndarray | Planes  # uint8 (H, W, 3) RGB, or planes
+    pts: int  # when it is shown, in the time base
+    duration: int | None  # likewise; None: unknown
+    sound: Sequence[av.Packet] = ()  # what the file has between this frame and the next
 
 
 class VideoReader:
@@ -34,22 +34,8 @@ class VideoReader:
 
     Display rotation is applied: the frames stand upright. The clock of transport streams and live addresses starts
     anywhere; theirs is made to start at zero, all others keep their timestamps. A frame that does not decode is passed
-    over, and the one before it stays for longer.
-
-    Attributes:
-        time_base: the unit of timestamps, in seconds.
-        rate: average frames a second.
-        count: how many frames there are, as far as the file says; None: unknown.
-        sound: its audio streams; packets of theirs come between the frames.
-        live: an address without an end, where a frame that comes too early is lost.
-        colour, sample_aspect: of the film, once the first frame was read.
-        damaged: how many frames did not decode, so far.
-        broken: why reading ended before the end of the file, if it did.
-
-    Args:
-        source: a file or an address.
-        takes_planes: whether frames of a height and width may come as Planes; they do, of a film in 8-bit 4:2:0 whose
-            frames are stored upright.
+    over, and the one before it stays for longer. Frames of a height and width that `takes_planes` come as Planes, of a
+    film in 8-bit 4:2:0 whose frames are stored upright.
 
     Raises:
         UserError: there is no such file, it is not a video, or no frame of it can be decoded.
@@ -60,16 +46,18 @@ class VideoReader:
         self._container = _open(source, self.name)
         self._stream = self._video_stream()
         self._stream.thread_type = "AUTO"
-        self.time_base: Fraction = self._stream.time_base or Fraction(1, 90_000)
-        self.rate = _rate(self._stream)
+        self.time_base: Fraction = self._stream.time_base or Fraction(1, 90_000)  # seconds
+        rates = (self._stream.average_rate, self._stream.guessed_rate)
+        self.rate = next((rate for rate in rates if rate and 0 < rate <= 1000), Fraction(25))  # average
+        # An address without an end, where a frame that comes too early is lost.
         self.live = is_address(source) and self._container.duration is None
-        self.count = self._stream.frames or self._estimate()
-        self.sound = [stream for stream in self._container.streams.audio if _decodable(stream)]
+        self.count = self._stream.frames or self._estimate()  # as far as the file says; None: unknown
+        self.sound = [track for track in self._container.streams.audio if track.codec_context is not None]
         self.metadata = {key: value for key, value in self._container.metadata.items() if key in _KEPT}
-        self.colour = Colour()
+        self.colour = Colour()  # as `sample_aspect`, known once the first frame was read
         self.sample_aspect: Fraction | None = None
-        self.damaged = 0
-        self.broken: str | None = None
+        self.damaged = 0  # how many frames did not decode, so far
+        self.broken: str | None = None  # why reading ended before the end of the file, if it did
         discontinuous = self._container.format.flags & Flags.ts_discont.value
         self._start = Fraction(self._container.start_time or 0, av.time_base) if discontinuous else Fraction(0)
         self._converter = Converter()
@@ -84,38 +72,34 @@ class VideoReader:
             cover = stream.disposition & av.stream.Disposition.attached_pic
             if not cover and stream.codec_context is not None and stream.codec_context.width:
                 return stream
-        streams = self._container.streams
-        reason = "it holds sound only" if streams.audio else "no video in it can be decoded"
+        reason = "it holds sound only" if self._container.streams.audio else "no video in it can be decoded"
         raise UserError(f"{self.name} is not a film: {reason}")
 
     def _estimate(self) -> int | None:
-        if self._stream.duration is not None:
-            return round(self._stream.duration * self.time_base * self.rate)
-        if self._container.duration is not None:
-            return round(Fraction(self._container.duration, av.time_base) * self.rate)
-        return None
+        stream, whole = self._stream.duration, self._container.duration
+        if stream is None and whole is None:
+            return None
+        seconds = Fraction(whole, av.time_base) if stream is None else stream * self.time_base
+        return round(seconds * self.rate)
 
-    def __iter__(self) -> Iterator[Frame | av.Packet]:
-        """Frames and sound packets.
-
-        Raises:
-            UserError: no frame could be decoded.
-        """
+    def __iter__(self) -> Iterator[Frame]:
+        """Its frames; a UserError where none could be decoded."""
         waiting: Frame | None = None  # for the next one, which ends it: files tell durations in order of decoding
+        sound: list[av.Packet] = []
         for packet in self._packets():
             if packet.stream.index != self._stream.index:  # of a last, empty packet, stream_index is not set
                 if packet.size:
-                    yield packet
+                    sound.append(packet)
                 continue
             for decoded in self._decoded(packet):
                 frame = self._upright(decoded)
                 if waiting is not None:
-                    yield waiting._replace(duration=max(1, frame.pts - waiting.pts))
+                    yield waiting._replace(duration=max(1, frame.pts - waiting.pts), sound=sound)
+                    sound = []
                 waiting = frame
-        if waiting is not None:
-            yield waiting._replace(duration=self._remainder(waiting))
-        else:
+        if waiting is None:
             raise UserError(f"{self.name} holds no frame that can be decoded{f': {self.broken}' * bool(self.broken)}")
+        yield waiting._replace(duration=self._remainder(waiting), sound=sound)
 
     def _remainder(self, last: Frame) -> int | None:
         """How long the last frame is shown: to the end of the stream, if all of it was there."""
@@ -193,17 +177,6 @@ def _without_password(source: str) -> str:
     if parts is None or "@" not in parts.netloc:
         return source
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _decodable(stream: AudioStream) -> bool:
-    return stream.codec_context is not None
-
-
-def _rate(stream: VideoStream) -> Fraction:
-    for rate in (stream.average_rate, stream.guessed_rate):
-        if rate and 0 < rate <= 1000:
-            return rate
-    return Fraction(25)
 
 
 def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:

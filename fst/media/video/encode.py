@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,8 @@ from av.video.stream import VideoStream
 
 from fst.errors import UserError, near
 from fst.media.video.colour import Colour, Converter
-from fst.media.video.sink import Sink
+from fst.media.video.decode import Frame
+from fst.media.video.sink import Sink, checked_quality
 from fst.media.video.sound import Track
 from fst.stylize.planes import Planes
 
@@ -38,16 +40,12 @@ _SYNONYMS = {"h265": "hevc", "avc": "h264", "x264": "h264", "x265": "hevc"}
 # Settings fit for a machine whose cores the network needs too.
 _OPTIONS = {
     # Of painted films, as good as superfast at 0.6 of its work, and 1.13 times as large (experiments/speed).
-    "libx264": {
-        "preset": "ultrafast",
-        "x264-params": "8x8dct=1:bframes=3:b-adapt=0:aq-mode=1:subme=1:no-deblock=0",
-    },
+    "libx264": {"preset": "ultrafast", "x264-params": "8x8dct=1:bframes=3:b-adapt=0:aq-mode=1:subme=1:no-deblock=0"},
     "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "7", "row-mt": "1"},
     "libsvtav1": {"preset": "9"},
     "libaom-av1": {"usage": "realtime", "cpu-used": "8"},
 }
-QUALITY = 75
 
 
 def choose(suffix: str, codec: str | None = None) -> str:
@@ -59,10 +57,8 @@ def choose(suffix: str, codec: str | None = None) -> str:
     suffix = suffix.lower()
     if suffix not in CONTAINERS:
         raise UserError(f"no video is written as '{suffix}'{near(suffix, [*CONTAINERS, '.gif', '.webp', '.png'])}")
-    allowed = CONTAINERS[suffix]
-    if codec is None:
-        wanted: tuple[str, ...] = allowed
-    else:
+    wanted = allowed = CONTAINERS[suffix]
+    if codec is not None:
         name = _SYNONYMS.get(codec.lower(), codec.lower())
         if name not in _ENCODERS:
             raise UserError(f"no video codec is called '{codec}'{near(name, [*_ENCODERS, *_SYNONYMS])}")
@@ -84,19 +80,8 @@ class VideoWriter(Sink):
     8-bit 4:2:0 (yuv420p), and in MP4 with the index first, so that browsers and phones play it. H.264 and HEVC have
     only even sizes there: an odd width or height becomes one pixel more, by repeating the last column or row.
 
-    Args:
-        path: the file; the suffix is the container (CONTAINERS).
-        width: of the frames, in pixels.
-        height: likewise.
-        rate: frames a second: the spacing of frames without `pts`, else a hint for the encoder.
-        time_base: the unit of `pts` in seconds; None: one frame.
-        codec: "h264", "hevc" (or "h265"), "vp9", "av1", "mpeg4"; None: the container's default.
-        quality: 0 to 100, default 75: H.264 and HEVC at a constant rate factor of 50 - 0.4 quality (so 20), VP9 and
-            AV1 at 60 - 0.4 quality (so 30). 90 is visually lossless, 50 small.
-        colour: tags of the film, and the matrix and range by which RGB becomes YUV.
-        sample_aspect: width of a pixel over its height; None: square.
-        sound: audio streams of an open input whose packets will be given to `write_sound`.
-        metadata: title, artist, date and so on.
+    Quality goes from 0 to 100, default 75: H.264 and HEVC have a constant rate factor of 50 - 0.4 quality (so 20), VP9
+    and AV1 of 60 - 0.4 quality (so 30). 90 is visually lossless, 50 small.
 
     Raises:
         UserError: see `choose`; a quality out of range.
@@ -104,23 +89,23 @@ class VideoWriter(Sink):
 
     def __init__(
         self,
-        path: Path,
+        path: Path,  # its suffix is the container (CONTAINERS)
         *,
-        width: int,
+        width: int,  # of the frames, in pixels
         height: int,
-        rate: Fraction | float = 25,
-        time_base: Fraction | None = None,
-        codec: str | None = None,
+        rate: Fraction | float = 25,  # frames a second: the spacing of frames without `pts`, else a hint
+        time_base: Fraction | None = None,  # the unit of `pts` in seconds; None: one frame
+        codec: str | None = None,  # "h264", "hevc" (or "h265"), "vp9", "av1", "mpeg4"; None: the container's default
         quality: int | None = None,
-        colour: Colour | None = None,
-        sample_aspect: Fraction | None = None,
-        sound: Sequence[AudioStream] = (),
-        metadata: dict[str, str] | None = None,
+        colour: Colour | None = None,  # tags of the film, and the matrix and range by which RGB becomes YUV
+        sample_aspect: Fraction | None = None,  # width of a pixel over its height; None: square
+        sound: Sequence[AudioStream] = (),  # of an open input; their packets come with the frames
+        metadata: dict[str, str] | None = None,  # title, artist, date and so on
     ) -> None:
         super().__init__(path)
         self._suffix = self.path.suffix.lower()
         self._encoder = choose(self._suffix, codec)
-        self._quality = check_quality(quality)
+        self._quality = checked_quality(quality, 75)
         self._size = (height, width)
         self._rate = Fraction(rate).limit_denominator(100_000)
         self._time_base = time_base or 1 / self._rate
@@ -129,8 +114,8 @@ class VideoWriter(Sink):
         self._sample_aspect = sample_aspect
         self._sound = sound
         self._metadata = metadata or {}
-        odd_fits = self._encoder in ("libvpx-vp9", "libaom-av1")
-        self._pads = ((0, 0),) * 3 if odd_fits else ((0, height % 2), (0, width % 2), (0, 0))
+        odd_fits = self._encoder in ("libvpx-vp9", "libaom-av1") or not (height % 2 or width % 2)
+        self._pads = None if odd_fits else ((0, height % 2), (0, width % 2), (0, 0))
         self._next = 0
         self._earliest = -(2**62)
         self._durations: dict[int, int] = {}  # of the frames in the encoder, by pts
@@ -138,28 +123,29 @@ class VideoWriter(Sink):
         self._end = 0
         self._converter = Converter()
 
-    def write(self, frame: np.ndarray | Planes, pts: int | None = None, duration: int | None = None) -> None:
-        """Take a frame, not to be changed afterwards; waits while the encoder is four frames behind.
+    def write(
+        self,
+        frame: np.ndarray | Planes,
+        pts: int | None = None,
+        duration: int | None = None,
+        sound: Sequence[av.Packet] = (),
+    ) -> None:
+        """Take a `Frame`, not to be changed afterwards; waits while the encoder is four frames behind.
 
-        It is uint8 (H, W, 3) RGB, or Planes by the matrix and range of `colour`.
-
-        `pts` and `duration` count in the time base; without them frames follow each other at the rate. A `pts` that
-        does not lie after the last is moved to one tick after it: no player accepts time that stands still.
+        Planes are by the matrix and range of `colour`. Without `pts` and `duration` frames follow each other at the
+        rate. A `pts` that does not lie after the last is moved to one tick after it: no player accepts time that stands
+        still. Sound waits for the end of its frame, so that a film that is interrupted ends with both.
         """
         if frame.shape[:2] != self._size:
             raise ValueError(f"frame of {frame.shape[:2]} for a film of {self._size}")
         pts = self._next if pts is None else max(pts, self._earliest)
         duration = duration or self._step
-        self._put((frame, pts, duration))
+        self._put(Frame(frame, pts, duration, sound))
         self._next = pts + duration
         self._earliest = pts + 1
         self.frames += 1
 
-    def write_sound(self, packet: av.Packet) -> None:
-        """Take a packet of one of the `sound` streams."""
-        self._put(packet)
-
-    def _encode(self, beside: Path, items: Iterator) -> None:
+    def _encode(self, beside: Path, frames: Iterator[Frame]) -> None:
         # A movie's own clock counts milliseconds unless told, to which a late first frame would be rounded.
         scale = self._time_base.denominator
         scale = min(scale * -(-10_000 // scale), 2**31 - 1)
@@ -169,12 +155,16 @@ class VideoWriter(Sink):
             container.metadata.update(self._metadata)
             stream = self._open(container)
             tracks = {source.index: Track(container, source, self._suffix) for source in self._sound}
-            for item in items:
-                if isinstance(item, av.Packet):
-                    tracks[item.stream_index].write(item)
-                else:
-                    self._mux(container, stream.encode(self._frame(*item)))
+            sound: deque[av.Packet] = deque()
+            for frame in frames:
+                self._mux(container, stream.encode(self._encodable(frame)))
+                sound += frame.sound
+                end = self._end * self._time_base
+                while sound and (sound[0].dts is None or sound[0].dts * sound[0].time_base < end):
+                    tracks[sound[0].stream_index].write(sound.popleft())
             self._mux(container, stream.encode(None), final=True)
+            for packet in () if self._interrupted else sound:
+                tracks[packet.stream_index].write(packet)
             for track in tracks.values():
                 track.finish()
 
@@ -189,6 +179,7 @@ class VideoWriter(Sink):
             container.mux_one(packet)
 
     def _open(self, container: av.container.OutputContainer) -> VideoStream:
+        height, width = self._size
         options = dict(_OPTIONS.get(self._encoder, {}))
         factor = (60 if self._encoder in ("libvpx-vp9", "libsvtav1", "libaom-av1") else 50) - 0.4 * self._quality
         stream = container.add_stream(self._encoder, rate=self._rate)
@@ -196,12 +187,11 @@ class VideoWriter(Sink):
         if options:
             options["crf"] = str(factor - 0.5 if self._encoder == "libx264" else round(factor))
         else:  # an encoder without a constant rate factor: bits a pixel, doubling every 15 points of quality
-            context.bit_rate = round(
-                self._size[0] * self._size[1] * self._rate * 0.1 * 2 ** ((self._quality - 60) / 15)
-            )
+            bits = 0.1 * 2 ** ((self._quality - 60) / 15)
+            context.bit_rate = round(height * width * self._rate * bits)
         stream.options = options
         stream.pix_fmt = "yuv420p"
-        stream.height, stream.width = (edge + pad[1] for edge, pad in zip(self._size, self._pads, strict=False))
+        stream.height, stream.width = (edge + edge % 2 if self._pads else edge for edge in self._size)
         context.time_base = self._time_base
         context.color_primaries, context.color_trc = self._colour.primaries, self._colour.transfer
         context.colorspace, context.color_range = self._colour.matrix, self._colour.range
@@ -211,7 +201,6 @@ class VideoWriter(Sink):
             os.environ.setdefault("SVT_LOG", "1")  # errors only; it has no other switch for its chatter
         if self._encoder == "libx265" and self._suffix != ".mkv":
             context.codec_tag = "hvc1"  # what Apple's players ask for
-        height, width = self._size
         refusal = UserError(f"{self._encoder} cannot encode {width}x{height} pixels; choose another codec=")
         if self._encoder == "libsvtav1" and min(self._size) < 32:  # it hangs on 640x8 and such
             raise refusal
@@ -221,26 +210,12 @@ class VideoWriter(Sink):
             raise refusal from None
         return stream
 
-    def _frame(self, pixels: np.ndarray | Planes, pts: int, duration: int) -> av.VideoFrame:
-        self._durations[pts], self._end = duration, pts + duration
-        if isinstance(pixels, Planes):
-            frame = self._converter.from_planes(pixels)
+    def _encodable(self, frame: Frame) -> av.VideoFrame:
+        self._durations[frame.pts], self._end = frame.duration, frame.pts + frame.duration
+        if isinstance(frame.pixels, Planes):
+            encodable = self._converter.from_planes(frame.pixels)
         else:
-            if any(pad[1] for pad in self._pads):
-                pixels = np.pad(pixels, self._pads, mode="edge")
-            frame = self._converter.from_rgb(np.ascontiguousarray(pixels), self._colour, "yuv420p")
-        frame.pts, frame.time_base = pts, self._time_base
-        return frame
-
-
-def check_quality(quality: int | None) -> int:
-    """The quality asked for, or the default.
-
-    Raises:
-        UserError: not within 0 to 100.
-    """
-    if quality is None:
-        return QUALITY
-    if not 0 <= quality <= 100:
-        raise UserError(f"quality={quality} is not within 0 (small) to 100 (best)")
-    return quality
+            pixels = np.pad(frame.pixels, self._pads, mode="edge") if self._pads else frame.pixels
+            encodable = self._converter.from_rgb(np.ascontiguousarray(pixels), self._colour)
+        encodable.pts, encodable.time_base = frame.pts, self._time_base
+        return encodable

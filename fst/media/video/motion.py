@@ -14,25 +14,15 @@ SMALLEST = 32  # pixels, of an edge of what is searched
 
 @dataclass(frozen=True)
 class Motion:
-    """From a frame to an earlier one.
+    """From a frame to an earlier one."""
 
-    Attributes:
-        places: float32 (H, W, 2), the pixel (x, y) of the earlier frame.
-        seen: bool (H, W), what was not hidden there.
-        length: float32 (H, W), how far it moved, in pixels.
-    """
-
-    places: np.ndarray
-    seen: np.ndarray
-    length: np.ndarray
+    places: np.ndarray  # float32 (H, W, 2), the pixel (x, y) of the earlier frame
+    seen: np.ndarray  # bool (H, W), what was not hidden there
+    length: np.ndarray  # float32 (H, W), how far it moved, in pixels
 
 
 class Flow:
-    """Motion by dense inverse search (Kroeger et al. 2016).
-
-    Args:
-        preset: EXACT, or FAST, in a fifth of the time.
-    """
+    """Motion by dense inverse search (Kroeger et al. 2016): EXACT, or FAST, in a fifth of the time."""
 
     def __init__(self, preset: int = EXACT) -> None:
         self._search = cv2.DISOpticalFlow_create(preset)

@@ -6,48 +6,43 @@ import contextlib
 import queue
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import av
 
 from fst.errors import UserError
 from fst.files import replacing
+from fst.media.video.decode import Frame
 
-_AHEAD = 4  # items waiting to be encoded: enough to smooth out key frames, few enough to keep 4K frames in memory
-_END = object()
-_ABANDON = object()
+_AHEAD = 4  # frames waiting to be encoded: enough to smooth out key frames, few enough to keep 4K frames in memory
+_END, _ABANDON = object(), object()
 
 
 class _Abandoned(Exception):
-    """Raised in the encoding thread when the caller failed."""
+    """Ends a file that is not kept."""
 
 
 class Sink:
-    """Base of the writers of video, GIF and WebP: a context manager whose file appears at its end, whole.
+    """Base of the writers of films and animations: a context manager whose file appears at its end, whole.
 
     The encoding thread is also what makes Ctrl-C safe: KeyboardInterrupt is raised in the main thread alone, so it
     never falls between encoding a frame and writing it. On Ctrl-C the file is completed with the frames so far and
-    kept; on any other exception, and when no frame was written, nothing is left.
-
-    Attributes:
-        path: where the file will be.
-        frames: how many frames were taken so far.
-
-    Raises:
-        UserError: from `write` or at the end: the disk is full, or the encoder refuses this size.
+    kept; on any other exception, and when no frame was written, nothing is left. That the disk is full, or the encoder
+    refuses the size, is a UserError from `write` or at the end.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        self.frames = 0
+        self.path = Path(path)  # where the file will be
+        self.frames = 0  # taken so far
+        self._interrupted = False
         self._queue: queue.Queue[Any] = queue.Queue(_AHEAD)
-        self._error: Exception | None = None
+        self._encoding: Future[None] = Future()
         self._file = replacing(self.path)
 
-    def _encode(self, beside: Path, items: Iterator[Any]) -> None:
-        """Write every item to `beside`; runs in the thread."""
+    def _encode(self, beside: Path, frames: Iterator[Frame]) -> None:
+        """Write every frame to `beside`; runs in the thread."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -56,38 +51,22 @@ class Sink:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         keep = self.frames > 0 and (kind is None or issubclass(kind, KeyboardInterrupt))
-        try:
+        with contextlib.suppress(_Abandoned), contextlib.ExitStack() as stack:
+            stack.push(self._file)
+            self._interrupted = kind is not None
             self._put(_END if keep else _ABANDON)
             self._thread.join()
-            if self._error is not None:
-                raise self._error
-        except BaseException as failure:
-            self._discard()
-            if kind is None or keep:
-                raise failure from None
-            return  # the caller's own exception goes on
-        if keep:
-            self._file.__exit__(None, None, None)
-        else:
-            self._discard()
-
-    def _discard(self) -> None:
-        with contextlib.suppress(_Abandoned):
-            self._file.__exit__(_Abandoned, _Abandoned(), None)
+            self._encoding.result()
 
     def _put(self, item: object) -> None:
-        while self._error is None:
-            try:
+        while not self._encoding.done():
+            with contextlib.suppress(queue.Full):  # look again whether the thread is still alive
                 return self._queue.put(item, timeout=0.2)
-            except queue.Full:
-                continue  # look again whether the thread is still alive
-        raise self._error
+        self._encoding.result()
 
-    def _items(self) -> Iterator[Any]:
+    def _taken(self) -> Iterator[Frame]:
         for item in iter(self._queue.get, _END):
             if item is _ABANDON:
                 raise _Abandoned
@@ -95,10 +74,16 @@ class Sink:
 
     def _run(self, beside: Path) -> None:
         try:
-            self._encode(beside, self._items())
-        except _Abandoned:
-            return
+            self._encode(beside, self._taken())
+            self._encoding.set_result(None)
         except (OSError, av.FFmpegError) as error:
-            self._error = UserError(f"cannot write {self.path}: {error.strerror or error}")
+            self._encoding.set_exception(UserError(f"cannot write {self.path}: {error.strerror or error}"))
         except Exception as error:
-            self._error = error
+            self._encoding.set_exception(error)
+
+
+def checked_quality(quality: int | None, default: int) -> int:
+    """The quality asked for, or the default; a UserError where it is not within 0 to 100."""
+    if quality is not None and not 0 <= quality <= 100:
+        raise UserError(f"quality={quality} is not within 0 (small) to 100 (best)")
+    return default if quality is None else quality

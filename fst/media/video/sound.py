@@ -12,19 +12,12 @@ _COPIED = {
     ".mov": {"aac", "mp3", "alac", "ac3", "eac3", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be"},
     ".webm": {"opus", "vorbis"},
 }
-_ENCODER = {".webm": "libopus"}
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 
 
 class Track:
-    """One audio stream of the source in the container being written.
-
-    Args:
-        container: the output; no packet was written to it yet.
-        source: a stream of an open input.
-        suffix: the output's suffix, ".mp4" for example.
-    """
+    """One audio stream of the source, an open input, in a container to which no packet was written yet."""
 
     def __init__(self, container: av.container.OutputContainer, source: AudioStream, suffix: str) -> None:
         self._container = container
@@ -37,7 +30,8 @@ class Track:
                 self.copied = False
         if not self.copied:
             self._stream = _encoder(container, source, suffix)
-        self._stream.metadata.update({key: source.metadata[key] for key in ("language",) if key in source.metadata})
+        if "language" in source.metadata:
+            self._stream.metadata["language"] = source.metadata["language"]
         self._last: int | None = None
 
     def write(self, packet: av.Packet) -> None:
@@ -63,8 +57,7 @@ class Track:
 
 
 def _encoder(container: av.container.OutputContainer, source: AudioStream, suffix: str) -> AudioStream:
-    name = _ENCODER.get(suffix, "aac")
-    rate = source.codec_context.sample_rate
+    name, rate = "libopus" if suffix == ".webm" else "aac", source.codec_context.sample_rate
     if name == "libopus" or rate not in _AAC_RATES:
         rate = 48000
     # By the count alone: AVI and WAV do not say which channel is which, and the encoders want to know.

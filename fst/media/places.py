@@ -1,0 +1,39 @@
+"""Where what is painted goes."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from fst.errors import UserError
+
+STANDARD = "-"  # standard input or output
+
+
+def target_of(stem: str, suffix: str, style: str, output: str | None, *, several: bool = False) -> Path:
+    """Where what is painted from one photo or film goes.
+
+    To `output`, a file or a folder; without it to STEM-STYLE in the current folder. What is no folder yet is one where
+    it ends in / or has no suffix. With `several` styles, a file's name gets the style's.
+    """
+    named = f"{stem}-{style}{suffix}"
+    if output is None:
+        return Path(named)
+    target = Path(output)
+    if target.is_dir() or output.endswith(("/", os.sep)) or not target.suffix:
+        return target / named
+    return target.with_stem(f"{target.stem}-{style}") if several else target
+
+
+def check_free(target: Path, overwrite: bool) -> None:
+    """Raise a UserError, before the work is done, for a file that exists."""
+    if target.exists() and not overwrite:
+        raise UserError(f"{target} exists already: add overwrite=true, or name another output=")
+
+
+def numbered(path: Path, taken: Callable[[Path], bool] = Path.exists) -> Path:
+    """The path, or the first of PATH-2, PATH-3, ... that is not taken."""
+    more = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return next(name for name in itertools.chain([path], more) if not taken(name))
