@@ -180,14 +180,16 @@ def test_keys_change_what_the_window_shows(program, screen, tmp_path):
     assert cv2.VideoCapture(str(film)).get(cv2.CAP_PROP_FRAME_COUNT) >= 8
 
 
-def test_styles_fade_and_keys_mix_them(screen, tmp_path):
+def test_styles_fade_and_a_drag_along_the_bottom_mixes_them(screen, tmp_path):
     program = Program(screen, tmp_path, ("white", "black"))
     try:
         assert program.sees([(255, 255, 255)] * 4)
         program.press("Right")
         assert program.sees([(0, 0, 0)] * 4)
-        program.press("bracketright")
-        assert program.sees([(26, 26, 26)] * 4)  # a tenth of white, the style before
+        screen.tool("mousemove", "20", "230", "mousedown", "1", "mousemove", "80", "230", "mouseup", "1")
+        assert program.sees([(64, 64, 64)] * 4)  # a quarter of white, the style before
+        if SHOTS:
+            cv2.imwrite(f"{SHOTS}/slider.png", screen.pixels()[:300, :400, ::-1])
     finally:
         program.process.kill()
         program.process.wait()

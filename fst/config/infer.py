@@ -6,6 +6,7 @@ OmegaConf alone, without Hydra: to Hydra `style=` is a group of train.py's choic
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException

@@ -14,7 +14,7 @@ from fst import images
 from fst.errors import UserError
 from fst.media.live.state import HELP, LiveState
 from fst.media.live.style_loader import LivePainter, StyleLoader
-from fst.media.live.window import letter
+from fst.media.live.window import letter, slide
 from fst.media.places import numbered
 
 if TYPE_CHECKING:
@@ -60,7 +60,10 @@ class Controls(contextlib.AbstractContextManager):
         if self._recorder is not None:
             self._recorder.record(self._picture)
         self._times.append(time.monotonic())
-        return letter(self._picture, self._texts())
+        shown = letter(self._picture, self._texts())
+        if self.state.mix:
+            slide(shown, self.state.mix)
+        return shown
 
     def do(self, word: str) -> None:
         """What a key means: a word of `fst.media.live.state.KEYS`, or a digit for a style."""
@@ -79,7 +82,7 @@ class Controls(contextlib.AbstractContextManager):
                 self._say(str(error), ERROR_SECONDS)
         elif not word.isdecimal() or 0 < int(word) <= self.state.styles:
             self.state.apply(word)
-            if "mix" not in word:  # the title shows that
+            if "mix" not in word:  # the slider shows that
                 self._say(str(self.state))
 
     def record(self, path: Path, shape: tuple[int, int]) -> None:
@@ -114,14 +117,23 @@ class Controls(contextlib.AbstractContextManager):
     def _say(self, text: str, seconds: float = NOTICE_SECONDS) -> None:
         self._notice, self._notice_ends = text, time.monotonic() + seconds
 
+    @property
+    def progress(self) -> str:
+        """How long the recording is, and how fast frames come."""
+        return f"{self._recorder.seconds:6.1f} s  {self._fps:4.1f} fps"
+
+    @property
+    def _fps(self) -> float:
+        passed = self._times[-1] - self._times[0]
+        return (len(self._times) - 1) / passed if passed else 0.0
+
     def _texts(self) -> dict[str, str]:
         """What is lettered into the window, by corner."""
         state, names, now = self.state, self._loader.names, time.monotonic()
         title = f"{names[state.style]} loads ..." if state.style != self._painter.shown else names[state.style]
         if state.mix:
             title += f" {1 - state.mix:.0%}, {names[state.other]} {state.mix:.0%}"
-        passed = self._times[-1] - self._times[0]
-        texts = {"top left": f"{title}   {(len(self._times) - 1) / passed if passed else 0:.0f} fps"}
+        texts = {"top left": f"{title}   {self._fps:.0f} fps"}
         if self._recorder is not None:
             minutes, seconds = divmod(int(self._recorder.seconds), 60)
             texts["top right"] = f"{minutes}:{seconds:02d}"

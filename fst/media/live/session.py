@@ -42,13 +42,8 @@ def run(config: InferConfig, styles: list[str]) -> None:
     _, _, number = (config.source or "").partition(":")
     if number:
         config = dataclasses.replace(config, webcam=dataclasses.replace(config.webcam, device=number))
-<<<<<<< HEAD
-    recorded = config.output not in (None, "window", "page")
-    if not recorded:
-=======
     path = None if config.output in (None, "window", "page") else _recording_path(config, styles)
-    if path is None and config.network is None:
->>>>>>> tidy-A
+    if path is None:
         styles = live_styles(styles)
     loader = StyleLoader(styles, functools.partial(_load, config))
     try:
@@ -109,6 +104,8 @@ def _show(config: InferConfig, loader: StyleLoader, path: Path | None) -> None:
                     picture = controls.paint(frame)
                     if shown is not None:
                         shown.show(picture)
+                    elif sys.stderr.isatty():
+                        print(f"\r{controls.progress} ", end="", file=sys.stderr)
                 while shown is not None and not controls.ended and (word := shown.key()) is not None:
                     controls.do(word)
 

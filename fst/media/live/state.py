@@ -14,7 +14,8 @@ KEYS |= {"+": "stronger", "=": "stronger", "-": "weaker", "_": "weaker", "c": "c
 KEYS |= {"[": "unmix", "]": "mix", "p": "photograph"}
 KEYS |= {"s": "save", "r": "record", "h": "help", "?": "help", "q": "quit", "Escape": "quit"}
 HELP = """1-9, arrows   style
-[ ]   mix styles
+[ ]   mix styles;
+      or drag below
 p   take a painting
 + -   strength
 c   colours

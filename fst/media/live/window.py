@@ -17,6 +17,7 @@ from fst.media.live.state import KEYS
 _CODES = {65361: "ArrowLeft", 65362: "ArrowUp", 65363: "ArrowRight", 65364: "ArrowDown", 27: "Escape"}
 _CODES |= {0x250000: "ArrowLeft", 0x260000: "ArrowUp", 0x270000: "ArrowRight", 0x280000: "ArrowDown"}
 _CODES |= {63234: "ArrowLeft", 63232: "ArrowUp", 63235: "ArrowRight", 63233: "ArrowDown"}
+SLIDER = 0.15  # of the height, at the bottom: where a drag moves the slider
 LARGEST = 1280  # width in pixels at which a window opens; any screen has room for it, and it can be enlarged
 
 
@@ -43,7 +44,9 @@ class Window:
     def __init__(self, title: str):
         self._title = title
         self._shape: tuple[int, int] | None = None
+        self._dragged: str | None = None
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        cv2.setMouseCallback(title, self._drag)
 
     def show(self, frame: np.ndarray) -> None:
         """Show uint8 (H, W, 3) RGB; a frame of another shape resizes the window."""
@@ -54,18 +57,38 @@ class Window:
         cv2.imshow(self._title, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def key(self) -> str | None:
-        """The word of the key pressed since the last call, or its digit; "quit" once the window is closed."""
+        """The word of the key pressed since the last call, or its digit; of a drag along the bottom edge, the slider;
+        "quit" once the window is closed.
+        """
         code = cv2.waitKeyEx(1)
         if self._is_closed():
             return "quit"
+        if self._dragged is not None:
+            word, self._dragged = self._dragged, None
+            return word
         name = _CODES.get(code) or (chr(code).lower() if 0 <= code < 0x100 else "")
         return name if name.isdecimal() else KEYS.get(name)
+
+    def _drag(self, event: int, x: int, y: int, flags: int, _: object) -> None:
+        if self._shape is None or not flags & cv2.EVENT_FLAG_LBUTTON or y < (1 - SLIDER) * self._shape[0]:
+            return
+        self._dragged = f"mix={min(1.0, max(0.0, x / self._shape[1])):.2f}"
 
     def _is_closed(self) -> bool:
         try:
             return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
         except cv2.error:  # Qt's answer once its last window is closed
             return True
+
+
+def slide(frame: np.ndarray, share: float) -> None:
+    """Draw the slider into uint8 (H, W, 3) RGB, along its bottom edge, at a share of its width; in place."""
+    height, width = frame.shape[:2]
+    radius = max(5, height // 60)
+    level, place = height - 2 * radius, round(share * (width - 1))
+    for color, more in (((0, 0, 0), 2), ((255, 255, 255), 0)):
+        cv2.line(frame, (0, level), (width, level), color, 1 + more, cv2.LINE_AA)
+        cv2.circle(frame, (place, level), radius + more // 2, color, -1, cv2.LINE_AA)
 
 
 def letter(frame: np.ndarray, texts: dict[str, str]) -> np.ndarray:
