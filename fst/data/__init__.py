@@ -12,12 +12,7 @@ if TYPE_CHECKING:
 
 
 def build(config: DataConfig, *, seed: int, room: int = 0) -> PhotoData:
-    """The data module of a config, with a name where that says auto; `seed` and `room` are PhotoData's.
-
-    Raises:
-        UserError: a missing or empty folder, or photos that are not in the store when `data.download` does not allow to
-            fetch them.
-    """
+    """The data module of a config, with a name where that says auto; arguments and errors are PhotoData's."""
     from fst.data.photo_data import PhotoData
 
     if config.name != AUTO:

@@ -1,18 +1,7 @@
 """The loss term contract, and the registry of terms.
 
-A loss term is one file in `fst/losses/terms` with one registered class:
-
-    @register
-    class Contrast(Term):
-        '''The painted picture's contrast, which should be the photo's.'''
-
-        default_weight = 0.0
-
-        def __init__(self, power: float = 2.0) -> None: ...
-
-        def forward(self, step: Step) -> Tensor: ...
-
-Its name is the class's in snake case. Its weight is the setting `loss.contrast_weight`, its constructor's arguments are
+A loss term is one file in `fst/losses/terms` with one registered class, as in README's "Add a loss term". Its name is
+the class's in snake case, as contrast. Its weight is the setting `loss.contrast_weight`, its constructor's arguments are
 `loss.contrast_power` and so on (`fst.config.signatures` reads them without importing torch), and its value is logged as
 `train/contrast_loss` and `val/contrast_loss`. A term whose weight is 0 is not computed.
 """
@@ -39,12 +28,12 @@ class Step:
         painted: (N, 3, H, W) in about [0, 1], fp32.
         content: the photos' features by layer, of `Criterion.content_target`.
         style: the style to reach.
+        wanted: layers by scale that the terms in use ask of `features`.
         photos: (N, 3, H, W) in [0, 1], where the pictures were painted by a network.
-        around: photos with more around them, as far as terms have asked by their `room`; None: there is no more.
-        place: row and column of the photos' corner there.
         paint: the network, to paint something else with; None where a picture is optimised.
         regions: masks (R, 1, H, W) in [0, 1], for a single picture whose regions have styles of their own.
-        wanted: layers by scale that the terms in use ask of `features`.
+        around: photos with more around them, as far as terms have asked by their `room`; None: there is no more.
+        place: row and column of the photos' corner there.
     """
 
     painted: Tensor

@@ -106,19 +106,9 @@ def _locate(source: str, architecture: str, deepest: str) -> Path:
 
 def _partial_files(architecture: str) -> dict[Path, str]:
     """The store's safetensors files of an architecture (Oxford weights), with the deepest layer each reaches."""
-    folder = store.home() / "weights"
-    files = sorted(folder.glob(f"{architecture}_*.safetensors"))
-    reached = {file: _reach(_names(file), architecture) for file in files}
+    files = sorted((store.home() / "weights").glob(f"{architecture}_*.safetensors"))
+    reached = {file: _reach(_read(file), architecture) for file in files}
     return {file: layer for file, layer in reached.items() if layer is not None}
-
-
-def _names(path: Path) -> list[str]:
-    """The names of a safetensors file's tensors; the tensors stay where they are."""
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return list(file.keys())
-    except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(f"weights file {path} is damaged or no weights file: {error}") from None
 
 
 def _read(path: Path) -> dict[str, Tensor]:

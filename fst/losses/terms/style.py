@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 
+import torch.nn.functional as F
 from torch import Tensor
 
-from fst.losses.gram import gram_matrix, region_grams, style_distance
+from fst.losses.gram import gram_matrix
 from fst.losses.term import Step, Term, register
 
 
 @register
 class Style(Term):
     """Mean over the C×C entries of (G - G of the painting)², G = F Fᵀ / (C·H·W), summed over layers and scales.
-
-    Where the style target has weights, each picture's distance is multiplied with its painting's.
 
     Args:
         layers: ReLUs by name.
@@ -38,17 +37,25 @@ class Style(Term):
         return dict.fromkeys(self.scales, self.layers)
 
     def forward(self, step: Step) -> dict[str, Tensor]:
+        """By relu1_2, or relu1_2@0.5 at half size."""
         distances = {}
         for scale in self.scales:
             features = step.features(scale)
             for layer, weight in self.layer_weights.items():
-                found, regions = features[layer], step.regions
-                gram = gram_matrix(found) if regions is None else region_grams(found, regions)
-                distance = style_distance(gram, step.style.grams[scale, layer], regions, step.style.weights)
-                distances[part_name(layer, scale)] = weight * distance
+                grams = gram_matrix(features[layer], step.regions)
+                name = layer if scale == 1.0 else f"{layer}@{scale:g}"
+                distances[name] = weight * _distance(grams, step.style.grams[scale, layer], step)
         return distances
 
 
-def part_name(layer: str, scale: float) -> str:
-    """A style distance's name: relu1_2, or relu1_2@0.5 at half size."""
-    return layer if scale == 1.0 else f"{layer}@{scale:g}"
+def _distance(grams: Tensor, targets: Tensor, step: Step) -> Tensor:
+    """The mean over images, each by its painting's weight; or the sum over one image's regions by their shares of it.
+
+    Both are (N, C, C), one an image or region; targets may be one for all.
+    """
+    if step.regions is None and step.style.weights is None:
+        return F.mse_loss(grams, targets.expand_as(grams))
+    distances = (grams - targets).square().mean((1, 2))
+    if step.regions is None:
+        return (distances * step.style.weights).mean()
+    return (distances * step.regions.mean((1, 2, 3))).sum()
