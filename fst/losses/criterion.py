@@ -87,7 +87,7 @@ class Criterion(nn.Module):
     @property
     def style(self) -> Style | None:
         """The style term, if it has a weight."""
-        return self.terms["style"] if "style" in self.terms else None
+        return dict(self.terms.items()).get("style")
 
     @torch.no_grad()
     def style_target(self, paintings: Sequence[Tensor], regions: Sequence[Tensor] | None = None) -> StyleTarget:

@@ -1,7 +1,7 @@
 """The loss term contract, and the registry of terms.
 
 A loss term is one file in `fst/losses/terms` with one registered class, as in README's "Add a loss term". Its name is
-the class's in snake case, as contrast. Its weight is the setting `loss.contrast_weight`, its constructor's arguments are
+the class's in snake case. Its weight is the setting `loss.contrast_weight`, its constructor's arguments are
 `loss.contrast_power` and so on (`fst.config.signatures` reads them without importing torch), and its value is logged as
 `train/contrast_loss` and `val/contrast_loss`. A term whose weight is 0 is not computed.
 """

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from fst.data.noise import with_noise
-from fst.errors import UserError
 from fst.losses.criterion import Criterion, Losses
 from fst.losses.style_target import StyleTarget
 from fst.methods.muon import MuonAdam
@@ -28,18 +27,12 @@ from fst.tracking import Preview, log_table
 if TYPE_CHECKING:
     from fst.methods.feedforward import Feedforward
 
-USUAL_CAUSES = (
-    "the usual causes: method.learning_rate or loss.style_weight too high, 16-mixed precision, damaged weights"
-)
-
 
 @dataclass(frozen=True)
 class Aim:
-    """What pictures are to look like, and what paints them so.
+    """What pictures are to look like, one painting for all or one a picture, and what paints them so.
 
-    Attributes:
-        style: of one painting for all pictures, or one a picture.
-        paint: photos (N, 3, H, W) in [0, 1] to pictures.
+    `paint` takes photos (N, 3, H, W) in [0, 1] to pictures.
     """
 
     style: StyleTarget
@@ -69,12 +62,8 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         info: StyleInfo,
     ) -> None:
         super().__init__()
-        self.network = network
-        self.criterion = criterion
-        self.style = style
-        self.settings = settings
-        self.steps = steps
-        self.info = info
+        self.network, self.criterion, self.style = network, criterion, style
+        self.settings, self.steps, self.info = settings, steps, info
         self.preview_photos: list[tuple[str, Tensor]] = []
         self.strict_loading = False  # the loss network is not in a checkpoint: it never changes
         self._paint = network.forward
@@ -90,6 +79,10 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         """Each style by its name, painted by the network as it is: what is validated and previewed."""
         return {self.info.name: Aim(self.style, self.network.forward)}
 
+    def trained_networks(self) -> dict[str, Network]:
+        """The networks to paint with, by style."""
+        return {self.info.name: self.network}
+
     def compile_network(self) -> None:
         """Compile the network: the first step takes up to a minute longer, later ones less.
 
@@ -97,10 +90,6 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         (experiments/speed).
         """
         self._paint = torch.compile(self.network.forward)
-
-    def _compared(self, painted: Tensor, photos: Tensor, aim: Aim, **around: Any) -> Losses:
-        content = self.criterion.content_target(photos)
-        return self.criterion(painted, content, aim.style, photos=photos, paint=aim.paint, **around)
 
     def on_fit_start(self) -> None:
         self.style = self.style.to(self.device)
@@ -118,8 +107,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         aim = self.drawn(len(photos))
         painted = aim.paint(with_noise(seen, self.settings.noise))[inner]
         losses = self._compared(painted, seen[inner], aim, around=photos, place=(top + margin, left + margin))
-        if not torch.isfinite(losses.total):
-            raise UserError(f"at step {self.global_step} the {losses.first_not_finite()} is not finite; {USUAL_CAUSES}")
+        losses.check_finite(f"at step {self.global_step}")
         logged = losses.named() | losses.named_parts()
         self.log_dict({f"train/{name}": value.detach() for name, value in logged.items()}, sync_dist=True)
         return losses.total
@@ -137,6 +125,17 @@ class FeedForwardStyleTransfer(pl.LightningModule):
                 if "style_loss" in values:
                     values["style_ratio"] = values["style_loss"] / self._style_of_untouched(photo, number, style, aim)
             self._photo_losses.append((style, values))
+
+    def _compared(self, painted: Tensor, photos: Tensor, aim: Aim, **around: Any) -> Losses:
+        content = self.criterion.content_target(photos)
+        return self.criterion(painted, content, aim.style, photos=photos, paint=aim.paint, **around)
+
+    def _style_of_untouched(self, photo: Tensor, number: int, style: str, aim: Aim) -> float:
+        """The style loss of a held-out photo itself: what a network that changes nothing would have."""
+        if (number, style) not in self._untouched_style:
+            untouched = self.criterion(photo, {}, aim.style, photos=photo, paint=lambda image: image)
+            self._untouched_style[number, style] = untouched.values["style"].item()
+        return max(self._untouched_style[number, style], 1e-12)
 
     def on_validation_epoch_end(self) -> None:
         rows, self._photo_losses = self._photo_losses, []
@@ -181,10 +180,6 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         torch.set_rng_state(checkpoint["random_state"])
         self._measured = checkpoint[CHECKPOINT_INFO]["training"].get("losses", {})
 
-    def trained_networks(self) -> dict[str, Network]:
-        """The networks to paint with, by style."""
-        return {self.info.name: self.network}
-
     def style_info(self) -> StyleInfo:
         """What a style file written now says: the run's description and its losses so far."""
         measured = self._measured | {
@@ -206,10 +201,3 @@ class FeedForwardStyleTransfer(pl.LightningModule):
             painted.append(Preview(name if len(aims) == 1 else f"{name}-{style}", photo, result))
         self.network.train(training)
         return painted
-
-    def _style_of_untouched(self, photo: Tensor, number: int, style: str, aim: Aim) -> float:
-        """The style loss of a held-out photo itself: what a network that changes nothing would have."""
-        if (number, style) not in self._untouched_style:
-            untouched = self.criterion(photo, {}, aim.style, photos=photo, paint=lambda image: image)
-            self._untouched_style[number, style] = untouched.values["style"].item()
-        return max(self._untouched_style[number, style], 1e-12)

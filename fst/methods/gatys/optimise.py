@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from fst.errors import UserError
 from fst.losses.criterion import Criterion, Losses
 from fst.losses.style_target import StyleTarget
 
@@ -62,20 +61,12 @@ class Objective:
         return next((known for known in self._known if torch.equal(known.image, self.image.data)), None)
 
     def current(self) -> Evaluation:
-        """The evaluation at the image as it is, remembered or made.
-
-        Raises:
-            UserError: a loss that is not finite.
-        """
+        """The evaluation at the image as it is, remembered or made; UserError for a loss that is not finite."""
         self.image.data.clamp_(0, 1)
         if (known := self.known()) is not None:
             return known
         losses, gradient = self._evaluate(self.image)
-        if not torch.isfinite(losses.total):
-            raise UserError(
-                f"after {self.evaluations} evaluations the {losses.first_not_finite()} is not finite; "
-                "the usual causes: method.learning_rate or loss.style_weight too high, damaged weights"
-            )
+        losses.check_finite(f"after {self.evaluations} evaluations")
         self.evaluations += 1
         image = self.image.detach().clone()
         leads_outside = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
@@ -85,11 +76,7 @@ class Objective:
 
 
 def evaluator(
-    criterion: Criterion,
-    content: dict[str, Tensor],
-    style: StyleTarget,
-    *,
-    regions: Tensor | None = None,
+    criterion: Criterion, content: dict[str, Tensor], style: StyleTarget, *, regions: Tensor | None = None
 ) -> Evaluate:
     """How to evaluate a criterion against a content and a style target; an image of one channel is taken as grey."""
 
