@@ -44,7 +44,7 @@ class Archive:
         )
 
     def obtain(self) -> Path:
-        """The unpacked folder, downloaded and unpacked first if it is not there; UserError where that cannot be done."""
+        """The unpacked folder, downloaded and unpacked first if it is not there; UserError where that fails."""
         if not self.place.is_dir():
             name = f"{PurePosixPath(self.folder).parent}/{self.file}"
             self._check_disk(downloaded=store.find(name) is not None)

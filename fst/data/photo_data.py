@@ -92,7 +92,9 @@ class PhotoData(pl.LightningDataModule):
         if not self._warned and self.skipped:
             self._warned = True
             first = self._photos.paths[int(self._photos.unreadable.argmax())]
-            log.warning(f"image {first} cannot be read: another photo takes its place; later ones are replaced silently")
+            log.warning(
+                "image %s cannot be read: another photo takes its place; later ones are replaced silently", first
+            )
         return batch.float().div_(255)
 
     def preview_photos(self, count: int) -> list[tuple[str, torch.Tensor]]:
