@@ -10,7 +10,7 @@ checks its own values. `fst.methods.run` trains any of them:
     Trainer(..., **method.trainer_settings()).fit(method.module, method.data)
     method.write_result()                 # at every checkpoint and at the end
 
-A method's file imports torch and Lightning inside its functions, so that its settings are checked at once.
+A method's file imports Lightning inside its functions, so that its settings are checked soon.
 """
 
 from __future__ import annotations
@@ -52,11 +52,7 @@ class Method:
         """Raise UserError for settings of a run that make no sense, or do not go with this method."""
 
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
-        """Decide every `auto`, read what the run needs, and make `module` and `data`.
-
-        Raises:
-            UserError: files that cannot be read, weights that cannot be had.
-        """
+        """Decide every `auto`, read what the run needs, and make `module` and `data`; UserError where that fails."""
         raise NotImplementedError
 
     def trainer_settings(self) -> dict[str, Any]:
@@ -90,11 +86,7 @@ class Method:
 
 
 def build(config: Any) -> Method:
-    """The method of a config group: its `name`, and its settings.
-
-    Raises:
-        UserError: no such method, or a value that it refuses.
-    """
+    """The method of a config group, by its `name` and settings; UserError for one unknown, or a value it refuses."""
     known = registered("methods")
     if config.name not in known:
         raise UserError(f"unknown method '{config.name}'{near(config.name, list(known))}")
