@@ -1,8 +1,8 @@
 """Config schemas from constructors' signatures, read from the source: importing it would bring torch, in seconds.
 
 A network, a loss term or a method is a class with the decorator `@register` in a file of its folder. Its constructor's
-arguments are its settings: annotations are plain types (int, float, bool, str, Sequence[...], ... | None), defaults are
-literals. So there is no second list of anything's settings.
+arguments, or a dataclass's fields, are its settings: annotations are plain types (int, float, bool, str, Sequence[...],
+... | None), defaults are literals. So there is no second list of anything's settings.
 """
 
 import ast
@@ -60,6 +60,10 @@ def _signature(node: ast.ClassDef, module: str) -> Signature:
             arguments[argument.arg] = (_type(argument.annotation), ast.literal_eval(default))
         for argument, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
             arguments[argument.arg] = (_type(argument.annotation), ast.literal_eval(default))
+    else:  # the fields of a dataclass
+        for given in node.body:
+            if isinstance(given, ast.AnnAssign) and given.value is not None:
+                arguments[given.target.id] = (_type(given.annotation), ast.literal_eval(given.value))
     attributes = {}
     for statement in node.body:
         target = statement.target if isinstance(statement, ast.AnnAssign) else getattr(statement, "targets", [None])[0]

@@ -58,7 +58,7 @@ class Checkpoints(pl.Callback):
                 continue  # nohup: the run is to outlive its terminal
             self._handlers[number] = signal.signal(number, self._stop)
 
-    def teardown(self, *_: object) -> None:
+    def teardown(self, *_: object, **stage: object) -> None:
         while self._handlers:
             signal.signal(*self._handlers.popitem())
 

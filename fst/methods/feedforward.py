@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,45 +38,32 @@ UNSEEN = 4  # held-out paintings that a network with a predictor is validated an
 
 
 @register
+@dataclass
 class Feedforward(Method):
-    """A network learns the style: paints any photo in one pass (Johnson et al. 2016)
+    """A network learns the style: paints any photo in one pass (Johnson et al. 2016)"""
 
-    Args:
-        optimizer: "muon" (for the kernels of convolutions; Adam for the rest) or "adam".
-        learning_rate: of Adam.
-        muon_learning_rate: of Muon: how far a step moves a kernel's singular values.
-        schedule: "constant", or "cosine": to zero at the last step.
-        warmup_steps: the learning rates grow linearly from 0 over so many steps.
-        margin: pixels of a training crop's edge that the losses do not see. The loss network pads with zeros, and what
-            a network paints to please it at the edge is pale; so the edge is left out.
-        noise: largest standard deviation, in levels of 255, of the noise in what the network paints from in training;
-            losses compare with the photos without it, so that it learns to overlook a camera's noise.
-        init_from: begin with the weights of this style: a bundled name, a style file or a run folder. A file of many
-            styles begins as the network of the style that it reads from the painting (or, where it does not read
-            paintings, of the mean of its styles).
-    """
+    optimizer: str = "muon"  # for the kernels of convolutions, Adam for the rest; or adam
+    learning_rate: float = 0.01  # of Adam
+    muon_learning_rate: float = 0.008  # of Muon: how far a step moves a kernel's singular values
+    schedule: str = "cosine"  # to zero at the last step; or constant
+    warmup_steps: int = 50  # the learning rates grow linearly from 0 over so many
+    # Pixels of a training crop's edge that the losses do not see: the loss network pads with zeros, and what a network
+    # paints to please it there is pale.
+    margin: int = 8
+    # Largest standard deviation, in levels of 255, of the noise in what the network paints from in training; losses
+    # compare with the photos without it, so that it learns to overlook a camera's noise.
+    noise: float = 6.0
+    # Begin with the weights of this style: a bundled name, a style file or a run folder. A file of many styles begins
+    # as the network of the style that it reads from the painting (where it reads none, of the mean of its styles).
+    init_from: str | None = None
 
-    def __init__(
-        self,
-        optimizer: str = "muon",
-        learning_rate: float = 0.01,
-        muon_learning_rate: float = 0.008,
-        schedule: str = "cosine",
-        warmup_steps: int = 50,
-        margin: int = 8,
-        noise: float = 6.0,
-        init_from: str | None = None,
-    ) -> None:
-        one_of("method.optimizer", optimizer, OPTIMIZERS)
-        one_of("method.schedule", schedule, SCHEDULES)
-        above_zero("method.learning_rate", learning_rate)
-        above_zero("method.muon_learning_rate", muon_learning_rate)
-        at_least("method.warmup_steps", warmup_steps, 0)
-        at_least("method.margin", margin, 0)
-        at_least("method.noise", noise, 0)
-        self.optimizer, self.learning_rate, self.muon_learning_rate = optimizer, learning_rate, muon_learning_rate
-        self.schedule, self.warmup_steps = schedule, warmup_steps
-        self.margin, self.noise, self.init_from = margin, noise, init_from
+    def __post_init__(self) -> None:
+        one_of("method.optimizer", self.optimizer, OPTIMIZERS)
+        one_of("method.schedule", self.schedule, SCHEDULES)
+        for key in ("learning_rate", "muon_learning_rate"):
+            above_zero(f"method.{key}", getattr(self, key))
+        for key in ("warmup_steps", "margin", "noise"):
+            at_least(f"method.{key}", getattr(self, key), 0)
 
     def check(self, config: TrainConfig) -> None:
         _check_styles(config)
@@ -101,12 +89,8 @@ class Feedforward(Method):
         if self.init_from is not None and config.resume is None:
             init_from(network, self.init_from, config.network.name, next(iter(self.paintings.values())))
         network = network.to(memory_format=torch.channels_last)
-        config.compile = fast.choose_compile(
-            config.compile,
-            config.trainer.max_steps,
-            accelerator=accelerator,
-            full_resolution=network.full_resolution,
-        )
+        where = {"accelerator": accelerator, "full_resolution": network.full_resolution}
+        config.compile = fast.choose_compile(config.compile, config.trainer.max_steps, **where)
         self.module = self._module(network, criterion, style)
         if config.trainer.precision == "bf16-mixed":
             criterion.features.in_precision(torch.bfloat16)  # after the targets, which stay exact
@@ -206,13 +190,10 @@ def _check_styles(config: TrainConfig) -> None:
 
 
 def init_from(network: Network, style: str, name: str, painting: np.ndarray) -> None:
-    """Give a network the weights of a trained style: another painting is learnt from there in a fraction of the steps.
+    """Give a network of that name the weights of a trained style, so that another is learnt in a fraction of the steps.
 
-    Args:
-        network: changed in place.
-        style: a bundled style's name, a style file or a run folder.
-        name: of the network.
-        painting: uint8 (H, W, 3), which a file of many styles is asked for.
+    The style is a bundled one's name, a style file or a run folder. A file of many styles is asked for the painting's,
+    uint8 (H, W, 3).
 
     Raises:
         UserError: no such style, its network is not of the same shape, or a painting that no style is read from.

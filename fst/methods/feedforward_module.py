@@ -42,13 +42,7 @@ class Aim:
 class FeedForwardStyleTransfer(pl.LightningModule):
     """Train a transform network so that its pictures have a photo's content and a painting's style.
 
-    Args:
-        network: maps RGB (N, 3, H, W) in [0, 1] to the same.
-        criterion: the loss terms.
-        style: the style to reach.
-        settings: the method's: optimizer, learning rates, schedule, margin.
-        steps: of the whole run, for the schedule.
-        info: what the style file will say.
+    `steps` is the length of the whole run, for the schedule, and `info` what the style file will say.
     """
 
     def __init__(
@@ -69,7 +63,6 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         self._paint = network.forward
         self._photo_losses: list[tuple[str, dict[str, float]]] = []
         self._untouched_style: dict[tuple[int, str], float] = {}
-        self._measured: dict[str, float] = {}  # by the last validation before this start of a resumed run
 
     def drawn(self, count: int) -> Aim:
         """What the next training step, on so many photos, aims at."""
@@ -133,8 +126,8 @@ class FeedForwardStyleTransfer(pl.LightningModule):
     def _style_of_untouched(self, photo: Tensor, number: int, style: str, aim: Aim) -> float:
         """The style loss of a held-out photo itself: what a network that changes nothing would have."""
         if (number, style) not in self._untouched_style:
-            untouched = self.criterion(photo, {}, aim.style, photos=photo, paint=lambda image: image)
-            self._untouched_style[number, style] = untouched.values["style"].item()
+            untouched = self.criterion(photo, {}, aim.style, photos=photo).values["style"]
+            self._untouched_style[number, style] = untouched.item()
         return max(self._untouched_style[number, style], 1e-12)
 
     def on_validation_epoch_end(self) -> None:
@@ -178,11 +171,13 @@ class FeedForwardStyleTransfer(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         torch.set_rng_state(checkpoint["random_state"])
-        self._measured = checkpoint[CHECKPOINT_INFO]["training"].get("losses", {})
+        earlier = checkpoint[CHECKPOINT_INFO]["training"]  # with what its last validation measured
+        kept = {key: earlier[key] for key in ("losses", "by_style") if key in earlier}
+        self.info = dataclasses.replace(self.info, training=self.info.training | kept)
 
     def style_info(self) -> StyleInfo:
         """What a style file written now says: the run's description and its losses so far."""
-        measured = self._measured | {
+        measured = self.info.training.get("losses", {}) | {
             name: float(value)
             for name, value in self.trainer.callback_metrics.items()
             if name.startswith("val/") and not name.endswith("_weighted") and "@" not in name

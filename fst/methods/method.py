@@ -1,8 +1,8 @@
 """The method contract, and the registry of methods.
 
-A method is one file in this folder (or in a folder of it) with one registered class. Its constructor's signature is its
-config schema, read without importing torch (`fst.config.signatures`); the first line of its docstring is its help; it
-checks its own values. `fst.methods.run` trains any of them:
+A method is one file in this folder (or in a folder of it) with one registered class. The signature of its constructor,
+or the fields of a dataclass, are its config schema, read without importing torch (`fst.config.signatures`); the first
+line of its docstring is its help; it checks its own values. `fst.methods.run` trains any of them:
 
     method = build(config.method)
     method.check(config)                  # before anything is loaded: what spans several groups of settings

@@ -31,11 +31,7 @@ def read_painting(style: StyleConfig) -> np.ndarray:
 
 
 def criterion(loss: LossConfig) -> Criterion:
-    """The criterion of a config, channels last, features in fp32; a weight of "auto" is 1 until it is decided.
-
-    Raises:
-        UserError: no weights to be had, or a term that refuses its settings.
-    """
+    """The criterion of a config, channels last, features in fp32; a weight of "auto" is 1 until it is decided."""
     layers = [*loss.content_layers, *loss.style_layers]
     weights = load_weights(loss.weights, layers, architecture=loss.architecture)
     how = {"architecture": loss.architecture, "normalisation": weights.normalisation, "pooling": loss.pooling}

@@ -59,8 +59,12 @@ def run(config: TrainConfig, run_dir: Path) -> Method:
         except (RuntimeError, EOFError, ConnectionError) as error:
             workers.check_alive(error)
             raise
-        if checkpoints.stopped is None:
-            _conclude(trainer, method, logger, run_dir)
+        if checkpoints.stopped is None and trainer.is_global_zero:
+            method.finish()
+            method.write_result()  # once more, with what the last validation says
+            runfolder.write_state(run_dir, runfolder.FINISHED)  # also where nothing was left to train
+            if logger is not None:
+                method.log_result(logger)
     _end(method, checkpoints, run_dir)
     return method
 
@@ -111,16 +115,6 @@ def _trainer(
         "plugins": [CheckedFiles()],
     }
     return pl.Trainer(**settings | method.trainer_settings())
-
-
-def _conclude(trainer: pl.Trainer, method: Method, logger: Logger | None, run_dir: Path) -> None:
-    """The result once more, with what the last validation says, and into the logger."""
-    if trainer.is_global_zero:
-        method.finish()
-        method.write_result()
-        runfolder.write_state(run_dir, runfolder.FINISHED)  # also where nothing was left to train
-        if logger is not None:
-            method.log_result(logger)
 
 
 @rank_zero_only

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,52 +25,26 @@ ANIMATIONS = ("gif", "mp4", "webp")
 
 
 @register
+@dataclass
 class Gatys(Method):
-    """An image is optimised, no network learns: content=PHOTO; slow (Gatys et al. 2016)
+    """An image is optimised, no network learns: content=PHOTO; slow (Gatys et al. 2016)"""
 
-    Args:
-        optimizer: "lbfgs" or "adam".
-        iterations: at all sizes together; trainer.max_steps can only shorten them.
-        size: long edge at which the image is optimised; None: the photo's, at most 1024.
-        coarsest: long edge to begin at, growing by √2; None: `size` from the beginning.
-        init: "content", "noise" or an image file.
-        colors: "style", "content" (luminance alone is optimised) or "match" (paintings recoloured as the photo).
-        styles: files of further paintings.
-        style_shares: one a painting, that of `style` first; None: equal.
-        content_mask: a file; each colour in it takes its style from the same colour in style_masks.
-        style_masks: files, one a painting; none: white is styled, the rest is not.
-        learning_rate: Adam's; L-BFGS finds its own.
-        history: steps that L-BFGS remembers, each as large as two images.
-        animation: films of the optimisation: mp4, gif, webp.
-        animation_steps: iterations to show; None: about 100, most of them early.
-    """
+    optimizer: str = "lbfgs"  # or adam
+    iterations: int = 600  # at all sizes together; trainer.max_steps can only shorten them
+    size: int | None = None  # long edge at which the image is optimised; None: the photo's, at most 1024
+    coarsest: int | None = 128  # long edge to begin at, growing by √2; None: `size` from the beginning
+    init: str = "content"  # or noise, or an image file
+    colors: str = "style"  # or content (luminance alone is optimised), or match (paintings recoloured as the photo)
+    styles: Sequence[str] = ()  # files of further paintings
+    style_shares: Sequence[float] | None = None  # one a painting, that of `style` first; None: equal
+    content_mask: str | None = None  # a file; each colour in it takes its style from the same colour in style_masks
+    style_masks: Sequence[str] = ()  # files, one a painting; none: white is styled, the rest is not
+    learning_rate: float = 0.02  # Adam's; L-BFGS finds its own
+    history: int = 10  # steps that L-BFGS remembers, each as large as two images
+    animation: Sequence[str] = ()  # films of the optimisation: mp4, gif, webp
+    animation_steps: Sequence[int] | None = None  # iterations to show; None: about 100, most of them early
 
-    def __init__(
-        self,
-        optimizer: str = "lbfgs",
-        iterations: int = 600,
-        size: int | None = None,
-        coarsest: int | None = 128,
-        init: str = "content",
-        colors: str = "style",
-        styles: Sequence[str] = (),
-        style_shares: Sequence[float] | None = None,
-        content_mask: str | None = None,
-        style_masks: Sequence[str] = (),
-        learning_rate: float = 0.02,
-        history: int = 10,
-        animation: Sequence[str] = (),
-        animation_steps: Sequence[int] | None = None,
-    ) -> None:
-        self.optimizer, self.learning_rate, self.history = optimizer, learning_rate, history
-        self.iterations, self.size, self.coarsest = iterations, size, coarsest
-        self.init, self.colors = init, colors
-        self.styles, self.style_shares = list(styles), style_shares
-        self.content_mask, self.style_masks = content_mask, list(style_masks)
-        self.animation, self.animation_steps = list(animation), animation_steps
-        self._check_values()
-
-    def _check_values(self) -> None:
+    def __post_init__(self) -> None:
         one_of("method.optimizer", self.optimizer, OPTIMIZERS)
         one_of("method.colors", self.colors, COLORS)
         for kind in self.animation:
@@ -119,7 +94,7 @@ class Gatys(Method):
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
         from fst.methods.gatys.film import Film, spaced
         from fst.methods.gatys.problem import problem
-        from fst.methods.gatys.style_transfer import GatysStyleTransfer, Iterations
+        from fst.methods.gatys.style_transfer import GatysStyleTransfer
 
         self.config, self.steps = config, min(self.iterations, config.trainer.max_steps)
         # Near a minimum L-BFGS compares losses that differ by less than bf16 resolves: bf16 is for those who ask.
@@ -136,8 +111,7 @@ class Gatys(Method):
         self.metadata = images.read_with_metadata(config.content)[1] if config.content else None
         shown_steps = spaced(self.steps) if self.animation_steps is None else self.animation_steps
         self.films = [Film(run_dir, self.animation, shown_steps)] if self.animation else []
-        self.data = Iterations()
-        self.module = GatysStyleTransfer(criterion, self.inputs, self)
+        self.module, self.data = GatysStyleTransfer(criterion, self.inputs, self), None
 
     def trainer_settings(self) -> dict[str, Any]:
         # The module says itself how precise its features are; the optimiser works in fp32.

@@ -52,11 +52,7 @@ class Film(Callback):
 
 
 def write_film(path: Path, frames: Sequence[Path]) -> None:
-    """Write image files of one size as a film, MP4, GIF or WebP by its suffix; the last one stays for 2 s.
-
-    Raises:
-        UserError: no room on the disk, or no encoder.
-    """
+    """Write image files of one size as a film, MP4, GIF or WebP by its suffix; the last one stays for 2 s."""
     if not frames:
         return
     first = images.read(frames[0])

@@ -14,7 +14,7 @@ REMEMBERED = 3  # evaluations kept: a line search accepts the last one, seldom o
 LINE_SEARCH = 25  # evaluations at most in one
 LONG_SEARCH = 8  # more than this say that the direction was bad
 
-Evaluate = Callable[[Tensor], tuple[Losses, Tensor]]
+Evaluate = Callable[[Tensor], tuple[Losses, Tensor]]  # the terms at an image, and the gradient of their total
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,7 @@ class Objective:
     The total is the mean over pixels of something, so its gradient is tiny: multiplied by the number of values it is of
     order one, which the fixed thresholds inside L-BFGS presume.
 
-    Args:
-        image: (1, C, H, W), changed in place by the optimiser.
-        evaluate: the terms at an image and the gradient of their total.
-        evaluations: how many were made before, at other sizes or before a resumed run stopped.
+    The image is (1, C, H, W); `evaluations` were made before, at other sizes or before a resumed run stopped.
     """
 
     def __init__(self, image: nn.Parameter, evaluate: Evaluate, evaluations: int = 0) -> None:

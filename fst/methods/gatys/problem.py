@@ -31,13 +31,10 @@ class Scale(NamedTuple):
 
 
 def plan(size: tuple[int, int], coarsest: int | None, iterations: int, least: int) -> list[Scale]:
-    """Sizes growing by √2 up to `size`, with iterations shared out: two shares to the first, then one each.
+    """Sizes growing by √2 up to `size`, (height, width), and their iterations: two shares to the first, then one each.
 
-    Args:
-        size: (height, width) at the end.
-        coarsest: long edge in pixels below which none begins; None: `size` alone.
-        iterations: at all sizes together.
-        least: the short side that the loss network needs; UserError if `size` itself is below it.
+    None has a long edge below `coarsest` (None: `size` alone) or a short side below `least`, which the loss network
+    needs; UserError if `size` itself has.
     """
     if min(size) < least:
         raise UserError(
@@ -122,10 +119,9 @@ class Problem:
 
 
 def problem(method: Gatys, painting: np.ndarray, config: TrainConfig) -> Problem:
-    """The problem of a config, its files read; `painting` is the first one, uint8 (H, W, 3).
+    """The problem of a config, its files read: UserError for one that cannot be, or masks that do not fit.
 
-    Raises:
-        UserError: a file that cannot be read; masks that do not fit.
+    `painting` is the first one, uint8 (H, W, 3).
     """
     photo = images.read(config.content) if config.content else None
     others = [images.read(name) for name in method.styles]
@@ -141,7 +137,7 @@ def problem(method: Gatys, painting: np.ndarray, config: TrainConfig) -> Problem
         [_coloured(each, photo, method.colors) for each in paintings],
         images.fit_long_edge(*shape, method.size or largest),
         method.colors,
-        list(method.style_shares) if method.style_shares else None,
+        method.style_shares,
         regions,
     )
 

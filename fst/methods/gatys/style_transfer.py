@@ -27,26 +27,11 @@ if TYPE_CHECKING:
     from fst.methods.gatys.baseline import Gatys
 
 
-class Iterations(pl.LightningDataModule):
-    """No data: an iteration needs none, and the one validation, at the end, neither."""
-
-    def train_dataloader(self) -> Iterator[int]:
-        return itertools.repeat(0)
-
-    def val_dataloader(self) -> list[int]:
-        return [0]
-
-
 class GatysStyleTransfer(pl.LightningModule):
     """Optimise an image so that it has a photo's content and the paintings' style, from coarse to fine.
 
-    One step is one iteration of the optimiser; `trainer.max_steps` is their number. Batches are not looked at.
-
-    Args:
-        criterion: the loss terms.
-        problem: photo, paintings, regions.
-        method: settings, number of steps, and the config: with `trainer.precision=bf16-mixed` the features are computed
-            in bf16; targets, Gram matrices and losses stay in fp32.
+    One step is one iteration of the optimiser; `trainer.max_steps` is their number. There are no data. With
+    `trainer.precision=bf16-mixed` features are computed in bf16; targets, Gram matrices and losses stay in fp32.
     """
 
     def __init__(self, criterion: Criterion, problem: Problem, method: Gatys) -> None:
@@ -63,9 +48,14 @@ class GatysStyleTransfer(pl.LightningModule):
         if method.config.trainer.precision == "bf16-mixed":
             self._fast = copy.deepcopy(self._exact).in_precision(torch.bfloat16)
 
+    def train_dataloader(self) -> Iterator[int]:
+        return itertools.repeat(0)
+
+    def val_dataloader(self) -> list[int]:
+        return [0]  # one validation, at the end
+
     @property
     def _index(self) -> int:
-        """Where in the plan the run is."""
         return [scale.size for scale in self.plan].index(tuple(self.image.shape[-2:]))
 
     @property
@@ -113,7 +103,7 @@ class GatysStyleTransfer(pl.LightningModule):
             self._enlarge(self.plan[self._index + 1].size)
 
     def validation_step(self, batch: Any, index: int) -> None:
-        """Once, at the end: named as a network's validation, so that both methods stand in one table."""
+        """Named as a network's validation, so that both methods stand in one table."""
         losses = self.objective.current().losses
         found = {name: value.item() for name, value in losses.named().items()}
         if self.problem.photo is not None and self.criterion.style is not None:
