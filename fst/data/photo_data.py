@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Dataset
 
-from fst.config.schema import DataConfig
+from fst.config.schema import AUTO, DataConfig
 from fst.data import workers as worker_processes
 from fst.data.archives import COCO_TRAIN, COCO_VAL, IMAGENET_SAMPLE, Archive
 from fst.data.order import EndlessBatches
@@ -33,30 +33,30 @@ class PhotoData(pl.LightningDataModule):
     the numbers are the same on any number of devices; their crops stay in memory (3·size² bytes each).
 
     Args:
-        config: a DataConfig whose name is not auto.
+        config: where its name is auto, `name` is what was chosen, and that is printed.
         seed: sample i is a pure function of (seed, i).
         room: pixels more, across and down, that loss terms ask for in training.
-
-    Raises:
-        UserError: photos that are neither there nor to be downloaded, or an empty folder.
     """
 
     def __init__(self, config: DataConfig, *, seed: int, room: int = 0) -> None:
         super().__init__()
-        self.config, self.seed, self.room, self.name = config, seed, room, config.name
-        self.folders, self.archives = _places(config)
+        self.config, self.seed, self.room = config, seed, room
+        self.name = _chosen(config) if config.name == AUTO else config.name
+        self.folders, self.archives = _places(config, self.name)
         self._warned = False
         if self.folders and self.folders[0].is_dir():
             _ = self._photos  # an empty folder is said now, before anything else is loaded
+        if config.name == AUTO:
+            drawn = "images drawn on the fly; data=coco or data=folder data.root=DIR takes photos"
+            source = f"photos in {self.folders[0]}" if self.folders else drawn
+            rank_zero_only(print)(f"data: {self.name}, {source}")
 
     def prepare_data(self) -> None:
-        """Download and unpack, on one process a machine."""
         for archive in self.archives:
             archive.obtain()
 
     def setup(self, stage: str | None = None) -> None:
-        """Hold photos out, and see that there are others left to train on."""
-        _ = self._split
+        _ = self._split  # and see that there are photos left to train on
 
     def train_dataloader(self) -> DataLoader:
         """Endless batches, from the trainer's step on: a resumed run sees what it would have seen."""
@@ -80,7 +80,6 @@ class PhotoData(pl.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader:
-        """The held-out crops, always the same and in the same order."""
         crops = [crop for _, crop in self._split[0]]
         generator = torch.Generator().manual_seed(self.seed)
         return DataLoader(crops, batch_size=self.config.batch_size, pin_memory=self._on_cuda, generator=generator)
@@ -105,14 +104,6 @@ class PhotoData(pl.LightningDataModule):
     def skipped(self) -> int:
         """How many photo files could not be read so far, worker processes included; each is counted once."""
         return self._photos.skipped if "_photos" in vars(self) else 0
-
-    @rank_zero_only
-    def announce(self) -> None:
-        """Print what is trained on, for who left the choice to fst."""
-        if self.folders:
-            print(f"data: {self.name}, photos in {self.folders[0]}")
-        else:
-            print("data: procedural, images drawn on the fly; data=coco or data=folder data.root=DIR takes photos")
 
     @functools.cached_property
     def _photos(self) -> Photos:
@@ -141,24 +132,30 @@ class PhotoData(pl.LightningDataModule):
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
 
-def _places(config: DataConfig) -> tuple[list[Path], Sequence[Archive]]:
-    """The folders to train on and, of COCO, to hold out from, and what can fill them; none for drawn images.
+def _chosen(config: DataConfig) -> str:
+    """Auto: a folder that is named, else COCO if the store has it, else the ImageNet sample, else drawn images."""
+    if config.root is not None:
+        return "folder"
+    if COCO_TRAIN.place.is_dir():
+        return "coco"
+    # Who asks for a download without saying of what gets the smaller of the two.
+    return "imagenet_sample" if IMAGENET_SAMPLE.place.is_dir() or config.download else "procedural"
 
-    Raises:
-        UserError: the photos are not there and are not to be downloaded.
-    """
-    if config.name == "procedural":
+
+def _places(config: DataConfig, name: str) -> tuple[list[Path], Sequence[Archive]]:
+    """The folders to train on and, of COCO, to hold out from, and what can fill them; none for drawn images."""
+    if name == "procedural":
         return [], ()
     root = None if config.root is None else Path(config.root).expanduser()
-    if config.name == "folder":
+    if name == "folder":
         return [root], ()
-    archives = ARCHIVES[config.name]
+    archives = ARCHIVES[name]
     if root is None:
         folders, missing = [archive.place for archive in archives], archives[0].missing()
     else:
         folders = [root / archive.place.name for archive in archives]
         missing = (
-            f"data={config.name} wants a folder {folders[0].name} in data.root={config.root}, and there is none; "
+            f"data={name} wants a folder {folders[0].name} in data.root={config.root}, and there is none; "
             f"for any other tree of photos use data=folder"
         )
     fillers = archives if root is None and config.download else ()

@@ -30,7 +30,6 @@ class Photos:
 
     @property
     def skipped(self) -> int:
-        """How many could not be read so far."""
         return int(self.unreadable.sum())
 
     def name(self, index: int) -> str:
@@ -88,9 +87,6 @@ def hold_out(photos: Photos, count: int, size: int) -> tuple[Held, list[int]]:
     """The centre crops of the first `count` readable photos by hash, and the other indices.
 
     A name is the photo's number and file name, unique and without slashes: 00_bridge.
-
-    Raises:
-        UserError: no photo can be read.
     """
     held: Held = []
     order = photos.by_hash()
@@ -107,11 +103,7 @@ def hold_out(photos: Photos, count: int, size: int) -> tuple[Held, list[int]]:
 
 
 def split(photos: Photos, count: int, size: int) -> tuple[Held, list[int]]:
-    """As `hold_out`, with at least one photo held out and at most a fifth, and one left that can be read.
-
-    Raises:
-        UserError: fewer than two photos that can be read.
-    """
+    """As `hold_out`, with at least one photo held out and at most a fifth, and one left that can be read."""
     held, rest = hold_out(photos, min(count, max(1, len(photos) // HELD_OUT_SHARE)), size)
     if not any(photos.read(index, size) is not None for index in rest):
         raise UserError(f"{photos.root} holds only one photo that can be read: training needs a second to validate on")

@@ -33,7 +33,6 @@ class Losses:
 
     @property
     def total(self) -> Tensor:
-        """The objective: the weighted sum."""
         return sum(self.weights[name] * value for name, value in self.values.items())
 
     def named(self) -> dict[str, Tensor]:
@@ -47,7 +46,6 @@ class Losses:
         return {f"{name}_loss/{part}": value for name, parts in self.parts.items() for part, value in parts.items()}
 
     def detached(self) -> Losses:
-        """The same without gradients."""
         parts = {name: {part: value.detach() for part, value in of.items()} for name, of in self.parts.items()}
         return Losses({name: value.detach() for name, value in self.values.items()}, self.weights, parts)
 
@@ -78,11 +76,7 @@ class Criterion(nn.Module):
         if not self.weights:
             raise UserError("every loss weight is 0: nothing would be learnt")
         self.content_layers = list(dict.fromkeys(layer for term in self.terms.values() for layer in term.photo_layers))
-
-    @property
-    def room(self) -> int:
-        """Pixels of a training photo, across and down, that terms want to see beyond the picture."""
-        return max(term.room for term in self.terms.values())
+        self.room = max(term.room for term in self.terms.values())  # pixels of a photo beyond the picture, in training
 
     @property
     def style(self) -> Style | None:

@@ -24,7 +24,6 @@ class StyleTarget:
     weights: Tensor | None = None
 
     def __len__(self) -> int:
-        """S: how many paintings, or regions."""
         return len(next(iter(self.grams.values()), ()))
 
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> StyleTarget:
@@ -35,7 +34,6 @@ class StyleTarget:
         return StyleTarget({key: gram[index] for key, gram in self.grams.items()}, weights)
 
     def to(self, device: torch.device | str) -> StyleTarget:
-        """The same on a device."""
         weights = None if self.weights is None else self.weights.to(device)
         return StyleTarget({key: gram.to(device) for key, gram in self.grams.items()}, weights)
 

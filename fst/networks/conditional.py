@@ -89,11 +89,7 @@ class Conditional(Network):
                 norm.scale = norm.shift = None
 
     def vector(self, shares: Mapping[str, float]) -> Tensor:
-        """The style vector (1, V) of a mixture of its styles; shares are normalised.
-
-        Raises:
-            UserError: a style that it does not have, or shares below 0 or without a sum.
-        """
+        """The style vector (1, V) of a mixture of its styles; shares are normalised."""
         for name in shares:
             if name not in self.names:
                 raise UserError(f"unknown style '{name}'{near(name, self.names)}")
@@ -105,7 +101,7 @@ class Conditional(Network):
         return (weights[:, None] * self.table[rows]).sum(0, keepdim=True)
 
     def for_style(self, shares: Mapping[str, float]) -> Network:
-        """The plain network of a style or a mixture, as {"gogh": 0.7, "hokusai": 0.3}; UserErrors as `vector`'s."""
+        """The plain network of a style or a mixture, as {"gogh": 0.7, "hokusai": 0.3}."""
         return self.folded(self.vector(shares))
 
     @torch.no_grad()
