@@ -14,14 +14,10 @@ class StyleTarget:
     """Gram matrices of S paintings, of S regions, or one for all; `criterion.style_target(paintings)` makes one.
 
     Several styles in one batch are `target[indices]`; a mixture of paintings is `combine(targets, shares)`.
-
-    Attributes:
-        grams: by (scale, layer), each (S, C, C).
-        weights: (S,), what each painting's style loss is multiplied with, where they are not all alike.
     """
 
-    grams: dict[tuple[float, str], Tensor]
-    weights: Tensor | None = None
+    grams: dict[tuple[float, str], Tensor]  # by scale and layer, each (S, C, C)
+    weights: Tensor | None = None  # (S,), what each painting's style loss is multiplied with, where they differ
 
     def __len__(self) -> int:
         return len(next(iter(self.grams.values()), ()))

@@ -67,15 +67,10 @@ def weighted(target: StyleTarget, layer_weights: dict[str, float]) -> StyleTarge
 
 
 class AnyStyle(ManyStyles):
-    """As for many styles, but half of each batch is painted in styles that the predictor reads from paintings.
+    """As for many styles, but half of each batch is painted in styles that the predictor reads from paintings."""
 
-    Attributes:
-        shelf: the paintings to learn from.
-        unseen: what to reach for some that are held out, and what is read of them: they are validated and previewed.
-    """
-
-    shelf: Shelf
-    unseen: dict[str, tuple[StyleTarget, Read]]
+    shelf: Shelf  # the paintings to learn from
+    unseen: dict[str, tuple[StyleTarget, Read]]  # what to reach for held-out ones, to validate on, and what is read
 
     def hang(self, learnt: Iterable[Path], held_out: dict[str, np.ndarray], seed: int) -> None:
         """Read the paintings to learn from, and the held-out ones, uint8 (H, W, 3)."""

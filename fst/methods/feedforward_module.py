@@ -30,13 +30,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Aim:
-    """What pictures are to look like, one painting for all or one a picture, and what paints them so.
+    """What pictures are to look like, and what paints them so."""
 
-    `paint` takes photos (N, 3, H, W) in [0, 1] to pictures.
-    """
-
-    style: StyleTarget
-    paint: Callable[[Tensor], Tensor]
+    style: StyleTarget  # one painting for all, or one a picture
+    paint: Callable[[Tensor], Tensor]  # photos (N, 3, H, W) in [0, 1] to pictures
 
 
 class FeedForwardStyleTransfer(pl.LightningModule):

@@ -34,19 +34,12 @@ register = METHODS.register
 
 
 class Method:
-    """What is trained, on what, and what it leaves behind.
+    """What is trained, on what, and what it leaves behind: attributes from `prepare` on."""
 
-    Attributes, from `prepare` on:
-        config: the run's, with every `auto` decided: what the run folder's config.yaml says.
-        module: trained by Lightning, on `data`; it has `previews() -> list[Preview]` (`fst.tracking`).
-        data: a LightningDataModule, or anything that Trainer.fit takes.
-        result: the file that `write_result` writes.
-    """
-
-    config: TrainConfig
-    module: pl.LightningModule
-    data: Any
-    result: Path
+    config: TrainConfig  # the run's, with every `auto` decided: what the run folder's config.yaml says
+    module: pl.LightningModule  # has `previews() -> list[Preview]` (`fst.tracking`)
+    data: Any  # a LightningDataModule, or anything that Trainer.fit takes
+    result: Path  # the file that `write_result` writes
 
     def check(self, config: TrainConfig) -> None:
         """Raise UserError for settings of a run that make no sense, or do not go with this method."""

@@ -18,10 +18,8 @@ class Johnson(Network):
     nearest-neighbour upsampling before a convolution instead of transposed convolutions, instance instead of batch
     normalisation (Ulyanov et al. 2016), and a linear output instead of a scaled tanh, which saturates.
 
-    Args:
-        width: channels at full resolution; twice and four times as many at 1/2 and 1/4.
-        depth: residual blocks at 1/4.
-        norm: "instance" or "batch".
+    `width` is the channels at full resolution, twice and four times as many at 1/2 and 1/4; `depth` the residual blocks
+    at 1/4; `norm` instance or batch.
     """
 
     def __init__(self, width: int = 32, depth: int = 5, norm: str = "instance") -> None:

@@ -23,21 +23,15 @@ class Network(nn.Module):
 
     Training, painting in strips, rewriting for speed, ONNX, OpenVINO and int8 use exactly these three, so that a
     network is painted the same way everywhere.
-
-    Attributes:
-        layers: an nn.Sequential. Where it is made of modules that can be computed a few rows at a time, large images
-            are painted in strips; else they are painted whole.
-        strips: False for a network that must be painted whole though its modules do not show it.
-        multiple: height and width must be multiples of it: the network's total stride.
-        smallest: the least height and width that its paddings need.
-        full_resolution: whether it has features as large as the image (`torch.compile` repays there on a CPU).
     """
 
+    # Where they are made of modules that can be computed a few rows at a time, large images are painted in strips; else
+    # they are painted whole.
     layers: nn.Sequential
-    strips: bool = True
-    multiple: int = 4
-    smallest: int = 16
-    full_resolution: bool = True
+    strips: bool = True  # False for a network that must be painted whole though its modules do not show it
+    multiple: int = 4  # height and width must be multiples of it: the network's total stride
+    smallest: int = 16  # the least height and width that its paddings need
+    full_resolution: bool = True  # has features as large as the image (`torch.compile` repays there on a CPU)
 
     def before(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] to what `layers` take. Pixel by pixel: it may not look at neighbours."""

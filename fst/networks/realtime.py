@@ -20,29 +20,20 @@ class Realtime(Network):
 
     Full-resolution layers are bound by memory, not arithmetic, on a CPU: folding 2×2 pixels into channels first is
     what makes the network fast. Residual blocks at 1/8 see far, which is what brush strokes need, and cost little.
-    Defaults are chosen in experiments/architectures.
-
-    Args:
-        fold: the edge of the square of pixels that becomes channels: 2 or 4.
-        widths: channels at 1/fold resolution, then at each halving of it.
-        depths: residual blocks at each of these resolutions; those of the coarsest come last.
-        skips: add to the features at each finer resolution what they were on the way down (additive, as in LinkNet,
-            Chaurasia and Culurciello 2017): outlines stay, at no parameters.
-        end: "resize": nearest upsampling and a convolution to RGB (`ResizedConv`); or "shuffle": sub-pixel upsampling
-            (Shi et al. 2016), which draws a grid of period `fold` unless the checkerboard term forbids it.
-        norm: "instance" or "batch".
+    Skips keep outlines, at no parameters. A pixel shuffle draws a grid of period `fold` unless the checkerboard term
+    forbids it. Defaults are chosen in experiments/architectures.
     """
 
     full_resolution = False
 
     def __init__(
         self,
-        fold: int = 2,
-        widths: Sequence[int] = (16, 32, 64),
-        depths: Sequence[int] = (0, 1, 3),
-        skips: bool = True,
-        end: str = "resize",
-        norm: str = "instance",
+        fold: int = 2,  # edge of the square of pixels that becomes channels: 2 or 4
+        widths: Sequence[int] = (16, 32, 64),  # channels at 1/fold resolution, then at each halving of it
+        depths: Sequence[int] = (0, 1, 3),  # residual blocks at each of these; those of the coarsest come last
+        skips: bool = True,  # add what features were on the way down (LinkNet, Chaurasia and Culurciello 2017)
+        end: str = "resize",  # `ResizedConv` to RGB; or shuffle, sub-pixel upsampling (Shi et al. 2016)
+        norm: str = "instance",  # or batch
     ) -> None:
         super().__init__()
         _check(fold, widths, depths, end)

@@ -15,9 +15,7 @@ class Checkerboard(Term):
     else where a photo is flat. Over windows of some squares, the mean of each of the pixels of a square is taken; in a
     picture without a checkerboard these means are alike.
 
-    Args:
-        period: of the pattern in pixels: the network's total stride.
-        window: squares along a window's edge.
+    `period` is the network's total stride in pixels, `window` the squares along a window's edge.
     """
 
     needs_network = True

@@ -13,19 +13,16 @@ from fst.losses.term import Step, Term, register
 class Style(Term):
     """Mean over the C×C entries of (G - G of the painting)², G = F Fᵀ / (C·H·W), summed over layers and scales.
 
-    Args:
-        layers: ReLUs by name.
-        layer_weights: one a layer; None for 1 each.
-        scales: fractions of the image's size over which the distances are summed, with targets at the matching size:
-            half size gives a layer twice the reach (Snelgrove 2017).
+    Scales are fractions of the image's size, with targets at the matching size: half size gives a layer twice the reach
+    (Snelgrove 2017).
     """
 
     default_weight = 1e5
 
     def __init__(
         self,
-        layers: Sequence[str] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
-        layer_weights: Sequence[float] | None = None,
+        layers: Sequence[str] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),  # ReLUs by name
+        layer_weights: Sequence[float] | None = None,  # one a layer; None: 1 each
         scales: Sequence[float] = (1.0,),
     ) -> None:
         super().__init__()

@@ -57,23 +57,14 @@ def plan(size: tuple[int, int], coarsest: int | None, iterations: int, least: in
 
 @dataclass(frozen=True)
 class Problem:
-    """The inputs of an optimisation, uint8 (H, W, 3) RGB.
+    """The inputs of an optimisation, uint8 (H, W, 3) RGB."""
 
-    Attributes:
-        photo: None for a texture.
-        paintings: coloured as `colors` asks, at the sizes the loss takes them at when the image has its final size.
-        size: of the image at the end, (height, width).
-        colors: "style", "content" or "match".
-        shares: how much of each painting; None: equal.
-        regions: which part of the photo takes its style from where; None: all from all.
-    """
-
-    photo: np.ndarray | None
-    paintings: list[np.ndarray]
-    size: tuple[int, int]
-    colors: str
-    shares: list[float] | None
-    regions: Regions | None
+    photo: np.ndarray | None  # None for a texture
+    paintings: list[np.ndarray]  # coloured as `colors` asks, as large as the loss takes them at the final size
+    size: tuple[int, int]  # of the image at the end, (height, width)
+    colors: str  # style, content or match
+    shares: list[float] | None  # how much of each painting; None: equal
+    regions: Regions | None  # which part of the photo takes its style from where; None: all from all
 
     @property
     def channels(self) -> int:
