@@ -89,7 +89,7 @@ def test_a_damaged_or_empty_archive_leaves_nothing(tmp_path):
 @pytest.fixture
 def archive(tmp_path, monkeypatch) -> Archive:
     monkeypatch.setenv("FST_HOME", str(tmp_path / "home"))
-    return Archive("coco/train2017", "train2017.zip", Remote("http://127.0.0.1:9/train2017.zip", None, 1_000), depth=1)
+    return Archive("coco/train2017", Remote("http://127.0.0.1:9/train2017.zip", None, 1_000), depth=1)
 
 
 def test_a_downloaded_archive_becomes_the_folder(archive):

@@ -98,6 +98,32 @@ def test_no_imports_go_in_a_circle() -> None:
         visit(module, ())
 
 
+def test_experiments_import_what_there_is() -> None:
+    """Most of them run for hours, and none in a test."""
+    known, missing = modules(), []
+    for file in (FST.parent / "experiments").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "fst":
+                there = names(known[node.module]) if node.module in known else set()
+                wanted = [name.name for name in node.names if f"{node.module}.{name.name}" not in known]
+                missing += [f"{file}: {node.module}.{name}" for name in wanted if name not in there]
+    assert not missing, "\n".join(missing)
+
+
+def names(file: Path) -> set[str]:
+    """What a module defines or imports at its top."""
+    found = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+                found.add(inner.id)
+            elif isinstance(inner, ast.alias):
+                found.add(inner.asname or inner.name)
+    return found
+
+
 def test_no_two_files_have_one_name_and_none_shadows_a_package() -> None:
     names = [file.stem for file in FST.rglob("*.py") if file.stem not in ("__init__", "__main__")]
     twins = {name for name in names if names.count(name) > 1}

@@ -1,3 +1,6 @@
+import importlib
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,7 @@ from omegaconf import OmegaConf
 from fst import images, stylefile
 from fst.config.compose import compose
 from fst.config.schema import check
+from fst.config.signatures import registered
 from fst.data.paintings import painting
 from fst.errors import UserError
 from fst.losses.vgg import VGGFeatures, tensor_shapes
@@ -98,3 +102,14 @@ def test_starry_night_at_1e5_is_the_measure(store) -> None:
 def test_a_style_weight_is_a_number_or_auto(value) -> None:
     with pytest.raises(UserError, match=r"loss\.style_weight"):
         check(compose(["style=gogh", f"loss.style_weight={value}"]))
+
+
+@pytest.mark.parametrize("name", ["feedforward", "gatys"])
+def test_settings_in_the_config_are_the_methods_own(name) -> None:
+    """Read from the source without importing it, against what importing it says."""
+    found = registered("methods")[name]
+    method = getattr(importlib.import_module(found.module), name.title())
+    assert found.help and method.__doc__ == found.help
+    assert {key: default for key, (_, default) in found.arguments.items()} == {
+        key: parameter.default for key, parameter in inspect.signature(method).parameters.items()
+    }

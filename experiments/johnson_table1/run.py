@@ -52,14 +52,15 @@ def measure(arguments: argparse.Namespace, overrides: list[str], device: str) ->
     import torch
 
     from fst import images, stylefile
-    from fst.data.paintings import painting
-    from fst.methods import assemble
+    from fst.config.schema import check
+    from fst.methods import parts
     from fst.networks import build
     from fst.system import keep_memory
 
     keep_memory()
-    config = compose(["experiment=johnson_table1", *overrides])
-    criterion = assemble.criterion(config, painting(config.style)).to(device)
+    config = check(compose(["experiment=johnson_table1", *overrides]))
+    criterion = parts.criterion(config.loss).to(device)
+    style = criterion.style_target([images.to_tensor(parts.read_painting(config.style)).to(device)])
     network = stylefile.load(arguments.style)[0] if arguments.style else build("johnson")
     network = network.eval().to(device, memory_format=torch.channels_last)
     rows = []
@@ -70,20 +71,20 @@ def measure(arguments: argparse.Namespace, overrides: list[str], device: str) ->
             photo = images.to_tensor(images.square(images.read(arguments.photo), size))
         row = {"device": device, "size": size, "threads": torch.get_num_threads()}
         clock = time.process_time if arguments.busy else time.perf_counter
-        row |= timed(criterion, network, photo.to(device), arguments.measured, clock)
+        row |= timed(criterion, style, network, photo.to(device), arguments.measured, clock)
         rows.append(row)
         print(row, flush=True)
     return rows
 
 
-def timed(criterion, network, photo, count: int, clock) -> dict:
+def timed(criterion, style, network, photo, count: int, clock) -> dict:
     """The medians at one size. The three are timed by turns, so that a busy machine slows all of them alike."""
     import torch
 
     from fst.methods.gatys import optimise
 
     content = criterion.content_target(photo)
-    evaluate = optimise.evaluator(criterion, content)
+    evaluate = optimise.evaluator(criterion, content, style)
     objective = optimise.Objective(torch.nn.Parameter(photo.clone()), evaluate)
     steps = optimise.minimise(objective, count + 1, history=10)
     next(steps)

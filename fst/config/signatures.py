@@ -1,8 +1,8 @@
 """Config schemas from constructors' signatures, read from the source: importing it would bring torch, in seconds.
 
 A network, a loss term or a method is a class with the decorator `@register` in a file of its folder. Its constructor's
-arguments are its settings: annotations are plain types (int, float, bool, str, Sequence[...], ... | None), defaults are
-literals. So there is no second list of anything's settings.
+arguments, or a dataclass's fields, are its settings: annotations are plain types (int, float, bool, str, Sequence[...],
+... | None), defaults are literals. So there is no second list of anything's settings.
 """
 
 import ast
@@ -58,6 +58,9 @@ def _signature(node: ast.ClassDef, module: str) -> Signature:
         named = given.args[1:]
         pairs += zip(named[len(named) - len(given.defaults) :], given.defaults, strict=True)
         pairs += zip(given.kwonlyargs, given.kw_defaults, strict=True)
+    else:  # the fields of a dataclass
+        fields = [field for field in node.body if isinstance(field, ast.AnnAssign) and field.value is not None]
+        pairs += [(ast.arg(field.target.id, field.annotation), field.value) for field in fields]
     arguments = {argument.arg: (_type(argument.annotation), ast.literal_eval(default)) for argument, default in pairs}
     attributes = {}
     for statement in node.body:

@@ -24,13 +24,16 @@ class Archive:
     """A zip or tar.gz of photos. `depth` is how many last parts of a member's path are kept: 2 keeps <wnid>/<file>."""
 
     folder: str  # its place in the store
-    file: str
     remote: Remote
     depth: int
 
     @property
     def place(self) -> Path:
         return store.home() / self.folder
+
+    @property
+    def file(self) -> str:
+        return PurePosixPath(self.remote.address).name
 
     def missing(self) -> str:
         """What is wanted, from where, how large, and which setting does it or does without, in one line."""
@@ -41,11 +44,7 @@ class Archive:
         )
 
     def obtain(self) -> Path:
-        """The unpacked folder, downloaded and unpacked first if it is not there.
-
-        Raises:
-            UserError: no network, a wrong digest, too little disk, or an archive that is damaged or unsafe.
-        """
+        """The unpacked folder, downloaded and unpacked first if it is not there; UserError where that fails."""
         if not self.place.is_dir():
             name = f"{PurePosixPath(self.folder).parent}/{self.file}"
             self._check_disk(downloaded=store.find(name) is not None)
@@ -65,30 +64,14 @@ class Archive:
             )
 
 
-COCO_TRAIN = Archive(
-    "coco/train2017",
-    "train2017.zip",
-    Remote(
-        "http://images.cocodataset.org/zips/train2017.zip",
-        "69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929",
-        19_336_861_798,
-    ),
-    depth=1,
-)
-COCO_VAL = Archive(
-    "coco/val2017",
-    "val2017.zip",
-    Remote(
-        "http://images.cocodataset.org/zips/val2017.zip",
-        "4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05",
-        815_585_330,
-    ),
-    depth=1,
-)
+COCO = "http://images.cocodataset.org/zips"
+TRAIN_DIGEST = "69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929"
+VAL_DIGEST = "4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05"
+COCO_TRAIN = Archive("coco/train2017", Remote(f"{COCO}/train2017.zip", TRAIN_DIGEST, 19_336_861_798), depth=1)
+COCO_VAL = Archive("coco/val2017", Remote(f"{COCO}/val2017.zip", VAL_DIGEST, 815_585_330), depth=1)
 # fast.ai publishes no digest of this one: HTTPS says whose it is, and gzip's checksum whether it arrived whole.
 IMAGENET_SAMPLE = Archive(
     "imagenet-sample/train",
-    "imagenet-sample-train.tar.gz",
     Remote("https://files.fast.ai/data/imagenet-sample-train.tar.gz", None, 2_100_000_000),
     depth=2,
 )

@@ -10,9 +10,7 @@ BLOCK = 8  # pixels: a codec's
 def with_noise(photos: Tensor, levels: float) -> Tensor:
     """Photos (N, 3, H, W) in [0, 1] with noise of a random strength, of a sensor by pixels and of a codec by blocks.
 
-    Args:
-        photos: RGB.
-        levels: the largest standard deviation, of 255; half of it for blocks. 0: the photos as they are.
+    `levels` is the largest standard deviation, of 255; half of it for blocks.
     """
     if not levels:
         return photos

@@ -15,9 +15,8 @@ def generator(seed: int, stream: int, index: int) -> np.random.Generator:
 
 
 class EndlessBatches(Sampler[list[int]]):
-    """Sample indices 0, 1, 2, … in batches without end, shared out over the processes of a distributed run.
+    """Sample indices 0, 1, 2, … in batches without end; each of a distributed run's processes takes every world-th.
 
-    Step k trains on indices k·B·world to (k+1)·B·world - 1; of these, rank r takes every world-th from the r-th on.
     `step` is asked when the iteration starts, so that a resumed run goes on where it stopped.
     """
 

@@ -16,11 +16,7 @@ COPIES = 4  # crops of a painting; the last has other colours
 
 
 def split(folder: str | None) -> tuple[list[Path], list[Path]]:
-    """The paintings of a folder to learn from, and those held out; the store's where it is None.
-
-    Raises:
-        UserError: no such folder, or too few in it.
-    """
+    """The paintings of a folder (None: the store's) to learn from, and those held out; UserError for too few."""
     found = store.find("paintings") if folder is None else Path(folder).expanduser()
     if found is None:
         raise UserError("a predictor learns from a folder of paintings: style.paintings=FOLDER")
@@ -32,11 +28,7 @@ def split(folder: str | None) -> tuple[list[Path], list[Path]]:
 
 
 def crops(file: Path, seed: int) -> list[Tensor]:
-    """Float (1, 3, SEEN, SEEN) in [0, 1] of a painting, at scales of their own and half of them mirrored.
-
-    Raises:
-        UserError: no image.
-    """
+    """Float (1, 3, SEEN, SEEN) in [0, 1] of a painting, at scales of their own and half of them mirrored."""
     rng, pixels = np.random.default_rng(seed), images.read(file, at_least=SHORT)
     found = []
     for copy in range(COPIES):

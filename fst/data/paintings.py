@@ -15,11 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def painting(style: StyleConfig) -> np.ndarray:
-    """The painting as uint8 (H, W, 3) RGB with its long edge at `style.size` pixels, aspect kept.
-
-    Raises:
-        UserError: a damaged file, or as `located`.
-    """
+    """The painting, uint8 (H, W, 3) RGB, with its long edge at `style.size` pixels; UserErrors as `located`'s."""
     pixels = images.read(located(style))
     return images.resize(pixels, images.fit_long_edge(*pixels.shape[:2], style.size))
 

@@ -2,6 +2,8 @@
 
 import functools
 import logging
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,14 +11,16 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Dataset
 
-from fst.config.schema import DataConfig
-from fst.data import sources
+from fst.config.schema import AUTO, DataConfig
 from fst.data import workers as worker_processes
+from fst.data.archives import COCO_TRAIN, COCO_VAL, IMAGENET_SAMPLE, Archive
 from fst.data.order import EndlessBatches
 from fst.data.procedural import DrawnImages, held_out_drawings
-from fst.data.training_photos import Photos, TrainingPhotos, hold_out, split
+from fst.data.training_photos import Held, Photos, TrainingPhotos, hold_out, split
 from fst.errors import UserError
 from fst.system import data_workers
+
+ARCHIVES = {"coco": (COCO_TRAIN, COCO_VAL), "imagenet_sample": (IMAGENET_SAMPLE,)}
 
 log = logging.getLogger(__name__)
 
@@ -24,37 +28,35 @@ log = logging.getLogger(__name__)
 class PhotoData(pl.LightningDataModule):
     """Batches are float32 (B, 3, size, size) RGB in [0, 1]; until they are on their device they are uint8.
 
-    Those to train on have `room` pixels more, across and down.
-
     Training has no length: the trainer counts steps, not epochs (`check_val_every_n_epoch=None`), and leaves the
     order to this module (`use_distributed_sampler=False`). Every process validates on all held-out photos, so that
     the numbers are the same on any number of devices; their crops stay in memory (3·size² bytes each).
 
     Args:
-        config: a DataConfig whose name is not auto.
+        config: where its name is auto, `name` is what was chosen, and that is printed.
         seed: sample i is a pure function of (seed, i).
-        room: of the loss terms, `fst.losses.term.Term`.
-
-    Raises:
-        UserError: photos that are neither there nor to be downloaded, or an empty folder.
+        room: pixels more, across and down, that loss terms ask for in training.
     """
 
     def __init__(self, config: DataConfig, *, seed: int, room: int = 0) -> None:
         super().__init__()
-        self.config, self.seed, self.room, self.name = config, seed, room, config.name
-        self.source = None if self.name == "procedural" else sources.locate(config)
+        self.config, self.seed, self.room = config, seed, room
+        self.name = _chosen(config) if config.name == AUTO else config.name
+        self.folders, self.archives = _places(config, self.name)
         self._warned = False
-        if self.source is not None and self.source.train.is_dir():
+        if self.folders and self.folders[0].is_dir():
             _ = self._photos  # an empty folder is said now, before anything else is loaded
+        if config.name == AUTO:
+            drawn = "images drawn on the fly; data=coco or data=folder data.root=DIR takes photos"
+            source = f"photos in {self.folders[0]}" if self.folders else drawn
+            rank_zero_only(print)(f"data: {self.name}, {source}")
 
     def prepare_data(self) -> None:
-        """Download and unpack, on one process a machine."""
-        for archive in self.source.archives if self.source else ():
+        for archive in self.archives:
             archive.obtain()
 
     def setup(self, stage: str | None = None) -> None:
-        """Hold photos out, and see that there are others left to train on."""
-        _ = self._split
+        _ = self._split  # and see that there are photos left to train on
 
     def train_dataloader(self) -> DataLoader:
         """Endless batches, from the trainer's step on: a resumed run sees what it would have seen."""
@@ -78,7 +80,6 @@ class PhotoData(pl.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader:
-        """The held-out crops, always the same and in the same order."""
         crops = [crop for _, crop in self._split[0]]
         generator = torch.Generator().manual_seed(self.seed)
         return DataLoader(crops, batch_size=self.config.batch_size, pin_memory=self._on_cuda, generator=generator)
@@ -89,7 +90,10 @@ class PhotoData(pl.LightningDataModule):
             raise batch
         if not self._warned and self.skipped:
             self._warned = True
-            log.warning(self._skip_line())
+            first = self._photos.paths[int(self._photos.unreadable.argmax())]
+            log.warning(
+                "image %s cannot be read: another photo takes its place; later ones are replaced silently", first
+            )
         return batch.float().div_(255)
 
     def preview_photos(self, count: int) -> list[tuple[str, torch.Tensor]]:
@@ -99,42 +103,62 @@ class PhotoData(pl.LightningDataModule):
     @property
     def skipped(self) -> int:
         """How many photo files could not be read so far, worker processes included; each is counted once."""
-        return 0 if self.source is None or "_photos" not in vars(self) else self._photos.skipped
-
-    @rank_zero_only
-    def announce(self) -> None:
-        """Print what is trained on, for who left the choice to fst."""
-        if self.source is None:
-            print("data: procedural, images drawn on the fly; data=coco or data=folder data.root=DIR takes photos")
-        else:
-            print(f"data: {self.name}, photos in {self.source.train}")
+        return self._photos.skipped if "_photos" in vars(self) else 0
 
     @functools.cached_property
     def _photos(self) -> Photos:
-        assert self.source is not None
-        return Photos(self.source.train)
+        return Photos(self.folders[0])
 
     @functools.cached_property
-    def _split(self) -> tuple[list[tuple[str, torch.Tensor]], list[int]]:
+    def _split(self) -> tuple[Held, list[int]]:
         """Held-out crops, and the indices of the photos to train on (none for drawn images)."""
         count, size = self.config.val_images, self.config.size
-        if self.source is None:
+        if not self.folders:
             return held_out_drawings(count, size), []
-        if self.source.val is not None and self.source.val.is_dir():
-            return hold_out(Photos(self.source.val), count, size)[0], list(range(len(self._photos)))
+        for folder in self.folders[1:]:
+            if folder.is_dir():
+                return hold_out(Photos(folder), count, size)[0], list(range(len(self._photos)))
         return split(self._photos, count, size)
 
     def _training_samples(self) -> Dataset:
         config, size = self.config, self.config.size + self.room
-        if self.source is None:
+        if not self.folders:
             return DrawnImages(size, seed=self.seed)
         shorts = tuple(max(size, round(config.size * scale)) for scale in config.scale)
         return TrainingPhotos(self._photos, self._split[1], size=size, shorts=shorts, flip=config.flip, seed=self.seed)
 
-    def _skip_line(self) -> str:
-        first = self._photos.paths[int(self._photos.unreadable.argmax())]
-        return f"image {first} cannot be read: another photo takes its place; later ones are replaced silently"
-
     @property
     def _on_cuda(self) -> bool:
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+
+
+def _chosen(config: DataConfig) -> str:
+    """Auto: a folder that is named, else COCO if the store has it, else the ImageNet sample, else drawn images."""
+    if config.root is not None:
+        return "folder"
+    if COCO_TRAIN.place.is_dir():
+        return "coco"
+    # Who asks for a download without saying of what gets the smaller of the two.
+    return "imagenet_sample" if IMAGENET_SAMPLE.place.is_dir() or config.download else "procedural"
+
+
+def _places(config: DataConfig, name: str) -> tuple[list[Path], Sequence[Archive]]:
+    """The folders to train on and, of COCO, to hold out from, and what can fill them; none for drawn images."""
+    if name == "procedural":
+        return [], ()
+    root = None if config.root is None else Path(config.root).expanduser()
+    if name == "folder":
+        return [root], ()
+    archives = ARCHIVES[name]
+    if root is None:
+        folders, missing = [archive.place for archive in archives], archives[0].missing()
+    else:
+        folders = [root / archive.place.name for archive in archives]
+        missing = (
+            f"data={name} wants a folder {folders[0].name} in data.root={config.root}, and there is none; "
+            f"for any other tree of photos use data=folder"
+        )
+    fillers = archives if root is None and config.download else ()
+    if not folders[0].is_dir() and not fillers:
+        raise UserError(missing)
+    return folders, fillers

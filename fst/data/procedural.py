@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from fst.data.materials import Materials, blurred, strokes
 from fst.data.order import DRAWING, HELD_OUT, generator
-from fst.data.training_photos import as_tensor
+from fst.data.training_photos import Held, as_tensor
 
 HELD_OUT_SEED = 0  # held-out images do not depend on the run's seed, as held-out photos do not
 
@@ -27,8 +27,8 @@ class DrawnImages(Dataset):
         return as_tensor(draw(self.size, generator(self.seed, DRAWING, index)))
 
 
-def held_out_drawings(count: int, size: int) -> list[tuple[str, torch.Tensor]]:
-    """`count` images as (name, uint8 (3, size, size)), from a stream that training never draws from."""
+def held_out_drawings(count: int, size: int) -> Held:
+    """Images from a stream that training never draws from."""
     numbered = ((i, draw(size, generator(HELD_OUT_SEED, HELD_OUT, i))) for i in range(count))
     return [(f"{i:02d}_procedural", as_tensor(image)) for i, image in numbered]
 

@@ -14,6 +14,8 @@ from fst.errors import UserError
 
 HELD_OUT_SHARE = 5  # at most one photo in five is held out
 
+Held = list[tuple[str, torch.Tensor]]  # name and uint8 (3, size, size) of held-out pictures
+
 
 class Photos:
     """Image files under a folder, and which of them could not be read: a count that worker processes share."""
@@ -28,7 +30,6 @@ class Photos:
 
     @property
     def skipped(self) -> int:
-        """How many could not be read so far."""
         return int(self.unreadable.sum())
 
     def name(self, index: int) -> str:
@@ -76,25 +77,18 @@ class TrainingPhotos(Dataset):
 
     def _candidates(self, index: int, rng: np.random.Generator) -> Iterator[int]:
         epoch, position = divmod(index, len(self.chosen))
-        yield self._order(epoch)[position]
+        if epoch not in self._orders:
+            self._orders = {epoch: generator(self.seed, SHUFFLE, epoch).permutation(self.chosen)}
+        yield self._orders[epoch][position]
         yield from self.chosen[rng.permutation(len(self.chosen))]
 
-    def _order(self, epoch: int) -> np.ndarray:
-        if epoch not in self._orders:
-            shuffled = generator(self.seed, SHUFFLE, epoch).permutation(self.chosen)
-            self._orders = {epoch: shuffled}
-        return self._orders[epoch]
 
-
-def hold_out(photos: Photos, count: int, size: int) -> tuple[list[tuple[str, torch.Tensor]], list[int]]:
-    """The first `count` readable photos by hash as (name, uint8 (3, size, size) centre crop), and the other indices.
+def hold_out(photos: Photos, count: int, size: int) -> tuple[Held, list[int]]:
+    """The centre crops of the first `count` readable photos by hash, and the other indices.
 
     A name is the photo's number and file name, unique and without slashes: 00_bridge.
-
-    Raises:
-        UserError: no photo can be read.
     """
-    held: list[tuple[str, torch.Tensor]] = []
+    held: Held = []
     order = photos.by_hash()
     for position, index in enumerate(order):
         if len(held) == count:
@@ -108,12 +102,8 @@ def hold_out(photos: Photos, count: int, size: int) -> tuple[list[tuple[str, tor
     return held, []
 
 
-def split(photos: Photos, count: int, size: int) -> tuple[list[tuple[str, torch.Tensor]], list[int]]:
-    """As `hold_out`, with at least one photo held out and at most a fifth, and one left that can be read.
-
-    Raises:
-        UserError: fewer than two photos that can be read.
-    """
+def split(photos: Photos, count: int, size: int) -> tuple[Held, list[int]]:
+    """As `hold_out`, with at least one photo held out and at most a fifth, and one left that can be read."""
     held, rest = hold_out(photos, min(count, max(1, len(photos) // HELD_OUT_SHARE)), size)
     if not any(photos.read(index, size) is not None for index in rest):
         raise UserError(f"{photos.root} holds only one photo that can be read: training needs a second to validate on")
@@ -121,10 +111,10 @@ def split(photos: Photos, count: int, size: int) -> tuple[list[tuple[str, torch.
 
 
 def crop(pixels: np.ndarray, size: int, short: int, top: float, left: float) -> np.ndarray:
-    """A `size` square of the photo as it looks with its short side at `short` pixels.
+    """A `size` square of the photo as it looks with its short side at `short` pixels, antialiased.
 
-    `top` and `left`, in [0, 1], place the square between one end of the photo and the other. Only the square is
-    resampled, antialiased; a photo smaller than the square is enlarged.
+    `top` and `left`, in [0, 1], place the square between one end of the photo and the other; a photo smaller than the
+    square is enlarged.
     """
     height, width = pixels.shape[:2]
     side = size * min(height, width) / short

@@ -44,5 +44,4 @@ def check_alive(error: Exception) -> None:
 
 def collate(samples: list[Any]) -> torch.Tensor | UserError:
     """The samples as one batch, or the first error among them."""
-    errors = [sample for sample in samples if isinstance(sample, UserError)]
-    return errors[0] if errors else default_collate(samples)
+    return next((sample for sample in samples if isinstance(sample, UserError)), None) or default_collate(samples)

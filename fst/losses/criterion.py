@@ -7,14 +7,15 @@ are values that are handed in: the criterion has no hidden state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fst.errors import UserError
-from fst.losses.gram import gram_matrix, region_grams, scaled
+from fst.losses.gram import gram_matrix, scaled
 from fst.losses.names import layer_names, smallest_side
 from fst.losses.style_target import StyleTarget, batched
 from fst.losses.term import Step, Term
@@ -32,9 +33,7 @@ class Losses:
 
     @property
     def total(self) -> Tensor:
-        """The objective: the weighted sum."""
-        weighted = [self.weights[name] * value for name, value in self.values.items()]
-        return sum(weighted[1:], weighted[0])
+        return sum(self.weights[name] * value for name, value in self.values.items())
 
     def named(self) -> dict[str, Tensor]:
         """Every term under its metric name, without and with its weight: loss, content_loss, content_loss_weighted."""
@@ -47,16 +46,18 @@ class Losses:
         return {f"{name}_loss/{part}": value for name, parts in self.parts.items() for part, value in parts.items()}
 
     def detached(self) -> Losses:
-        """The same without gradients."""
         parts = {name: {part: value.detach() for part, value in of.items()} for name, of in self.parts.items()}
         return Losses({name: value.detach() for name, value in self.values.items()}, self.weights, parts)
 
-    def first_not_finite(self) -> str | None:
-        """As "content loss", the first that is not finite, or the sum if only that is not; None: all are finite."""
-        for name, value in self.values.items():
-            if not torch.isfinite(value):
-                return f"{name} loss"
-        return None if torch.isfinite(self.total) else "weighted sum of the losses"
+    def check_finite(self, when: str) -> None:
+        """Raise UserError if the total is not finite: `when`, as "at step 3", and by which term."""
+        if torch.isfinite(self.total):
+            return
+        infinite = [f"{name} loss" for name, value in self.values.items() if not torch.isfinite(value)]
+        raise UserError(
+            f"{when} the {[*infinite, 'weighted sum of the losses'][0]} is not finite; the usual causes: "
+            "method.learning_rate or loss.style_weight too high, 16-mixed precision, damaged weights"
+        )
 
 
 class Criterion(nn.Module):
@@ -64,10 +65,7 @@ class Criterion(nn.Module):
 
     Args:
         features: reaches every layer that the terms name.
-        terms: name to (weight, term). Terms of weight 0 are left out.
-
-    Raises:
-        UserError: no term has a weight.
+        terms: name to (weight, term). Terms of weight 0 are left out; UserError if that leaves none.
     """
 
     def __init__(self, features: VGGFeatures, terms: Mapping[str, tuple[float, Term]]) -> None:
@@ -78,11 +76,7 @@ class Criterion(nn.Module):
         if not self.weights:
             raise UserError("every loss weight is 0: nothing would be learnt")
         self.content_layers = list(dict.fromkeys(layer for term in self.terms.values() for layer in term.photo_layers))
-
-    @property
-    def room(self) -> int:
-        """Pixels of a training photo, across and down, that terms want to see beyond the picture."""
-        return max(term.room for term in self.terms.values())
+        self.room = max(term.room for term in self.terms.values())  # pixels of a photo beyond the picture, in training
 
     @property
     def style(self) -> Style | None:
@@ -103,8 +97,7 @@ class Criterion(nn.Module):
         if self.style is None:
             return StyleTarget({})
         masks = regions or [None] * len(paintings)
-        targets = [self._painting_target(painting, mask) for painting, mask in zip(paintings, masks, strict=True)]
-        return batched(targets)
+        return batched([self._target(painting, mask) for painting, mask in zip(paintings, masks, strict=True)])
 
     @torch.no_grad()
     def content_target(self, photo: Tensor) -> dict[str, Tensor]:
@@ -114,44 +107,26 @@ class Criterion(nn.Module):
         with torch.autocast(photo.device.type, enabled=False):
             return self.features(photo.float(), self.content_layers)
 
-    def forward(
-        self,
-        painted: Tensor,
-        content: dict[str, Tensor],
-        style: StyleTarget,
-        *,
-        photos: Tensor | None = None,
-        paint: Callable[[Tensor], Tensor] | None = None,
-        regions: Tensor | None = None,
-        around: Tensor | None = None,
-        place: tuple[int, int] = (0, 0),
-    ) -> Losses:
+    def forward(self, painted: Tensor, content: dict[str, Tensor], style: StyleTarget, **more: Any) -> Losses:
         """Compare RGB (N, 3, H, W) in about [0, 1] with a `content_target` and a `style_target`.
 
         Args:
             painted: the pictures.
             content: the photos' features; terms that compare with a photo are 0 without.
             style: of 1 painting for all, or N, one a picture; with regions, of R.
-            photos: what the pictures were painted from, for terms that look at it.
-            paint: the network, for terms that paint something else; they are left out without, as for a single picture.
-            regions: masks (R, 1, H, W) in [0, 1] of a single picture.
-            around: photos with `room` pixels more around them.
-            place: row and column of the photos' corner there.
+            more: what else `Step` has. Terms that are about a network are left out without its `paint`.
         """
-        more = {"photos": photos, "paint": paint, "regions": regions, "around": around, "place": place}
-        with torch.autocast(painted.device.type, enabled=False):
-            return self._summed(Step(painted.float(), content, style, self.features, self._wanted(content), **more))
-
-    def _summed(self, step: Step) -> Losses:
         values, parts = {}, {}
-        for name, term in self.terms.items():
-            if term.needs_network and step.paint is None:
-                continue
-            value = term(step)
-            if isinstance(value, dict):
-                parts[name] = value
-                value = sum(value.values(), step.painted.new_zeros(()))
-            values[name] = value
+        with torch.autocast(painted.device.type, enabled=False):
+            step = Step(painted.float(), content, style, self.features, self._wanted(content), **more)
+            for name, term in self.terms.items():
+                if term.needs_network and step.paint is None:
+                    continue
+                value = term(step)
+                if isinstance(value, dict):
+                    parts[name] = value
+                    value = sum(value.values(), step.painted.new_zeros(()))
+                values[name] = value
         return Losses(values, self.weights, parts)
 
     def _wanted(self, content: dict[str, Tensor]) -> dict[float, list[str]]:
@@ -164,9 +139,8 @@ class Criterion(nn.Module):
                 known += [layer for layer in layers if layer not in known and layer not in compared]
         return wanted
 
-    def _painting_target(self, painting: Tensor, regions: Tensor | None) -> StyleTarget:
-        term = self.style
-        grams = {}
+    def _target(self, painting: Tensor, regions: Tensor | None) -> StyleTarget:
+        term, grams = self.style, {}
         for scale in term.scales:
             small = scaled(painting, scale)
             if min(small.shape[-2:]) < smallest_side(term.layers):
@@ -174,7 +148,5 @@ class Criterion(nn.Module):
                 deepest = max(term.layers, key=layer_names(self.features.architecture).index)
                 raise UserError(f"the painting, {width}×{height}, is too small for {deepest}; raise style.size")
             found = self.features(small, term.layers)
-            for layer in term.layers:
-                gram = gram_matrix(found[layer]) if regions is None else region_grams(found[layer], regions)
-                grams[scale, layer] = gram
+            grams |= {(scale, layer): gram_matrix(found[layer], regions) for layer in term.layers}
         return StyleTarget(grams)

@@ -19,11 +19,7 @@ from fst.losses.weights import OXFORD, load_weights
 
 
 def cut(layer: str) -> Path:
-    """Cut the store's weights, fetched first if need be, after a ReLU: FST_HOME/weights/vgg16_to_LAYER.safetensors.
-
-    Raises:
-        UserError: no weights to be had, or damaged ones.
-    """
+    """Cut the store's weights, fetched first if need be, after a ReLU: FST_HOME/weights/vgg16_to_LAYER.safetensors."""
     names = layer_names()
     tensors = load_weights(OXFORD, [layer]).tensors
     kept = {name: tensors[name].contiguous() for name in tensor_shapes(names[: names.index(layer) + 1])}
@@ -34,7 +30,6 @@ def cut(layer: str) -> Path:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the command line; as `cut`."""
     parser = argparse.ArgumentParser(prog="python -m fst.losses.cut", description=__doc__.partition("\n")[0])
     parser.add_argument("--layer", default="relu3_3", choices=layer_names(), help="the deepest to keep (relu3_3)")
     path = cut(parser.parse_args(words).layer)

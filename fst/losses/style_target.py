@@ -8,26 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Key = tuple[float, str]  # scale and layer
-
 
 @dataclass(frozen=True)
 class StyleTarget:
-    """Gram matrices by (scale, layer), each (S, C, C): of S paintings, of S regions, or one for all.
+    """Gram matrices of S paintings, of S regions, or one for all; `criterion.style_target(paintings)` makes one.
 
-    `criterion.style_target(paintings)` makes one. Several styles in one batch are `target[indices]`; a mixture of
-    paintings (Gatys et al. 2016) is `combine(targets, shares)`.
-
-    Attributes:
-        grams: by (scale, layer).
-        weights: (S,), what each painting's style loss is multiplied with, where they are not all alike.
+    Several styles in one batch are `target[indices]`; a mixture of paintings is `combine(targets, shares)`.
     """
 
-    grams: dict[Key, Tensor]
-    weights: Tensor | None = None
+    grams: dict[tuple[float, str], Tensor]  # by scale and layer, each (S, C, C)
+    weights: Tensor | None = None  # (S,), what each painting's style loss is multiplied with, where they differ
 
     def __len__(self) -> int:
-        """S: how many paintings, or regions."""
         return len(next(iter(self.grams.values()), ()))
 
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> StyleTarget:
@@ -38,7 +30,6 @@ class StyleTarget:
         return StyleTarget({key: gram[index] for key, gram in self.grams.items()}, weights)
 
     def to(self, device: torch.device | str) -> StyleTarget:
-        """The same on a device."""
         weights = None if self.weights is None else self.weights.to(device)
         return StyleTarget({key: gram.to(device) for key, gram in self.grams.items()}, weights)
 
@@ -48,20 +39,17 @@ class StyleTarget:
 
 
 def combine(targets: Sequence[StyleTarget], shares: Tensor) -> StyleTarget:
-    """The weighted mean of targets of the same layers.
+    """The weighted mean of P targets of the same layers (Gatys et al. 2016).
 
-    Args:
-        targets: P of them, each with S paintings or regions.
-        shares: (P, 1), or (P, S) where regions have shares of their own; normalised over P.
+    Shares are (P, 1), or (P, S) where regions have shares of their own; normalised over P.
     """
     weights = shares[:, :, None, None].to(next(iter(targets[0].grams.values())).device)
     weights = weights / weights.sum(0)
-    return StyleTarget(
-        {
-            key: sum(weight * target.grams[key] for weight, target in zip(weights, targets, strict=True))
-            for key in targets[0].grams
-        }
-    )
+    mixed = {
+        key: sum(weight * target.grams[key] for weight, target in zip(weights, targets, strict=True))
+        for key in targets[0].grams
+    }
+    return StyleTarget(mixed)
 
 
 def batched(targets: Sequence[StyleTarget]) -> StyleTarget:

@@ -1,18 +1,7 @@
 """The loss term contract, and the registry of terms.
 
-A loss term is one file in `fst/losses/terms` with one registered class:
-
-    @register
-    class Contrast(Term):
-        '''The painted picture's contrast, which should be the photo's.'''
-
-        default_weight = 0.0
-
-        def __init__(self, power: float = 2.0) -> None: ...
-
-        def forward(self, step: Step) -> Tensor: ...
-
-Its name is the class's in snake case. Its weight is the setting `loss.contrast_weight`, its constructor's arguments are
+A loss term is one file in `fst/losses/terms` with one registered class, as in README's "Add a loss term". Its name is
+the class's in snake case. Its weight is the setting `loss.contrast_weight`, its constructor's arguments are
 `loss.contrast_power` and so on (`fst.config.signatures` reads them without importing torch), and its value is logged as
 `train/contrast_loss` and `val/contrast_loss`. A term whose weight is 0 is not computed.
 """
@@ -33,30 +22,18 @@ register = TERMS.register
 
 @dataclass
 class Step:
-    """What a term may look at: one batch, and what was painted from it.
+    """What a term may look at: one batch, and what was painted from it."""
 
-    Attributes:
-        painted: (N, 3, H, W) in about [0, 1], fp32.
-        content: the photos' features by layer, of `Criterion.content_target`.
-        style: the style to reach.
-        photos: (N, 3, H, W) in [0, 1], where the pictures were painted by a network.
-        around: photos with more around them, as far as terms have asked by their `room`; None: there is no more.
-        place: row and column of the photos' corner there.
-        paint: the network, to paint something else with; None where a picture is optimised.
-        regions: masks (R, 1, H, W) in [0, 1], for a single picture whose regions have styles of their own.
-        wanted: layers by scale that the terms in use ask of `features`.
-    """
-
-    painted: Tensor
-    content: dict[str, Tensor]
-    style: StyleTarget
+    painted: Tensor  # (N, 3, H, W) in about [0, 1], fp32
+    content: dict[str, Tensor]  # the photos' features by layer, of `Criterion.content_target`
+    style: StyleTarget  # to reach
     extractor: VGGFeatures
-    wanted: dict[float, list[str]]
-    photos: Tensor | None = None
-    paint: Callable[[Tensor], Tensor] | None = None
-    regions: Tensor | None = None
-    around: Tensor | None = None
-    place: tuple[int, int] = (0, 0)
+    wanted: dict[float, list[str]]  # layers by scale that the terms in use ask of `features`
+    photos: Tensor | None = None  # (N, 3, H, W) in [0, 1], where the pictures were painted by a network
+    paint: Callable[[Tensor], Tensor] | None = None  # the network, to paint something else with; None: there is none
+    regions: Tensor | None = None  # masks (R, 1, H, W) in [0, 1], for one picture whose regions have their own styles
+    around: Tensor | None = None  # photos with more around them, as far as terms have asked by their `room`
+    place: tuple[int, int] = (0, 0)  # row and column of the photos' corner there
     _computed: dict[float, dict[str, Tensor]] = field(default_factory=dict)
 
     def features(self, scale: float = 1.0) -> dict[str, Tensor]:
@@ -67,20 +44,12 @@ class Step:
 
 
 class Term(nn.Module):
-    """One summand of the objective.
+    """One summand of the objective."""
 
-    Attributes:
-        default_weight: of `loss.NAME_weight`.
-        needs_network: it is about what a network does, so it is of no use where a picture is optimised (`step.paint`
-            is None).
-        photo_layers: layers of the photo that it compares with, in `step.content`.
-        room: pixels of the photo, across and down, that it wants to see in training beyond the picture.
-    """
-
-    default_weight: float = 0.0
-    needs_network: bool = False
-    photo_layers: tuple[str, ...] = ()
-    room: int = 0
+    default_weight: float = 0.0  # of `loss.NAME_weight`
+    needs_network: bool = False  # it is about what a network does: of no use where a picture is optimised
+    photo_layers: tuple[str, ...] = ()  # of the photo that it compares with, in `step.content`
+    room: int = 0  # pixels of the photo, across and down, that it wants to see in training beyond the picture
 
     def painted_layers(self) -> dict[float, Iterable[str]]:
         """The layers that it asks of `step.features(scale)`, by scale."""

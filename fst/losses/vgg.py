@@ -27,15 +27,12 @@ class VGGFeatures(nn.Module):
     """Activations of a frozen VGG at named ReLUs, built no deeper than the deepest one tapped.
 
     Args:
-        layers: the ReLUs that will be asked for, as ["relu1_2", "relu3_3"].
+        layers: the ReLUs that will be asked for, as ["relu1_2", "relu3_3"]; UserError for an unknown one.
         weights: tensors under torchvision's names ("features.0.weight", ...) up to the deepest layer, and of
             vgg16_small's heads ("heads.relu1_2.weight", ...).
         architecture: "vgg16", "vgg19" or "vgg16_small".
         normalisation: "oxford" (RGB 0..255 minus the mean, all over 128) or "imagenet" (torchvision's own weights).
         pooling: "max", or "avg" as Gatys et al. prefer; average pooling is scaled so that activations keep their size.
-
-    Raises:
-        UserError: an unknown layer.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ def load_weights(source: str, layers: Iterable[str], *, architecture: str = "vgg
     if reached is None:
         raise UserError(f"weights file {path} holds no {architecture}: tensors are named like features.0.weight there")
     if names.index(reached) < names.index(deepest):
-        raise UserError(f"weights file {path} reaches {reached}, but the loss asks for {deepest}: {_advice(reached)}")
+        raise UserError(_too_short(f"weights file {path}", reached, deepest))
     _check_shapes(tensors, names[: names.index(deepest) + 1], architecture, path)
     return Weights(tensors, "imagenet" if source == "IMAGENET1K_V1" else "oxford", path)
 
@@ -84,41 +84,24 @@ def _locate(source: str, architecture: str, deepest: str) -> Path:
         return Path(source).expanduser()
     partial = _partial_files(architecture) if source == OXFORD else {}
     names = layer_names(architecture)
-    enough = [path for path, reached in partial.items() if names.index(reached) >= names.index(deepest)]
-    if enough:
-        return enough[0]
+    longest = max(partial, key=lambda path: names.index(partial[path]), default=None)
+    if longest is not None and names.index(partial[longest]) >= names.index(deepest):
+        return longest
     file, sha256, size = PINNED[architecture, source]
-    remote = store.Remote(MODELS + file, sha256, size)
+    without = "loss=vgg16_small does without them, loss.weights=FILE takes a file of yours"
     try:
-        return store.fetch(
-            f"weights/{file}",
-            remote,
-            otherwise="loss=vgg16_small does without them, loss.weights=FILE takes a file of yours",
-        )
+        return store.fetch(f"weights/{file}", store.Remote(MODELS + file, sha256, size), otherwise=without)
     except UserError as error:
-        if not partial:
+        if longest is None:
             raise
-        path, reached = max(partial.items(), key=lambda item: names.index(item[1]))
-        raise UserError(
-            f"{path.name} reaches {reached}, but the loss asks for {deepest}: {_advice(reached)} ({error})"
-        ) from None
+        raise UserError(f"{_too_short(longest.name, partial[longest], deepest)} ({error})") from None
 
 
 def _partial_files(architecture: str) -> dict[Path, str]:
     """The store's safetensors files of an architecture (Oxford weights), with the deepest layer each reaches."""
-    folder = store.home() / "weights"
-    files = sorted(folder.glob(f"{architecture}_*.safetensors"))
-    reached = {file: _reach(_names(file), architecture) for file in files}
+    files = sorted((store.home() / "weights").glob(f"{architecture}_*.safetensors"))
+    reached = {file: _reach(_read(file), architecture) for file in files}
     return {file: layer for file, layer in reached.items() if layer is not None}
-
-
-def _names(path: Path) -> list[str]:
-    """The names of a safetensors file's tensors; the tensors stay where they are."""
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return list(file.keys())
-    except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(f"weights file {path} is damaged or no weights file: {error}") from None
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -153,7 +136,7 @@ def _check_shapes(tensors: dict[str, Tensor], layers: Iterable[str], architectur
             raise UserError(f"weights file {path} is no {architecture}'s: {name} is missing or misshapen")
 
 
-def _advice(reached: str) -> str:
-    if reached == "relu3_3":
-        return "use loss=vgg16_relu3"
-    return f"set loss.style_layers and loss.content_layers to layers up to {reached}"
+def _too_short(file: str, reached: str, deepest: str) -> str:
+    shorter = f"set loss.style_layers and loss.content_layers to layers up to {reached}"
+    advice = "use loss=vgg16_relu3" if reached == "relu3_3" else shorter
+    return f"{file} reaches {reached}, but the loss asks for {deepest}: {advice}"

@@ -11,6 +11,7 @@ from fst import images
 from fst.data.painting_crops import crops
 from fst.errors import UserError
 from fst.losses.criterion import Criterion
+from fst.losses.names import HEADS
 from fst.losses.student import read, student
 from fst.losses.style_target import StyleTarget, batched
 from fst.methods.feedforward_module import Aim
@@ -25,46 +26,37 @@ Read = dict[str, Tensor]  # Gram matrices by layer, as a predictor reads them
 
 
 class Shelf:
-    """Paintings as the losses and the predictor see them, in memory in 16 bits, half of each symmetric matrix.
+    """Crops of paintings as the losses and the predictor see them, in 16 bits, half of each symmetric matrix.
 
-    Args:
-        files: the paintings; those that cannot be read are passed over.
-        criterion: makes the targets, on its device, which may be a GPU; the shelf stays on it.
-        seed: of the crops.
-
-    Raises:
-        UserError: none of them can be read.
+    Files that cannot be read are passed over; UserError if that leaves none. All is on the criterion's device.
     """
 
     def __init__(self, files: Iterable[Path], criterion: Criterion, seed: int) -> None:
         self.layer_weights = criterion.style.layer_weights
         device = criterion.features.mean.device
         features = student().to(device)
-        wanted: list[dict] = []
         seen: list[dict] = []
         for number, file in enumerate(files):
             try:
                 pictures = [crop.to(device) for crop in crops(file, seed + number)]
             except UserError:
                 continue
-            wanted.append({key: _packed(gram) for key, gram in criterion.style_target(pictures).grams.items()})
-            seen.append({layer: _packed(gram) for layer, gram in read(features, pictures).items()})
+            grams = criterion.style_target(pictures).grams | read(features, pictures)
+            seen.append({key: _packed(gram) for key, gram in grams.items()})
         if not seen:
             raise UserError("none of style.paintings can be read")
-        self.wanted = {key: torch.cat([one[key] for one in wanted]) for key in wanted[0]}
-        self.seen = {key: torch.cat([one[key] for one in seen]) for key in seen[0]}
-
-    def __len__(self) -> int:
-        return len(next(iter(self.seen.values())))
+        # By (scale, layer) what to reach, by layer what is read.
+        self.grams = {key: torch.cat([one[key] for one in seen]) for key in seen[0]}
 
     def draw(self, count: int) -> tuple[StyleTarget, Read]:
         """What to reach for so many paintings, and what is read of them; some are mixtures of two."""
-        places = torch.randint(len(self), (2, count))
+        places = torch.randint(len(next(iter(self.grams.values()))), (2, count))
         share = torch.rand(count, 1) * (torch.rand(count, 1) < MIXED)
-        grams, seen = (
-            {key: _unpacked(torch.lerp(*packed[places].float(), share.to(packed.device))) for key, packed in of.items()}
-            for of in (self.wanted, self.seen)
-        )
+        grams = {
+            key: _unpacked(torch.lerp(*packed[places].float(), share.to(packed.device)))
+            for key, packed in self.grams.items()
+        }
+        seen = {layer: grams.pop(layer) for layer in HEADS}
         return weighted(StyleTarget(grams), self.layer_weights), seen
 
 
@@ -75,15 +67,10 @@ def weighted(target: StyleTarget, layer_weights: dict[str, float]) -> StyleTarge
 
 
 class AnyStyle(ManyStyles):
-    """As for many styles, but half of each batch is painted in styles that the predictor reads from paintings.
+    """As for many styles, but half of each batch is painted in styles that the predictor reads from paintings."""
 
-    Attributes:
-        shelf: the paintings to learn from.
-        unseen: what to reach for some that are held out, and what is read of them: they are validated and previewed.
-    """
-
-    shelf: Shelf
-    unseen: dict[str, tuple[StyleTarget, Read]]
+    shelf: Shelf  # the paintings to learn from
+    unseen: dict[str, tuple[StyleTarget, Read]]  # what to reach for held-out ones, to validate on, and what is read
 
     def hang(self, learnt: Iterable[Path], held_out: dict[str, np.ndarray], seed: int) -> None:
         """Read the paintings to learn from, and the held-out ones, uint8 (H, W, 3)."""

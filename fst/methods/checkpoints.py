@@ -58,11 +58,11 @@ class Checkpoints(pl.Callback):
                 continue  # nohup: the run is to outlive its terminal
             self._handlers[number] = signal.signal(number, self._stop)
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._restore_handlers()
+    def teardown(self, *_: object, **stage: object) -> None:
+        while self._handlers:
+            signal.signal(*self._handlers.popitem())
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        self._restore_handlers()
+    on_exception = teardown
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: object) -> None:
         self._place(trainer)
@@ -71,7 +71,8 @@ class Checkpoints(pl.Callback):
         # A signal may reach the processes of a run at different steps; they have to stop after the same one.
         if trainer.strategy.reduce_boolean_decision(self.stopped is not None, all=False):
             trainer.should_stop = True
-        if self.stopped is None and (self._validation_follows(trainer) or is_last(trainer, trainer.global_step)):
+        validates = trainer.enable_validation and trainer.global_step % trainer.val_check_batch == 0
+        if self.stopped is None and (validates or is_last(trainer, trainer.global_step)):
             return  # written after it, and after the last previews: a run killed in between would go on without them
         if trainer.should_stop or trainer.global_step % self.every == 0:
             self._write(trainer)
@@ -119,15 +120,8 @@ class Checkpoints(pl.Callback):
             self.method.write_result()
         self._waits = False
 
-    def _validation_follows(self, trainer: pl.Trainer) -> bool:
-        return trainer.enable_validation and trainer.global_step % trainer.val_check_batch == 0
-
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stopped is not None:
             raise SystemExit(128 + number)  # a KeyboardInterrupt would become Lightning's own end, with status 1
         self.stopped = signal.Signals(number)
         print("\nstopping after this step; once more to stop at once", flush=True)
-
-    def _restore_handlers(self) -> None:
-        while self._handlers:
-            signal.signal(*self._handlers.popitem())

@@ -19,9 +19,6 @@ def choose_precision(requested: str, accelerator: str) -> str:
     """Lightning's precision: what was requested, or for "auto" bf16 where it is measurably faster, else fp32.
 
     Having bf16 instructions is not enough: on Intel cores without AMX a bf16 convolution is slower than fp32.
-
-    Raises:
-        UserError: fp16 on a CPU.
     """
     if requested.startswith("16") and accelerator == "cpu":  # Lightning would compute in bf16 without a word
         raise UserError(f"trainer.precision={requested} is for GPUs; use bf16-mixed or 32-true on a CPU")
@@ -35,8 +32,7 @@ def choose_precision(requested: str, accelerator: str) -> str:
 def _bf16_gain() -> float:
     """How many times faster a convolution of the loss network runs in bf16 than in fp32, timed in about 0.2 s."""
     with torch.random.fork_rng(devices=[]):  # or a run with the precision given would have other random numbers
-        fp32, bf16 = (_convolution_seconds(dtype) for dtype in (torch.float32, torch.bfloat16))
-    return fp32 / bf16
+        return _convolution_seconds(torch.float32) / _convolution_seconds(torch.bfloat16)
 
 
 @torch.no_grad()

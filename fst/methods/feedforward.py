@@ -5,26 +5,32 @@ from __future__ import annotations
 import copy
 import dataclasses
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from fst import data as photo_data
+from fst import images, stylefile
 from fst.config import several
-from fst.config.schema import StyleConfig, choices
+from fst.config.schema import StyleConfig, TrainConfig, choices
+from fst.data.painting_crops import split
+from fst.data.paintings import SWATCHES, painting
 from fst.errors import UserError
 from fst.files import number, shown
+from fst.methods import fast, parts
 from fst.methods.method import Method, register
+from fst.networks import Network, build, framed
+from fst.networks.conditional import Conditional
 from fst.runfolder import PREVIEWS, STYLE
+from fst.stylefile import StyleInfo
 from fst.values import above_zero, at_least, one_of, snake_case
 
 if TYPE_CHECKING:
-    import numpy as np
     from pytorch_lightning.loggers import Logger
-    from torch import Tensor
-
-    from fst.config.schema import TrainConfig
-    from fst.networks import Network
-    from fst.networks.conditional import Conditional
-    from fst.stylefile import StyleInfo
 
 OPTIMIZERS = ("muon", "adam")
 SCHEDULES = ("constant", "cosine")
@@ -32,87 +38,59 @@ UNSEEN = 4  # held-out paintings that a network with a predictor is validated an
 
 
 @register
+@dataclass
 class Feedforward(Method):
-    """A network learns the style: paints any photo in one pass (Johnson et al. 2016)
+    """A network learns the style: paints any photo in one pass (Johnson et al. 2016)"""
 
-    Args:
-        optimizer: "muon" (for the kernels of convolutions; Adam for the rest) or "adam".
-        learning_rate: of Adam.
-        muon_learning_rate: of Muon: how far a step moves a kernel's singular values.
-        schedule: "constant", or "cosine": to zero at the last step.
-        warmup_steps: the learning rates grow linearly from 0 over so many steps.
-        margin: pixels of a training crop's edge that the losses do not see. The loss network pads with zeros, and what
-            a network paints to please it at the edge is pale; so the edge is left out.
-        noise: largest standard deviation, in levels of 255, of the noise in what the network paints from in training;
-            losses compare with the photos without it, so that it learns to overlook a camera's noise.
-        init_from: begin with the weights of this style: a bundled name, a style file or a run folder. A file of many
-            styles begins as the network of the style that it reads from the painting (or, where it does not read
-            paintings, of the mean of its styles).
+    optimizer: str = "muon"  # for the kernels of convolutions, Adam for the rest; or adam
+    learning_rate: float = 0.01  # of Adam
+    muon_learning_rate: float = 0.008  # of Muon: how far a step moves a kernel's singular values
+    schedule: str = "cosine"  # to zero at the last step; or constant
+    warmup_steps: int = 50  # the learning rates grow linearly from 0 over so many
+    # Pixels of a training crop's edge that the losses do not see: the loss network pads with zeros, and what a network
+    # paints to please it there is pale.
+    margin: int = 8
+    # Largest standard deviation, in levels of 255, of the noise in what the network paints from in training; losses
+    # compare with the photos without it, so that it learns to overlook a camera's noise.
+    noise: float = 6.0
+    # Begin with the weights of this style: a bundled name, a style file or a run folder. A file of many styles begins
+    # as the network of the style that it reads from the painting (where it reads none, of the mean of its styles).
+    init_from: str | None = None
 
-    Raises:
-        UserError: a learning rate that is not above 0, an unknown optimizer or schedule, a number below 0.
-    """
-
-    def __init__(
-        self,
-        optimizer: str = "muon",
-        learning_rate: float = 0.01,
-        muon_learning_rate: float = 0.008,
-        schedule: str = "cosine",
-        warmup_steps: int = 50,
-        margin: int = 8,
-        noise: float = 6.0,
-        init_from: str | None = None,
-    ) -> None:
-        one_of("method.optimizer", optimizer, OPTIMIZERS)
-        one_of("method.schedule", schedule, SCHEDULES)
-        above_zero("method.learning_rate", learning_rate)
-        above_zero("method.muon_learning_rate", muon_learning_rate)
-        at_least("method.warmup_steps", warmup_steps, 0)
-        at_least("method.margin", margin, 0)
-        at_least("method.noise", noise, 0)
-        self.optimizer, self.learning_rate, self.muon_learning_rate = optimizer, learning_rate, muon_learning_rate
-        self.schedule, self.warmup_steps = schedule, warmup_steps
-        self.margin, self.noise, self.init_from = margin, noise, init_from
+    def __post_init__(self) -> None:
+        one_of("method.optimizer", self.optimizer, OPTIMIZERS)
+        one_of("method.schedule", self.schedule, SCHEDULES)
+        for key in ("learning_rate", "muon_learning_rate"):
+            above_zero(f"method.{key}", getattr(self, key))
+        for key in ("warmup_steps", "margin", "noise"):
+            at_least(f"method.{key}", getattr(self, key), 0)
 
     def check(self, config: TrainConfig) -> None:
-        import torch
-
-        from fst.methods.parts import build_terms
-        from fst.networks import build
-
         _check_styles(config)
         with torch.device("meta"):  # without memory: what constructors refuse is said before anything starts
             build(config.network.name, **network_settings(config))
-            build_terms(config.loss)
+            parts.build_terms(config.loss)
         if config.data.size <= 2 * self.margin:
             raise UserError(f"method.margin is {self.margin}, which leaves nothing of data.size={config.data.size}")
         config.loss.check_size("data.size less method.margin at both edges", config.data.size - 2 * self.margin)
 
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
-        import torch
-
-        from fst import data as photo_data
-        from fst import images
-        from fst.methods import fast, parts
-
         self.config, self.result = config, run_dir / STYLE
         accelerator = parts.accelerator(config.trainer.accelerator)
         config.trainer.precision = fast.choose_precision(config.trainer.precision, accelerator)
         self.paintings = {name: parts.read_painting(one) for name, one in several.styles(config.style).items()}
         criterion = parts.criterion(config.loss)
-        style = criterion.style_target([images.to_tensor(painting) for painting in self.paintings.values()])
+        style = criterion.style_target([images.to_tensor(one) for one in self.paintings.values()])
         style = parts.decide_style_weight(config, criterion, style)
         self.data = photo_data.build(config.data, seed=config.seed, room=criterion.room)
         config.data.name = self.data.name
         self.data.prepare_data()
-        network = self._network()
-        config.compile = fast.choose_compile(
-            config.compile,
-            config.trainer.max_steps,
-            accelerator=accelerator,
-            full_resolution=network.full_resolution,
-        )
+        network = build(config.network.name, **network_settings(config))
+        if self.init_from is not None and config.resume is None:
+            init_from(network, self.init_from, config.network.name, next(iter(self.paintings.values())))
+        network = network.to(memory_format=torch.channels_last)
+        where = {"accelerator": accelerator, "full_resolution": network.full_resolution}
+        config.compile = fast.choose_compile(config.compile, config.trainer.max_steps, **where)
         self.module = self._module(network, criterion, style)
         if config.trainer.precision == "bf16-mixed":
             criterion.features.in_precision(torch.bfloat16)  # after the targets, which stay exact
@@ -120,19 +98,7 @@ class Feedforward(Method):
             print("compiling the network: the first step takes up to a minute longer (compile=false does without)")
             self.module.compile_network()
 
-    def _network(self) -> Network:
-        import torch
-
-        from fst.networks import build
-
-        settings = network_settings(self.config)
-        network = build(self.config.network.name, **settings)
-        if self.init_from is not None and self.config.resume is None:
-            init_from(network, self.init_from, self.config.network.name, next(iter(self.paintings.values())))
-        return network.to(memory_format=torch.channels_last)
-
     def _module(self, network: Network, criterion: Any, style: Any) -> Any:
-        from fst import images
         from fst.methods.any_module import AnyStyle
         from fst.methods.feedforward_module import FeedForwardStyleTransfer
         from fst.methods.many_module import ManyStyles
@@ -142,24 +108,15 @@ class Feedforward(Method):
         kind = AnyStyle if reads else ManyStyles if several.is_many(config) else FeedForwardStyleTransfer
         module = kind(network, criterion, style, self, steps=config.trainer.max_steps, info=style_info(config))
         if reads:
-            self._hang(module)
+            learnt, held_out = split(config.style.paintings)
+            print(f"reading {len(learnt)} paintings")
+            criterion.to(parts.accelerator(config.trainer.accelerator))
+            unseen = held_out[:: -(-len(held_out) // UNSEEN)]
+            of = {several.fit(file.stem): StyleConfig("custom", str(file), config.style.size) for file in unseen}
+            module.hang(learnt, {name: painting(one) for name, one in of.items()}, config.seed)
         named = [(Path(name).stem, images.to_tensor(images.read(name))[0]) for name in config.logger.preview_images]
         module.preview_photos = named or self.data.preview_photos(config.logger.preview_count)
         return module
-
-    def _hang(self, module: Any) -> None:
-        """Give the module the paintings of `style.paintings`."""
-        from fst.data.painting_crops import split
-        from fst.data.paintings import painting
-        from fst.methods import parts
-
-        style = self.config.style
-        learnt, held_out = split(style.paintings)
-        print(f"reading {len(learnt)} paintings")
-        module.criterion.to(parts.accelerator(self.config.trainer.accelerator))
-        shown = held_out[:: -(-len(held_out) // UNSEEN)]
-        paintings = {several.fit(file.stem): painting(StyleConfig("custom", str(file), style.size)) for file in shown}
-        module.hang(learnt, paintings, self.config.seed)
 
     def run_name(self) -> str:
         config = self.config
@@ -183,8 +140,6 @@ class Feedforward(Method):
         self.module.info = dataclasses.replace(self.module.info, int8=ranges.widest(measured))
 
     def write_result(self) -> None:
-        from fst import stylefile
-
         stylefile.save(self.result, self.module.network, self.module.style_info())
 
     def log_result(self, logger: Logger) -> None:
@@ -207,10 +162,6 @@ class Feedforward(Method):
         }
 
     def _paint(self, run_dir: Path) -> Path:
-        import torch
-
-        from fst import images
-        from fst.networks import framed
         from fst.stylize.framing import MARGIN
 
         content = Path(self.config.content)
@@ -239,20 +190,14 @@ def _check_styles(config: TrainConfig) -> None:
 
 
 def init_from(network: Network, style: str, name: str, painting: np.ndarray) -> None:
-    """Give a network the weights of a trained style: another painting is learnt from there in a fraction of the steps.
+    """Give a network of that name the weights of a trained style, so that another is learnt in a fraction of the steps.
 
-    Args:
-        network: changed in place.
-        style: a bundled style's name, a style file or a run folder.
-        name: of the network.
-        painting: uint8 (H, W, 3), which a file of many styles is asked for.
+    The style is a bundled one's name, a style file or a run folder. A file of many styles is asked for the painting's,
+    uint8 (H, W, 3).
 
     Raises:
         UserError: no such style, its network is not of the same shape, or a painting that no style is read from.
     """
-    from fst import stylefile
-    from fst.networks.conditional import Conditional
-
     shelf = stylefile.bundled() | {"many": stylefile.BUNDLED / stylefile.MANY}
     path = shelf.get(style, Path(style).expanduser())
     path = path / STYLE if path.is_dir() else path
@@ -270,8 +215,6 @@ def init_from(network: Network, style: str, name: str, painting: np.ndarray) -> 
 
 def _read(network: Conditional, path: Path, painting: np.ndarray) -> Tensor:
     """The style vector (1, V) that a file of many styles begins a painting with."""
-    import torch
-
     from fst.stylize.many import opened
 
     if network.predictor is None:
@@ -282,8 +225,6 @@ def _read(network: Conditional, path: Path, painting: np.ndarray) -> Tensor:
 
 def style_info(config: TrainConfig) -> StyleInfo:
     """What a style file of this run says, but for steps and losses."""
-    from fst.stylefile import StyleInfo
-
     name = config.style.name
     if several.is_many(config):
         paintings = {own: _about(one) for own, one in several.styles(config.style).items()}
@@ -291,22 +232,13 @@ def style_info(config: TrainConfig) -> StyleInfo:
     else:
         about = _about(config.style)
         if "artist" not in about and name != "custom":
-            # Another picture than the one that the style's name stands for.
-            name = Path(config.style.image).stem
+            name = Path(config.style.image).stem  # another picture than the one that the style's name stands for
     training = {key: dict(vars(getattr(config, key))) for key in ("loss", "data", "method")} | {"seed": config.seed}
-    return StyleInfo(
-        name=name,
-        network=config.network.name,
-        settings=network_settings(config),
-        style=about,
-        training=training,
-    )
+    return StyleInfo(name, config.network.name, network_settings(config), about, training)
 
 
 def _about(style: StyleConfig) -> dict[str, Any]:
     """What a style file says of a painting; of a file of one's own, its name."""
-    from fst.data.paintings import SWATCHES
-
     if style.image is not None and Path(style.image).parent != SWATCHES and style.name != "custom":
         return {"title": Path(style.image).name, "size": style.size}
     return {key: getattr(style, key) for key in ("title", "artist", "year", "licence", "size")}

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from fst.data.noise import with_noise
-from fst.errors import UserError
 from fst.losses.criterion import Criterion, Losses
 from fst.losses.style_target import StyleTarget
 from fst.methods.muon import MuonAdam
@@ -28,34 +27,19 @@ from fst.tracking import Preview
 if TYPE_CHECKING:
     from fst.methods.feedforward import Feedforward
 
-USUAL_CAUSES = (
-    "the usual causes: method.learning_rate or loss.style_weight too high, 16-mixed precision, damaged weights"
-)
-
 
 @dataclass(frozen=True)
 class Aim:
-    """What pictures are to look like, and what paints them so.
+    """What pictures are to look like, and what paints them so."""
 
-    Attributes:
-        style: of one painting for all pictures, or one a picture.
-        paint: photos (N, 3, H, W) in [0, 1] to pictures.
-    """
-
-    style: StyleTarget
-    paint: Callable[[Tensor], Tensor]
+    style: StyleTarget  # one painting for all, or one a picture
+    paint: Callable[[Tensor], Tensor]  # photos (N, 3, H, W) in [0, 1] to pictures
 
 
 class FeedForwardStyleTransfer(pl.LightningModule):
     """Train a transform network so that its pictures have a photo's content and a painting's style.
 
-    Args:
-        network: maps RGB (N, 3, H, W) in [0, 1] to the same.
-        criterion: the loss terms.
-        style: the style to reach.
-        settings: the method's: optimizer, learning rates, schedule, margin.
-        steps: of the whole run, for the schedule.
-        info: what the style file will say.
+    `steps` is the length of the whole run, for the schedule, and `info` what the style file will say.
     """
 
     def __init__(
@@ -69,18 +53,13 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         info: StyleInfo,
     ) -> None:
         super().__init__()
-        self.network = network
-        self.criterion = criterion
-        self.style = style
-        self.settings = settings
-        self.steps = steps
-        self.info = info
+        self.network, self.criterion, self.style = network, criterion, style
+        self.settings, self.steps, self.info = settings, steps, info
         self.preview_photos: list[tuple[str, Tensor]] = []
         self.strict_loading = False  # the loss network is not in a checkpoint: it never changes
         self._paint = network.forward
         self._photo_losses: list[tuple[str, dict[str, float]]] = []
         self._untouched_style: dict[tuple[int, str], float] = {}
-        self._measured: dict[str, float] = {}  # by the last validation before this start of a resumed run
 
     def drawn(self, count: int) -> Aim:
         """What the next training step, on so many photos, aims at."""
@@ -90,6 +69,10 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         """Each style by its name, painted by the network as it is: what is validated and previewed."""
         return {self.info.name: Aim(self.style, self.network.forward)}
 
+    def trained_networks(self) -> dict[str, Network]:
+        """The networks to paint with, by style."""
+        return {self.info.name: self.network}
+
     def compile_network(self) -> None:
         """Compile the network: the first step takes up to a minute longer, later ones less.
 
@@ -97,10 +80,6 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         (experiments/speed).
         """
         self._paint = torch.compile(self.network.forward)
-
-    def _compared(self, painted: Tensor, photos: Tensor, aim: Aim, **around: Any) -> Losses:
-        content = self.criterion.content_target(photos)
-        return self.criterion(painted, content, aim.style, photos=photos, paint=aim.paint, **around)
 
     def on_fit_start(self) -> None:
         self.style = self.style.to(self.device)
@@ -118,8 +97,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         aim = self.drawn(len(photos))
         painted = aim.paint(with_noise(seen, self.settings.noise))[inner]
         losses = self._compared(painted, seen[inner], aim, around=photos, place=(top + margin, left + margin))
-        if not torch.isfinite(losses.total):
-            raise UserError(f"at step {self.global_step} the {losses.first_not_finite()} is not finite; {USUAL_CAUSES}")
+        losses.check_finite(f"at step {self.global_step}")
         logged = losses.named() | losses.named_parts()
         self.log_dict({f"train/{name}": value.detach() for name, value in logged.items()}, sync_dist=True)
         return losses.total
@@ -137,6 +115,17 @@ class FeedForwardStyleTransfer(pl.LightningModule):
                 if "style_loss" in values:
                     values["style_ratio"] = values["style_loss"] / self._style_of_untouched(photo, number, style, aim)
             self._photo_losses.append((style, values))
+
+    def _compared(self, painted: Tensor, photos: Tensor, aim: Aim, **around: Any) -> Losses:
+        content = self.criterion.content_target(photos)
+        return self.criterion(painted, content, aim.style, photos=photos, paint=aim.paint, **around)
+
+    def _style_of_untouched(self, photo: Tensor, number: int, style: str, aim: Aim) -> float:
+        """The style loss of a held-out photo itself: what a network that changes nothing would have."""
+        if (number, style) not in self._untouched_style:
+            untouched = self.criterion(photo, {}, aim.style, photos=photo).values["style"]
+            self._untouched_style[number, style] = untouched.item()
+        return max(self._untouched_style[number, style], 1e-12)
 
     def on_validation_epoch_end(self) -> None:
         rows, self._photo_losses = self._photo_losses, []
@@ -176,15 +165,13 @@ class FeedForwardStyleTransfer(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         torch.set_rng_state(checkpoint["random_state"])
-        self._measured = checkpoint[CHECKPOINT_INFO]["training"].get("losses", {})
-
-    def trained_networks(self) -> dict[str, Network]:
-        """The networks to paint with, by style."""
-        return {self.info.name: self.network}
+        earlier = checkpoint[CHECKPOINT_INFO]["training"]  # with what its last validation measured
+        kept = {key: earlier[key] for key in ("losses", "by_style") if key in earlier}
+        self.info = dataclasses.replace(self.info, training=self.info.training | kept)
 
     def style_info(self) -> StyleInfo:
         """What a style file written now says: the run's description and its losses so far."""
-        measured = self._measured | {
+        measured = self.info.training.get("losses", {}) | {
             name: float(value)
             for name, value in self.trainer.callback_metrics.items()
             if name.startswith("val/") and not name.endswith("_weighted") and "@" not in name
@@ -203,10 +190,3 @@ class FeedForwardStyleTransfer(pl.LightningModule):
             painted.append(Preview(name if len(aims) == 1 else f"{name}-{style}", photo, result))
         self.network.train(training)
         return painted
-
-    def _style_of_untouched(self, photo: Tensor, number: int, style: str, aim: Aim) -> float:
-        """The style loss of a held-out photo itself: what a network that changes nothing would have."""
-        if (number, style) not in self._untouched_style:
-            untouched = self.criterion(photo, {}, aim.style, photos=photo, paint=lambda image: image)
-            self._untouched_style[number, style] = untouched.values["style"].item()
-        return max(self._untouched_style[number, style], 1e-12)

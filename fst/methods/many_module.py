@@ -1,7 +1,6 @@
 """A network learns several styles at once: Dumoulin, Shlens and Kudlur 2017."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,7 +8,7 @@ from torch import Tensor
 from fst.losses.style_target import StyleTarget
 from fst.methods.feedforward_module import Aim, FeedForwardStyleTransfer
 from fst.networks import Network
-from fst.stylefile import CHECKPOINT_INFO, StyleInfo
+from fst.stylefile import StyleInfo
 
 
 class ManyStyles(FeedForwardStyleTransfer):
@@ -17,8 +16,6 @@ class ManyStyles(FeedForwardStyleTransfer):
 
     Its network is a `fst.networks.conditional.Conditional`, its style has as many paintings as the network's table.
     """
-
-    _by_style: dict[str, dict[str, float]] | None = None  # by the last validation before this start of a resumed run
 
     def drawn(self, count: int) -> Aim:
         return self._aim(self._paint, *self.turn(count, self.global_step * count))
@@ -44,12 +41,9 @@ class ManyStyles(FeedForwardStyleTransfer):
         info = super().style_info()
         if "losses" in info.training:
             figures = {name: self._figures(place, name) for place, name in enumerate(self.network.names)}
-            info.training["by_style"] = figures if any(figures.values()) else self._by_style or figures
+            if any(figures.values()):
+                info.training["by_style"] = figures
         return info
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_load_checkpoint(checkpoint)
-        self._by_style = checkpoint[CHECKPOINT_INFO]["training"].get("by_style", {})
 
     def _figures(self, place: int, name: str) -> dict[str, float]:
         """Content and style loss before their weights, and the objective, on held-out photos."""

@@ -1,8 +1,8 @@
 """The method contract, and the registry of methods.
 
-A method is one file in this folder (or in a folder of it) with one registered class. Its constructor's signature is its
-config schema, read without importing torch (`fst.config.signatures`); the first line of its docstring is its help; it
-checks its own values. `fst.methods.run` trains any of them:
+A method is one file in this folder (or in a folder of it) with one registered class. The signature of its constructor,
+or the fields of a dataclass, are its config schema, read without importing torch (`fst.config.signatures`); the first
+line of its docstring is its help; it checks its own values. `fst.methods.run` trains any of them:
 
     method = build(config.method)
     method.check(config)                  # before anything is loaded: what spans several groups of settings
@@ -10,7 +10,7 @@ checks its own values. `fst.methods.run` trains any of them:
     Trainer(..., **method.trainer_settings()).fit(method.module, method.data)
     method.write_result()                 # at every checkpoint and at the end
 
-A method's file imports torch and Lightning inside its functions, so that its settings are checked at once.
+A method's file imports Lightning inside its functions, so that its settings are checked soon.
 """
 
 from __future__ import annotations
@@ -34,29 +34,18 @@ register = METHODS.register
 
 
 class Method:
-    """What is trained, on what, and what it leaves behind.
+    """What is trained, on what, and what it leaves behind: attributes from `prepare` on."""
 
-    Attributes, from `prepare` on:
-        config: the run's, with every `auto` decided: what the run folder's config.yaml says.
-        module: trained by Lightning, on `data`; it has `previews() -> list[Preview]` (`fst.tracking`).
-        data: a LightningDataModule, or anything that Trainer.fit takes.
-        result: the file that `write_result` writes.
-    """
-
-    config: TrainConfig
-    module: pl.LightningModule
-    data: Any
-    result: Path
+    config: TrainConfig  # the run's, with every `auto` decided: what the run folder's config.yaml says
+    module: pl.LightningModule  # has `previews() -> list[Preview]` (`fst.tracking`)
+    data: Any  # a LightningDataModule, or anything that Trainer.fit takes
+    result: Path  # the file that `write_result` writes
 
     def check(self, config: TrainConfig) -> None:
         """Raise UserError for settings of a run that make no sense, or do not go with this method."""
 
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
-        """Decide every `auto`, read what the run needs, and make `module` and `data`.
-
-        Raises:
-            UserError: files that cannot be read, weights that cannot be had.
-        """
+        """Decide every `auto`, read what the run needs, and make `module` and `data`; UserError where that fails."""
         raise NotImplementedError
 
     def trainer_settings(self) -> dict[str, Any]:
@@ -90,11 +79,7 @@ class Method:
 
 
 def build(config: Any) -> Method:
-    """The method of a config group: its `name`, and its settings.
-
-    Raises:
-        UserError: no such method, or a value that it refuses.
-    """
+    """The method of a config group, by its `name` and settings; UserError for one unknown, or a value it refuses."""
     known = registered("methods")
     if config.name not in known:
         raise UserError(f"unknown method '{config.name}'{near(config.name, list(known))}")

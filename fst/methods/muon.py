@@ -18,12 +18,9 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam
 
 
 class MuonAdam(torch.optim.Optimizer):
-    """Parameters with four dimensions by Muon, all others by Adam.
+    """Parameters with four dimensions by Muon, all others by Adam at the learning rate `lr`.
 
-    Args:
-        parameters: a network's.
-        muon_lr: the step length of kernels: the change of a kernel's singular values in one step.
-        lr: Adam's learning rate.
+    `muon_lr` is the step length of kernels: the change of a kernel's singular values in one step.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, muon_lr: float, lr: float) -> None:
@@ -37,10 +34,8 @@ class MuonAdam(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; the closure, where there is one, computes the gradients first."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
         for group in self.param_groups:
             (self._muon if group["muon"] else self._adam)(group)
         return loss

@@ -23,11 +23,7 @@ LEAST, MOST = 2.5e4, 3e5  # automatic style weights
 
 
 def read_painting(style: StyleConfig) -> np.ndarray:
-    """The painting, uint8 (H, W, 3), with `style.image` set to the swatch where one stands in: it stays the same.
-
-    Raises:
-        UserError: as `fst.data.paintings.painting`.
-    """
+    """`fst.data.paintings.painting`, with `style.image` set to the swatch where one stands in: it stays the same."""
     file = located(style)
     if file.parent == SWATCHES:
         style.image = str(file)
@@ -35,29 +31,16 @@ def read_painting(style: StyleConfig) -> np.ndarray:
 
 
 def criterion(loss: LossConfig) -> Criterion:
-    """The criterion of a config, channels last, features in fp32; a weight of "auto" is 1 until it is decided.
-
-    Raises:
-        UserError: no weights to be had, or a term that refuses its settings.
-    """
+    """The criterion of a config, channels last, features in fp32; a weight of "auto" is 1 until it is decided."""
     layers = [*loss.content_layers, *loss.style_layers]
     weights = load_weights(loss.weights, layers, architecture=loss.architecture)
-    features = VGGFeatures(
-        layers,
-        weights.tensors,
-        architecture=loss.architecture,
-        normalisation=weights.normalisation,
-        pooling=loss.pooling,
-    )
+    how = {"architecture": loss.architecture, "normalisation": weights.normalisation, "pooling": loss.pooling}
+    features = VGGFeatures(layers, weights.tensors, **how)
     return Criterion(features.to(memory_format=torch.channels_last), build_terms(loss))
 
 
 def build_terms(loss: LossConfig) -> dict[str, tuple[float, Term]]:
-    """Weight and term of every loss term of a config, by name.
-
-    Raises:
-        UserError: a value that a term refuses.
-    """
+    """Weight and term of every loss term of a config, by name; UserError for a value that a term refuses."""
     terms = {}
     for name, signature in registered("losses/terms").items():
         settings = {key: getattr(loss, f"{name}_{key}") for key in signature.arguments}
@@ -74,9 +57,7 @@ def decide_style_weight(config: TrainConfig, criterion: Criterion, style: StyleT
     """
     if config.loss.style_weight != AUTO:
         return style
-    from pytorch_lightning.utilities import (
-        rank_zero_only,  # here: settings are checked without Lightning, in seconds less
-    )
+    from pytorch_lightning.utilities import rank_zero_only  # here: settings are checked without Lightning, sooner
 
     weights = [automatic_style_weight(energy) for energy in style.energy(criterion.style.layer_weights).tolist()]
     rank_zero_only(print)(f"loss.style_weight=auto is {', '.join(f'{weight:g}' for weight in weights)}")
@@ -99,11 +80,7 @@ def automatic_style_weight(energy: float) -> float:
 
 
 def accelerator(requested: str) -> str:
-    """cpu, cuda or mps: what the run will use.
-
-    Raises:
-        UserError: a GPU was asked for, and there is none.
-    """
+    """cpu, cuda or mps: what the run will use; UserError where a GPU was asked for, and there is none."""
     if requested == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if requested in ("gpu", "cuda"):

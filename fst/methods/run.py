@@ -31,9 +31,7 @@ from fst.tracking import build_logger, callbacks, finish, run_metadata, write_ru
 def run(config: TrainConfig, run_dir: Path) -> Method:
     """Train what the config's method makes, in a run folder, and say where things are.
 
-    Args:
-        config: typed; every `auto` in it is replaced by what was decided.
-        run_dir: the run's folder.
+    Every `auto` in the config is replaced by what was decided.
 
     Raises:
         UserError: a value that makes no sense, a file that cannot be read, a loss that is not finite.
@@ -61,8 +59,12 @@ def run(config: TrainConfig, run_dir: Path) -> Method:
         except (RuntimeError, EOFError, ConnectionError) as error:
             workers.check_alive(error)
             raise
-        if checkpoints.stopped is None:
-            _conclude(trainer, method, logger, run_dir)
+        if checkpoints.stopped is None and trainer.is_global_zero:
+            method.finish()
+            method.write_result()  # once more, with what the last validation says
+            runfolder.write_state(run_dir, runfolder.FINISHED)  # also where nothing was left to train
+            if logger is not None:
+                method.log_result(logger)
     _end(method, checkpoints, run_dir)
     return method
 
@@ -94,23 +96,15 @@ def quiet() -> None:
 def _trainer(
     config: TrainConfig, method: Method, logger: Logger | None, checkpoints: Checkpoints, run_dir: Path
 ) -> pl.Trainer:
-    trainer = config.trainer
-    on_cpu = accelerator(trainer.accelerator) == "cpu"
+    given = {key: value for key, value in vars(config.trainer).items() if key != "checkpoint_every_n_steps"}
+    if given["devices"] == "auto" and (given["strategy"] == "auto" or accelerator(given["accelerator"]) == "cpu"):
+        given["devices"] = 1
     settings = {
-        "accelerator": trainer.accelerator,
-        "devices": 1 if trainer.devices == "auto" and (on_cpu or trainer.strategy == "auto") else trainer.devices,
-        "num_nodes": trainer.num_nodes,
-        "strategy": trainer.strategy,
-        "precision": trainer.precision,
-        "max_steps": trainer.max_steps,
+        **given,
         "max_epochs": -1,
         "min_epochs": 0,  # or a signal would have to wait for the end of the one endless epoch
         "check_val_every_n_epoch": None,
-        "val_check_interval": trainer.val_check_interval,
         "num_sanity_val_steps": 0,
-        "log_every_n_steps": trainer.log_every_n_steps,
-        "gradient_clip_val": trainer.gradient_clip_val,
-        "deterministic": trainer.deterministic,
         "use_distributed_sampler": False,
         "enable_checkpointing": False,
         "enable_model_summary": False,
@@ -121,16 +115,6 @@ def _trainer(
         "plugins": [CheckedFiles()],
     }
     return pl.Trainer(**settings | method.trainer_settings())
-
-
-def _conclude(trainer: pl.Trainer, method: Method, logger: Logger | None, run_dir: Path) -> None:
-    """The result once more, with what the last validation says, and into the logger."""
-    if trainer.is_global_zero:
-        method.finish()
-        method.write_result()
-        runfolder.write_state(run_dir, runfolder.FINISHED)  # also where nothing was left to train
-        if logger is not None:
-            method.log_result(logger)
 
 
 @rank_zero_only

@@ -18,11 +18,7 @@ __all__ = ["NETWORKS", "Network", "build", "framed"]
 
 
 def build(name: str, **settings: object) -> Network:
-    """The network of that name with its settings.
-
-    Raises:
-        UserError: no such network, a setting it does not have, or a value that it refuses.
-    """
+    """The network of that name; UserError for an unknown name or setting, or a value that the network refuses."""
     if name not in NETWORKS:
         raise UserError(f"unknown network '{name}'{near(name, list(NETWORKS))}")
     known = list(inspect.signature(NETWORKS[name]).parameters)

@@ -19,8 +19,7 @@ def normalisation(kind: str, channels: int) -> nn.Module:
 class ConvBlock(nn.Sequential):
     """Upsample (nearest), reflection pad, convolve, normalise, ReLU: each part but the convolution optional.
 
-    Resizing before a convolution draws no checkerboard as a transposed convolution does (Odena et al. 2016), and
-    padding by reflection draws no border as zeros do.
+    Resizing draws no checkerboard as a transposed convolution does (Odena et al. 2016), reflection no border as zeros.
     """
 
     def __init__(

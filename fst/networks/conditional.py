@@ -36,6 +36,11 @@ class ConditionalNorm(nn.Module):
 class Conditional(Network):
     """A network of many styles, made from a plain one with instance normalisation.
 
+    Args:
+        styles: the names of its styles; training sets them to the paintings of the run.
+        predictor: width of the predictor that reads a style from any painting; 0: none.
+        settings: of the plain network.
+
     Attributes:
         names: of its styles, in the order of the table.
         table: (styles, V): a style vector each: the scales and the shifts of the first normalisation, then of the next.
@@ -84,11 +89,7 @@ class Conditional(Network):
                 norm.scale = norm.shift = None
 
     def vector(self, shares: Mapping[str, float]) -> Tensor:
-        """The style vector (1, V) of a mixture of its styles; shares are normalised.
-
-        Raises:
-            UserError: a style that it does not have, or shares below 0 or without a sum.
-        """
+        """The style vector (1, V) of a mixture of its styles; shares are normalised."""
         for name in shares:
             if name not in self.names:
                 raise UserError(f"unknown style '{name}'{near(name, self.names)}")
@@ -100,11 +101,7 @@ class Conditional(Network):
         return (weights[:, None] * self.table[rows]).sum(0, keepdim=True)
 
     def for_style(self, shares: Mapping[str, float]) -> Network:
-        """The plain network of a style or of a mixture of them, as {"gogh": 0.7, "hokusai": 0.3}.
-
-        Raises:
-            UserError: as `vector`.
-        """
+        """The plain network of a style or a mixture, as {"gogh": 0.7, "hokusai": 0.3}."""
         return self.folded(self.vector(shares))
 
     @torch.no_grad()

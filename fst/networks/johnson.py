@@ -1,8 +1,11 @@
-"""Johnson, Alahi and Fei-Fei 2016, table 1 of the supplement, as practised since: instance norm, resize-convolution."""
+"""Johnson, Alahi and Fei-Fei 2016, table 1 of the supplement, as practised since, for one style and for many."""
+
+from collections.abc import Sequence
 
 from torch import nn
 
 from fst.networks.blocks import ConvBlock, ResidualBlock
+from fst.networks.conditional import Conditional
 from fst.networks.network import Network, register
 from fst.values import at_least
 
@@ -11,19 +14,12 @@ from fst.values import at_least
 class Johnson(Network):
     """1.7 M parameters: resize-convolution, reflection padding, instance norm; the usual one.
 
-    1,679,235 parameters at width 32, depth 5: what most released styles are made with.
-
     Departures from the paper, all common since: reflection padding in every convolution instead of one of 40 pixels,
     nearest-neighbour upsampling before a convolution instead of transposed convolutions, instance instead of batch
     normalisation (Ulyanov et al. 2016), and a linear output instead of a scaled tanh, which saturates.
 
-    Args:
-        width: channels at full resolution; twice and four times as many at 1/2 and 1/4.
-        depth: residual blocks at 1/4.
-        norm: "instance" or "batch".
-
-    Raises:
-        UserError: a width or depth below 1, another norm.
+    `width` is the channels at full resolution, twice and four times as many at 1/2 and 1/4; `depth` the residual blocks
+    at 1/4; `norm` instance or batch.
     """
 
     def __init__(self, width: int = 32, depth: int = 5, norm: str = "instance") -> None:
@@ -39,3 +35,13 @@ class Johnson(Network):
             ConvBlock(2 * width, width, 3, upsample=2, norm=norm),
             ConvBlock(width, 3, 9, norm=None, relu=False),
         )
+
+
+@register
+class JohnsonMany(Conditional):
+    """Johnson's network with a scale and a shift for each of many styles."""
+
+    plain_class = Johnson
+
+    def __init__(self, styles: Sequence[str] = (), predictor: int = 0, width: int = 32, depth: int = 5) -> None:
+        super().__init__(styles, predictor, width=width, depth=depth)

@@ -30,19 +30,14 @@ def _layer(convolution: nn.Module, norm: str) -> nn.Sequential:
 class JohnsonPaper(Network):
     """The paper's own: transposed convolutions, batch norm, tanh; for comparison.
 
-    It draws the checkerboard that `Johnson` was made to avoid.
-
-    Args:
-        width: channels at full resolution.
-        depth: residual blocks; 5 in the paper, where the padding is 40 pixels: 8 a block.
-        norm: "batch" in the paper, or "instance".
+    It draws the checkerboard that `Johnson`, whose settings these are, was made to avoid.
     """
 
     def __init__(self, width: int = 32, depth: int = 5, norm: str = "batch") -> None:
         super().__init__()
         at_least("network.width", width, 1)
         at_least("network.depth", depth, 1)
-        self.padding = 8 * depth  # what two valid 3×3 convolutions a block take away at 1/4 resolution
+        self.padding = 8 * depth  # what two valid 3×3 convolutions a block take away at 1/4 resolution; 40 in the paper
         self.smallest = self.padding + self.multiple  # reflection needs more pixels than it adds
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(self.padding),

@@ -1,16 +1,9 @@
 """The network contract, and the registry of networks.
 
-A transform network is one file in this folder with one registered class:
-
-    @register
-    class Plain(Network):
-        '''Two convolutions: the least that can be trained.'''
-
-        def __init__(self, width: int = 16) -> None: ...
-
-Its name is the class's in snake case (`network=plain`). Its constructor's signature is its config schema, read without
-importing torch (`fst.config.signatures`), so annotations are plain types and defaults are literals; the first line of
-its docstring is its help. It checks its own values and raises UserError for those that make no sense.
+A transform network is one file in this folder with a registered class, as in README's "Add a network". Its name is the
+class's in snake case (`network=plain`). Its constructor's signature is its config schema, read without importing torch
+(`fst.config.signatures`), so annotations are plain types and defaults are literals; the first line of its docstring is
+its help. It checks its own values and raises UserError for those that make no sense.
 """
 
 from collections.abc import Callable
@@ -30,21 +23,15 @@ class Network(nn.Module):
 
     Training, painting in strips, rewriting for speed, ONNX, OpenVINO and int8 use exactly these three, so that a
     network is painted the same way everywhere.
-
-    Attributes:
-        layers: an nn.Sequential. Where it is made of modules that can be computed a few rows at a time, large images
-            are painted in strips; else they are painted whole.
-        strips: False for a network that must be painted whole though its modules do not show it.
-        multiple: height and width must be multiples of it: the network's total stride.
-        smallest: the least height and width that its paddings need.
-        full_resolution: whether it has features as large as the image (`torch.compile` repays there on a CPU).
     """
 
+    # Where they are made of modules that can be computed a few rows at a time, large images are painted in strips; else
+    # they are painted whole.
     layers: nn.Sequential
-    strips: bool = True
-    multiple: int = 4
-    smallest: int = 16
-    full_resolution: bool = True
+    strips: bool = True  # False for a network that must be painted whole though its modules do not show it
+    multiple: int = 4  # height and width must be multiples of it: the network's total stride
+    smallest: int = 16  # the least height and width that its paddings need
+    full_resolution: bool = True  # has features as large as the image (`torch.compile` repays there on a CPU)
 
     def before(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] to what `layers` take. Pixel by pixel: it may not look at neighbours."""
@@ -59,10 +46,7 @@ class Network(nn.Module):
         return self.after(self.layers(self.before(image)))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Stylize RGB (N, 3, H, W) in [0, 1] of any size; the same shape comes back, in about [0, 1].
-
-        The image is padded by reflection to a fitting size, and the result is cropped.
-        """
+        """Stylize (N, 3, H, W) in [0, 1] of any size: padded by reflection to a fitting one, and cropped again."""
         height, width = image.shape[-2:]
         bottom = max(-height % self.multiple, self.smallest - height)
         right = max(-width % self.multiple, self.smallest - width)
@@ -74,15 +58,10 @@ class Network(nn.Module):
 
 
 def framed(paint: Callable[[Tensor], Tensor], image: Tensor, margin: int) -> Tensor:
-    """What `paint` makes of an image with `margin` mirrored pixels around it, cut off again.
+    """What `paint` makes of (N, 3, H, W) with `margin` mirrored pixels around it, cut off again.
 
     A network is paler at the edge that it sees; infer.py paints so, and whoever tells how good it is does, too. A side
     of fewer pixels than the margin is mirrored as far as it goes.
-
-    Args:
-        paint: a network.
-        image: (N, 3, H, W) in [0, 1].
-        margin: pixels.
     """
     height, width = image.shape[-2:]
     down, across = min(margin, height - 1), min(margin, width - 1)

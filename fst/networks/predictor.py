@@ -16,11 +16,8 @@ class Predictor(nn.Module):
     """Gram matrices of a painting to its style vector.
 
     It sees each layer's diagonal, how strong each feature is, as logarithms; and W G Wᵀ for a learnt W, how often
-    mixtures of features occur together, as signed square roots.
-
-    Args:
-        neutral: (V,), the style vector that it starts from.
-        width: of its hidden layers.
+    mixtures of features occur together, as signed square roots. Hidden layers are `width` wide, and it starts from the
+    style vector `neutral` (V,).
     """
 
     def __init__(self, neutral: Tensor, width: int) -> None:

@@ -1,4 +1,4 @@
-"""A transform network for a laptop's CPU: no layer but the last works at full resolution."""
+"""A network for a laptop's CPU, of one style and of many: no layer but the last works at full resolution."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from torch import nn
 
 from fst.errors import UserError, near
 from fst.networks.blocks import ConvBlock, Residual, ResidualBlock, ResizedConv
+from fst.networks.conditional import Conditional
 from fst.networks.network import Network, register
 
 ENDS = ("resize", "shuffle")
@@ -19,32 +20,20 @@ class Realtime(Network):
 
     Full-resolution layers are bound by memory, not arithmetic, on a CPU: folding 2×2 pixels into channels first is
     what makes the network fast. Residual blocks at 1/8 see far, which is what brush strokes need, and cost little.
-    Skips carry the picture's outlines past them. Defaults are chosen in experiments/architectures.
-
-    Args:
-        fold: the edge of the square of pixels that becomes channels: 2 or 4.
-        widths: channels at 1/fold resolution, then at each halving of it.
-        depths: residual blocks at each of these resolutions; those of the coarsest come last.
-        skips: add to the features at each finer resolution what they were on the way down (additive, as in LinkNet,
-            Chaurasia and Culurciello 2017): outlines stay, at no parameters.
-        end: "resize": nearest upsampling and a convolution to RGB (`ResizedConv`); or "shuffle": sub-pixel upsampling
-            (Shi et al. 2016), which draws a grid of period `fold` unless the checkerboard term forbids it.
-        norm: "instance" or "batch".
-
-    Raises:
-        UserError: no widths, or one below 1; depths that are not as many; another fold, end or norm.
+    Skips keep outlines, at no parameters. A pixel shuffle draws a grid of period `fold` unless the checkerboard term
+    forbids it. Defaults are chosen in experiments/architectures.
     """
 
     full_resolution = False
 
     def __init__(
         self,
-        fold: int = 2,
-        widths: Sequence[int] = (16, 32, 64),
-        depths: Sequence[int] = (0, 1, 3),
-        skips: bool = True,
-        end: str = "resize",
-        norm: str = "instance",
+        fold: int = 2,  # edge of the square of pixels that becomes channels: 2 or 4
+        widths: Sequence[int] = (16, 32, 64),  # channels at 1/fold resolution, then at each halving of it
+        depths: Sequence[int] = (0, 1, 3),  # residual blocks at each of these; those of the coarsest come last
+        skips: bool = True,  # add what features were on the way down (LinkNet, Chaurasia and Culurciello 2017)
+        end: str = "resize",  # `ResizedConv` to RGB; or shuffle, sub-pixel upsampling (Shi et al. 2016)
+        norm: str = "instance",  # or batch
     ) -> None:
         super().__init__()
         _check(fold, widths, depths, end)
@@ -62,6 +51,25 @@ class Realtime(Network):
         )
 
 
+@register
+class RealtimeMany(Conditional):
+    """The real-time network, a little wider and deeper, with a scale and a shift for each of many styles."""
+
+    plain_class = Realtime
+
+    def __init__(
+        self,
+        styles: Sequence[str] = (),
+        predictor: int = 0,
+        fold: int = 2,
+        widths: Sequence[int] = (16, 32, 80),
+        depths: Sequence[int] = (0, 1, 4),
+        skips: bool = True,
+        end: str = "resize",
+    ) -> None:
+        super().__init__(styles, predictor, fold=fold, widths=widths, depths=depths, skips=skips, end=end)
+
+
 def _check(fold: int, widths: Sequence[int], depths: Sequence[int], end: str) -> None:
     if fold not in (2, 4):
         raise UserError(f"network.fold is {fold}; choose 2 or 4")
@@ -73,18 +81,13 @@ def _check(fold: int, widths: Sequence[int], depths: Sequence[int], end: str) ->
         raise UserError(f"network.end is '{end}'{near(end, list(ENDS))}")
 
 
+@torch.no_grad()
 def _end(end: str, width: int, fold: int) -> list[nn.Module]:
     if end == "resize":
         return [ResizedConv(width, 3, fold)]
     last = ConvBlock(width, 3 * fold**2, 3, norm=None, relu=False)
-    _start_without_grid(last[0], fold**2)
+    # The pixels of each folded square start with the same weights, else their differences draw a grid that training
+    # has to take away again (Aitken et al. 2017).
+    for parameter in last.parameters():
+        parameter.copy_(parameter[:: fold**2].repeat_interleave(fold**2, 0))
     return [last, nn.PixelShuffle(fold)]
-
-
-@torch.no_grad()
-def _start_without_grid(convolution: nn.Conv2d, pixels: int) -> None:
-    """Give the pixels of each folded square the same first weights, else their differences draw a grid that training
-    has to take away again (Aitken et al. 2017).
-    """
-    for parameter in (convolution.weight, convolution.bias):
-        parameter.copy_(parameter[::pixels].repeat_interleave(pixels, 0))

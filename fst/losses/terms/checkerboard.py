@@ -15,12 +15,7 @@ class Checkerboard(Term):
     else where a photo is flat. Over windows of some squares, the mean of each of the pixels of a square is taken; in a
     picture without a checkerboard these means are alike.
 
-    Args:
-        period: of the pattern in pixels: the network's total stride.
-        window: squares along a window's edge.
-
-    Raises:
-        UserError: a period or a window below 2.
+    `period` is the network's total stride in pixels, `window` the squares along a window's edge.
     """
 
     needs_network = True
@@ -36,13 +31,7 @@ class Checkerboard(Term):
 
 
 def repetition(pictures: Tensor, period: int = 8, window: int = 5) -> Tensor:
-    """The variance, over the pixels of a square, of their means over a window; 0 for pictures below a window.
-
-    Args:
-        pictures: (N, 3, H, W) in about [0, 1].
-        period: of the pattern in pixels.
-        window: squares along a window's edge.
-    """
+    """The variance of (N, 3, H, W), over the pixels of a square, of their means over a window; 0 below a window."""
     height, width = pictures.shape[-2:]
     whole = pictures[..., : height - height % period, : width - width % period]
     squares = F.pixel_unshuffle(whole, period)  # (N, 3·P², h, w)

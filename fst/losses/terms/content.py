@@ -10,11 +10,7 @@ from fst.losses.term import Step, Term, register
 
 @register
 class Content(Term):
-    """Mean over all elements of (F - F of the photo)², summed over the content layers.
-
-    Args:
-        layers: ReLUs by name.
-    """
+    """Mean over all elements of (F - F of the photo)², summed over the content layers (ReLUs by name)."""
 
     default_weight = 1.0
 

@@ -20,13 +20,8 @@ class Stability(Term):
     """Mean squared difference between a picture and the same place in the picture of a larger part of the photo.
 
     Whatever the network paints only because of the crop's border, position or exposure differs between the two pictures
-    and is penalised. In validation there is no larger part, so only the exposure differs.
-
-    Args:
-        shift: pixels that the larger part has more, across and down; the picture's place in it is drawn anew.
-
-    Raises:
-        UserError: a shift below 0.
+    and is penalised. The larger part has `shift` pixels more across and down, and the picture's place in it is drawn
+    anew. In validation there is no larger part, so only the exposure differs.
     """
 
     default_weight = 500.0
@@ -38,15 +33,12 @@ class Stability(Term):
         self.room = shift
 
     def forward(self, step: Step) -> Tensor:
-        """The term, of a step whose photos are known."""
         around = step.photos if step.around is None else step.around
-        rows, columns = (
-            slice(start, start + edge) for start, edge in zip(step.place, step.painted.shape[-2:], strict=True)
-        )
+        (top, left), (height, width) = step.place, step.painted.shape[-2:]
         gain, lift = 1 + GAIN * _either_way(), LIFT * _either_way()
         with torch.no_grad():  # the target: a gradient through both would cost a second backward pass
             other = step.paint(around * gain + lift).float()
-        return F.mse_loss(step.painted * gain + lift, other[..., rows, columns])
+        return F.mse_loss(step.painted * gain + lift, other[..., top : top + height, left : left + width])
 
 
 def _either_way() -> float:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fst import images
+from fst.config.schema import TrainConfig, short_name
 from fst.errors import UserError
 from fst.files import number, shown
+from fst.methods import parts
 from fst.methods.method import Method, register
 from fst.values import above_zero, at_least, is_file, one_of
 
@@ -15,64 +19,32 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
     from pytorch_lightning.loggers import Logger
 
-    from fst.config.schema import TrainConfig
-
 OPTIMIZERS = ("lbfgs", "adam")
 COLORS = ("style", "content", "match")
 ANIMATIONS = ("gif", "mp4", "webp")
 
 
 @register
+@dataclass
 class Gatys(Method):
-    """An image is optimised, no network learns: content=PHOTO; slow (Gatys et al. 2016)
+    """An image is optimised, no network learns: content=PHOTO; slow (Gatys et al. 2016)"""
 
-    Args:
-        optimizer: "lbfgs" or "adam".
-        iterations: at all sizes together; trainer.max_steps can only shorten them.
-        size: long edge at which the image is optimised; None: the photo's, at most 1024.
-        coarsest: long edge to begin at, growing by √2; None: `size` from the beginning.
-        init: "content", "noise" or an image file.
-        colors: "style", "content" (luminance alone is optimised) or "match" (paintings recoloured as the photo).
-        styles: files of further paintings.
-        style_shares: one a painting, that of `style` first; None: equal.
-        content_mask: a file; each colour in it takes its style from the same colour in style_masks.
-        style_masks: files, one a painting; none: white is styled, the rest is not.
-        learning_rate: Adam's; L-BFGS finds its own.
-        history: steps that L-BFGS remembers, each as large as two images.
-        animation: films of the optimisation: mp4, gif, webp.
-        animation_steps: iterations to show; None: about 100, most of them early.
+    optimizer: str = "lbfgs"  # or adam
+    iterations: int = 600  # at all sizes together; trainer.max_steps can only shorten them
+    size: int | None = None  # long edge at which the image is optimised; None: the photo's, at most 1024
+    coarsest: int | None = 128  # long edge to begin at, growing by √2; None: `size` from the beginning
+    init: str = "content"  # or noise, or an image file
+    colors: str = "style"  # or content (luminance alone is optimised), or match (paintings recoloured as the photo)
+    styles: Sequence[str] = ()  # files of further paintings
+    style_shares: Sequence[float] | None = None  # one a painting, that of `style` first; None: equal
+    content_mask: str | None = None  # a file; each colour in it takes its style from the same colour in style_masks
+    style_masks: Sequence[str] = ()  # files, one a painting; none: white is styled, the rest is not
+    learning_rate: float = 0.02  # Adam's; L-BFGS finds its own
+    history: int = 10  # steps that L-BFGS remembers, each as large as two images
+    animation: Sequence[str] = ()  # films of the optimisation: mp4, gif, webp
+    animation_steps: Sequence[int] | None = None  # iterations to show; None: about 100, most of them early
 
-    Raises:
-        UserError: a value that makes no sense, or a file that is not there.
-    """
-
-    def __init__(
-        self,
-        optimizer: str = "lbfgs",
-        iterations: int = 600,
-        size: int | None = None,
-        coarsest: int | None = 128,
-        init: str = "content",
-        colors: str = "style",
-        styles: Sequence[str] = (),
-        style_shares: Sequence[float] | None = None,
-        content_mask: str | None = None,
-        style_masks: Sequence[str] = (),
-        learning_rate: float = 0.02,
-        history: int = 10,
-        animation: Sequence[str] = (),
-        animation_steps: Sequence[int] | None = None,
-    ) -> None:
-        self.optimizer, self.learning_rate, self.history = optimizer, learning_rate, history
-        self.iterations, self.size, self.coarsest = iterations, size, coarsest
-        self.init, self.colors = init, colors
-        self.styles, self.style_shares = list(styles), style_shares
-        self.content_mask, self.style_masks = content_mask, list(style_masks)
-        self.animation, self.animation_steps = list(animation), animation_steps
-        self._check_values()
-        self._check_files()
-
-    def _check_values(self) -> None:
+    def __post_init__(self) -> None:
         one_of("method.optimizer", self.optimizer, OPTIMIZERS)
         one_of("method.colors", self.colors, COLORS)
         for kind in self.animation:
@@ -88,8 +60,6 @@ class Gatys(Method):
             raise UserError(f"method.style_shares has {len(self.style_shares)} numbers for {paintings} paintings")
         if self.style_masks and self.content_mask is None:
             raise UserError("method.style_masks needs the photo's: method.content_mask=FILE")
-
-    def _check_files(self) -> None:
         is_file("method.init", None if self.init in ("content", "noise") else self.init)
         is_file("method.content_mask", self.content_mask)
         for key in ("styles", "style_masks"):
@@ -97,8 +67,6 @@ class Gatys(Method):
                 is_file(f"method.{key}[{place}]", file)
 
     def check(self, config: TrainConfig) -> None:
-        from fst.methods.parts import build_terms
-
         if config.content is None:
             self._check_without_photo(config)
         trainer = config.trainer
@@ -110,8 +78,7 @@ class Gatys(Method):
             raise UserError("trainer.precision=16-mixed does not go with method=gatys: bf16-mixed does")
         if trainer.strategy != "auto" or trainer.devices not in ("auto", 1, "1"):
             raise UserError("method=gatys works on one device: trainer.strategy=auto trainer.devices=1")
-
-        for name, (weight, term) in build_terms(config.loss).items():
+        for name, (weight, term) in parts.build_terms(config.loss).items():
             if term.needs_network and weight not in (0, term.default_weight):
                 raise UserError(f"loss.{name}_weight is for training a network: leave it out with method=gatys")
 
@@ -125,13 +92,11 @@ class Gatys(Method):
             raise UserError("method.content_mask needs a photo: content=PHOTO")
 
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
-        from fst import images
-        from fst.config.schema import short_name
-        from fst.methods import parts
+        from fst.methods.gatys.film import Film, spaced
         from fst.methods.gatys.problem import problem
-        from fst.methods.gatys.style_transfer import GatysStyleTransfer, Iterations
+        from fst.methods.gatys.style_transfer import GatysStyleTransfer
 
-        self.config = config
+        self.config, self.steps = config, min(self.iterations, config.trainer.max_steps)
         # Near a minimum L-BFGS compares losses that differ by less than bf16 resolves: bf16 is for those who ask.
         if config.trainer.precision == "auto":
             config.trainer.precision = "32-true"
@@ -144,38 +109,17 @@ class Gatys(Method):
         self.name = Path(config.content).stem if config.content else "texture"
         self.result = run_dir / f"{self.name}-{short_name(config.style)}.png"
         self.metadata = images.read_with_metadata(config.content)[1] if config.content else None
-        self.data = Iterations()
-        self.films = self._films(run_dir)
-        self.module = GatysStyleTransfer(
-            criterion,
-            self.inputs,
-            self,
-            iterations=self._steps(),
-            name=self.name,
-            seed=config.seed,
-            bf16=config.trainer.precision == "bf16-mixed",
-        )
-
-    def _steps(self) -> int:
-        return min(self.iterations, self.config.trainer.max_steps)
-
-    def _films(self, run_dir: Path) -> list[Any]:
-        from fst.methods.gatys.film import Film, spaced
-
-        if not self.animation:
-            return []
-        steps = spaced(self._steps()) if self.animation_steps is None else self.animation_steps
-        return [Film(run_dir, self.animation, steps)]
+        shown_steps = spaced(self.steps) if self.animation_steps is None else self.animation_steps
+        self.films = [Film(run_dir, self.animation, shown_steps)] if self.animation else []
+        self.module, self.data = GatysStyleTransfer(criterion, self.inputs, self), None
 
     def trainer_settings(self) -> dict[str, Any]:
-        steps = self._steps()
-        every = min(self.config.trainer.log_every_n_steps, steps)
         # The module says itself how precise its features are; the optimiser works in fp32.
         return {
             "devices": 1,
-            "max_steps": steps,
-            "val_check_interval": steps + 1,  # at the end alone
-            "log_every_n_steps": every,
+            "max_steps": self.steps,
+            "val_check_interval": self.steps + 1,  # at the end alone
+            "log_every_n_steps": min(self.config.trainer.log_every_n_steps, self.steps),
             "precision": "32-true",
             "gradient_clip_val": None,
         }
@@ -189,7 +133,6 @@ class Gatys(Method):
         return f"{self.config.style.name} gatys {loss.architecture} {weights} {self.name}"
 
     def log_inputs(self, logger: Logger | None) -> None:
-        from fst import images
         from fst.tracking import log_images, log_painting
 
         titles = [self.config.style.title, *(Path(name).name for name in self.styles)]
@@ -199,8 +142,6 @@ class Gatys(Method):
             log_images(logger, {"content": images.resize(self.inputs.photo, self.inputs.size)}, step=0)
 
     def write_result(self) -> None:
-        from fst import images
-
         images.write(self.result, self.module.result(), metadata=self.metadata)
 
     def log_result(self, logger: Logger) -> None:
@@ -209,9 +150,9 @@ class Gatys(Method):
         log_images(logger, {"picture": self.module.picture()}, step=self.module.global_step)
 
     def epilogue(self) -> dict[str, str]:
-        films = {"animation": ", ".join(shown(path) for film in self.films for path in film.films)}
+        animation = {"animation": ", ".join(shown(path) for film in self.films for path in film.films)}
         return {
             "picture": shown(self.result),
-            **(films if self.films else {}),
+            **(animation if self.films else {}),
             "run folder": f"{shown(self.result.parent)}   (previews/ has the picture, step by step)",
         }

@@ -29,9 +29,7 @@ def spaced(steps: int) -> list[int]:
 class Film(Callback):
     """Keep frames in run_dir/animation/000123.png, and at the end of the fit write run_dir/animation.mp4 (.gif, .webp).
 
-    Frames are files, so a resumed run's film has those from before.
-
-    Formats are of "mp4", "gif" and "webp", steps are global ones, 0 for the start.
+    Frames are files, so a resumed run's film has those from before. Steps are global ones, 0 for the start.
     """
 
     def __init__(self, run_dir: Path, formats: Sequence[str], steps: Sequence[int]) -> None:
@@ -39,30 +37,22 @@ class Film(Callback):
         self.films = [run_dir / f"animation.{kind}" for kind in formats]
         self.steps = frozenset(steps)
 
-    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self._take(trainer, module)
-
+    @rank_zero_only
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
-        self._take(trainer, module)
+        path = self.folder / f"{trainer.global_step:06d}.png"
+        if trainer.global_step in self.steps and not path.exists():
+            images.write(path, pixels(module.previews()[0].result))
+
+    on_train_start = on_train_batch_end
 
     @rank_zero_only
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         for film in self.films:
             write_film(film, sorted(self.folder.glob("*.png")))
 
-    @rank_zero_only
-    def _take(self, trainer: Trainer, module: LightningModule) -> None:
-        path = self.folder / f"{trainer.global_step:06d}.png"
-        if trainer.global_step in self.steps and not path.exists():
-            images.write(path, pixels(module.previews()[0].result))
-
 
 def write_film(path: Path, frames: Sequence[Path]) -> None:
-    """Write image files of one size as a film, MP4, GIF or WebP by its suffix; the last one stays for 2 s.
-
-    Raises:
-        UserError: no room on the disk, or no encoder.
-    """
+    """Write image files of one size as a film, MP4, GIF or WebP by its suffix; the last one stays for 2 s."""
     if not frames:
         return
     first = images.read(frames[0])

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from fst.errors import UserError
 from fst.losses.criterion import Criterion, Losses
 from fst.losses.style_target import StyleTarget
 
@@ -15,7 +14,7 @@ REMEMBERED = 3  # evaluations kept: a line search accepts the last one, seldom o
 LINE_SEARCH = 25  # evaluations at most in one
 LONG_SEARCH = 8  # more than this say that the direction was bad
 
-Evaluate = Callable[[Tensor], tuple[Losses, Tensor]]
+Evaluate = Callable[[Tensor], tuple[Losses, Tensor]]  # the terms at an image, and the gradient of their total
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,7 @@ class Objective:
     The total is the mean over pixels of something, so its gradient is tiny: multiplied by the number of values it is of
     order one, which the fixed thresholds inside L-BFGS presume.
 
-    Args:
-        image: (1, C, H, W), changed in place by the optimiser.
-        evaluate: the terms at an image and the gradient of their total.
-        evaluations: how many were made before, at other sizes or before a resumed run stopped.
+    The image is (1, C, H, W); `evaluations` were made before, at other sizes or before a resumed run stopped.
     """
 
     def __init__(self, image: nn.Parameter, evaluate: Evaluate, evaluations: int = 0) -> None:
@@ -62,20 +58,12 @@ class Objective:
         return next((known for known in self._known if torch.equal(known.image, self.image.data)), None)
 
     def current(self) -> Evaluation:
-        """The evaluation at the image as it is, remembered or made.
-
-        Raises:
-            UserError: a loss that is not finite.
-        """
+        """The evaluation at the image as it is, remembered or made; UserError for a loss that is not finite."""
         self.image.data.clamp_(0, 1)
         if (known := self.known()) is not None:
             return known
         losses, gradient = self._evaluate(self.image)
-        if not torch.isfinite(losses.total):
-            raise UserError(
-                f"after {self.evaluations} evaluations the {losses.first_not_finite()} is not finite; "
-                "the usual causes: method.learning_rate or loss.style_weight too high, damaged weights"
-            )
+        losses.check_finite(f"after {self.evaluations} evaluations")
         self.evaluations += 1
         image = self.image.detach().clone()
         leads_outside = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
@@ -85,11 +73,7 @@ class Objective:
 
 
 def evaluator(
-    criterion: Criterion,
-    content: dict[str, Tensor],
-    style: StyleTarget,
-    *,
-    regions: Tensor | None = None,
+    criterion: Criterion, content: dict[str, Tensor], style: StyleTarget, *, regions: Tensor | None = None
 ) -> Evaluate:
     """How to evaluate a criterion against a content and a style target; an image of one channel is taken as grey."""
 

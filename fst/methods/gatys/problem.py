@@ -31,16 +31,10 @@ class Scale(NamedTuple):
 
 
 def plan(size: tuple[int, int], coarsest: int | None, iterations: int, least: int) -> list[Scale]:
-    """Sizes growing by √2 up to `size`, with iterations shared out: two shares to the first, then one each.
+    """Sizes growing by √2 up to `size`, (height, width), and their iterations: two shares to the first, then one each.
 
-    Args:
-        size: (height, width) at the end.
-        coarsest: long edge in pixels below which none begins; None: `size` alone.
-        iterations: at all sizes together.
-        least: the short side that the loss network needs.
-
-    Raises:
-        UserError: `size` itself is below `least`.
+    None has a long edge below `coarsest` (None: `size` alone) or a short side below `least`, which the loss network
+    needs; UserError if `size` itself has.
     """
     if min(size) < least:
         raise UserError(
@@ -63,23 +57,14 @@ def plan(size: tuple[int, int], coarsest: int | None, iterations: int, least: in
 
 @dataclass(frozen=True)
 class Problem:
-    """The inputs of an optimisation, uint8 (H, W, 3) RGB.
+    """The inputs of an optimisation, uint8 (H, W, 3) RGB."""
 
-    Attributes:
-        photo: None for a texture.
-        paintings: coloured as `colors` asks, at the sizes the loss takes them at when the image has its final size.
-        size: of the image at the end, (height, width).
-        colors: "style", "content" or "match".
-        shares: how much of each painting.
-        regions: which part of the photo takes its style from where; None: all from all.
-    """
-
-    photo: np.ndarray | None
-    paintings: list[np.ndarray]
-    size: tuple[int, int]
-    colors: str = "style"
-    shares: list[float] | None = None
-    regions: Regions | None = None
+    photo: np.ndarray | None  # None for a texture
+    paintings: list[np.ndarray]  # coloured as `colors` asks, as large as the loss takes them at the final size
+    size: tuple[int, int]  # of the image at the end, (height, width)
+    colors: str  # style, content or match
+    shares: list[float] | None  # how much of each painting; None: equal
+    regions: Regions | None  # which part of the photo takes its style from where; None: all from all
 
     @property
     def channels(self) -> int:
@@ -103,27 +88,31 @@ class Problem:
             found.append(images.to_tensor(images.resize(pixels, (height, width))))
         return found
 
-    def regions_at(self, size: tuple[int, int], paintings: list[Tensor]) -> tuple[Tensor, list[Tensor]] | None:
-        """Masks (R, 1, H, W) in [0, 1]: the photo's at `size`, and each painting's at its own."""
+    def regions_at(self, size: tuple[int, int], paintings: list[Tensor]) -> tuple[Tensor | None, list[Tensor] | None]:
+        """Masks (R, 1, H, W) in [0, 1], where there are regions: the photo's at `size`, and each painting's at its own.
+
+        They are on the paintings' device.
+        """
         if self.regions is None:
-            return None
-        sizes = [tuple(painting.shape[-2:]) for painting in paintings]
-        own = [_masks(m, self.regions.count, s) for m, s in zip(self.regions.paintings, sizes, strict=True)]
-        return _masks(self.regions.photo, self.regions.count, size), own
+            return None, None
+        device = paintings[0].device
+        sizes = [size, *(painting.shape[-2:] for painting in paintings)]
+        labels = [self.regions.photo, *self.regions.paintings]
+        masks = [_masks(own, self.regions.count, at).to(device) for own, at in zip(labels, sizes, strict=True)]
+        return masks[0], masks[1:]
 
     def picture(self, image: Tensor, size: tuple[int, int]) -> np.ndarray:
         """The image as a picture at `size`, uint8 (H, W, 3), with the photo's colours where those are asked for."""
         pixels = images.resize(images.to_pixels(image.expand(-1, 3, -1, -1)), size)
-        if self.colors != "content" or self.photo is None:
+        if self.colors != "content":
             return pixels
         return colors.with_luminance(images.resize(self.photo, size), pixels)
 
 
 def problem(method: Gatys, painting: np.ndarray, config: TrainConfig) -> Problem:
-    """The problem of a config, its files read; `painting` is the first one, uint8 (H, W, 3).
+    """The problem of a config, its files read: UserError for one that cannot be, or masks that do not fit.
 
-    Raises:
-        UserError: a file that cannot be read; masks that do not fit.
+    `painting` is the first one, uint8 (H, W, 3).
     """
     photo = images.read(config.content) if config.content else None
     others = [images.read(name) for name in method.styles]
@@ -131,22 +120,21 @@ def problem(method: Gatys, painting: np.ndarray, config: TrainConfig) -> Problem
     paintings = [painting, *others]
     shape = (painting if photo is None else photo).shape[:2]
     largest = TEXTURE if photo is None else min(LARGEST, max(photo.shape))
-    size = images.fit_long_edge(*shape, method.size or largest)
     regions = None
     if method.content_mask is not None:
         regions = read_regions(method.content_mask, method.style_masks, photo, len(paintings))
     return Problem(
         photo,
         [_coloured(each, photo, method.colors) for each in paintings],
-        size,
-        colors=method.colors,
-        shares=list(method.style_shares) if method.style_shares else None,
-        regions=regions,
+        images.fit_long_edge(*shape, method.size or largest),
+        method.colors,
+        method.style_shares,
+        regions,
     )
 
 
 def _coloured(pixels: np.ndarray, photo: np.ndarray | None, wanted: str) -> np.ndarray:
-    if photo is None or wanted == "style":
+    if wanted == "style":
         return pixels
     reduced = images.resize(photo, images.fit_long_edge(*photo.shape[:2], min(512, max(photo.shape))))
     return (colors.match_luminance if wanted == "content" else colors.match_colors)(pixels, reduced)

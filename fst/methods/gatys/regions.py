@@ -27,16 +27,10 @@ class Regions:
 
 
 def read_regions(mask: str, painting_masks: Sequence[str], photo: np.ndarray, paintings: int) -> Regions:
-    """Read masks; without any of the paintings' masks, white is styled with the paintings' whole, the rest is left.
-
-    Args:
-        mask: the photo's, a file.
-        painting_masks: one a painting, or none at all.
-        photo: to compare the shape with.
-        paintings: their number.
+    """Read the photo's mask and one a painting; without those, white is styled as the paintings are, the rest is left.
 
     Raises:
-        UserError: masks that fit neither the photo nor each other.
+        UserError: masks that fit neither the photo, the number of paintings nor each other.
     """
     if painting_masks and len(painting_masks) != paintings:
         raise UserError(

@@ -27,79 +27,47 @@ if TYPE_CHECKING:
     from fst.methods.gatys.baseline import Gatys
 
 
-class Iterations(pl.LightningDataModule):
-    """No data: an iteration needs none, and the one validation, at the end, neither."""
+class GatysStyleTransfer(pl.LightningModule):
+    """Optimise an image so that it has a photo's content and the paintings' style, from coarse to fine.
+
+    One step is one iteration of the optimiser; `trainer.max_steps` is their number. There are no data. With
+    `trainer.precision=bf16-mixed` features are computed in bf16; targets, Gram matrices and losses stay in fp32.
+    """
+
+    def __init__(self, criterion: Criterion, problem: Problem, method: Gatys) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.strict_loading = False  # the loss network is not in a checkpoint: it never changes
+        self.criterion, self.problem, self.method = criterion, problem, method
+        self.least = least_edge(criterion)
+        self.plan = plan(problem.size, method.coarsest, method.steps, self.least)
+        self.image = nn.Parameter(self._start(self.plan[0].size))
+        self.objective: optimise.Objective | None = None
+        self._evaluations = 0  # before this start of a resumed run
+        self._exact = self._fast = criterion.features
+        if method.config.trainer.precision == "bf16-mixed":
+            self._fast = copy.deepcopy(self._exact).in_precision(torch.bfloat16)
 
     def train_dataloader(self) -> Iterator[int]:
         return itertools.repeat(0)
 
     def val_dataloader(self) -> list[int]:
-        return [0]
-
-
-class GatysStyleTransfer(pl.LightningModule):
-    """Optimise an image so that it has a photo's content and the paintings' style, from coarse to fine.
-
-    One step is one iteration of the optimiser; `trainer.max_steps` is their number. Batches are not looked at.
-
-    Args:
-        criterion: the loss terms.
-        problem: photo, paintings, regions.
-        settings: the method's.
-        iterations: at all sizes together.
-        name: of the photo, for previews.
-        seed: of the noise to start from.
-        bf16: compute the features in bf16; targets, Gram matrices and losses stay in fp32.
-    """
-
-    def __init__(
-        self,
-        criterion: Criterion,
-        problem: Problem,
-        settings: Gatys,
-        *,
-        iterations: int,
-        name: str,
-        seed: int = 0,
-        bf16: bool = False,
-    ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-        self.strict_loading = False  # the loss network is not in a checkpoint: it never changes
-        self.criterion = criterion
-        self.problem = problem
-        self.settings = settings
-        self.name = name
-        self.least = least_edge(criterion)
-        self.plan = plan(problem.size, settings.coarsest, iterations, self.least)
-        self.image = nn.Parameter(self._start(self.plan[0].size, seed))
-        self.objective: optimise.Objective | None = None
-        self._evaluations = 0  # before this start of a resumed run
-        self._exact = self._fast = criterion.features
-        if bf16:
-            self._fast = copy.deepcopy(self._exact)
-            self._fast.in_precision(torch.bfloat16)
-
-    @property
-    def scale(self) -> Scale:
-        """Where in the plan the run is."""
-        return self.plan[self._index]
+        return [0]  # one validation, at the end
 
     @property
     def _index(self) -> int:
-        sizes = [scale.size for scale in self.plan]
-        return sizes.index(tuple(self.image.shape[-2:]))
+        return [scale.size for scale in self.plan].index(tuple(self.image.shape[-2:]))
+
+    @property
+    def scale(self) -> Scale:
+        return self.plan[self._index]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """An optimiser for the image at its present size; the targets of that size are taken, too."""
         self.criterion.features = self._exact.to(self.device)
-        size = self.scale.size
+        size, method = self.scale.size, self.method
         paintings = [each.to(self.device) for each in self.problem.paintings_at(size, self.least)]
-        masks = self.problem.regions_at(size, paintings)
-        regions = None
-        if masks is not None:
-            regions = masks[0].to(self.device)
-            masks = [own.to(self.device) for own in masks[1]]
+        regions, masks = self.problem.regions_at(size, paintings)
         style = self._style_target(paintings, masks)
         photo = self.problem.photo_at(size)
         content = {} if photo is None else self.criterion.content_target(photo.to(self.device))
@@ -107,9 +75,8 @@ class GatysStyleTransfer(pl.LightningModule):
         self.evaluate = optimise.evaluator(self.criterion, content, style, regions=regions)
         done = self.objective.evaluations if self.objective else self._evaluations
         self.objective = optimise.Objective(self.image, self.evaluate, evaluations=done)
-        settings = self.settings
         return optimise.optimizer(
-            self.image, settings.optimizer, learning_rate=settings.learning_rate, history=settings.history
+            self.image, method.optimizer, learning_rate=method.learning_rate, history=method.history
         )
 
     def _style_target(self, paintings: list[Tensor], masks: list[Tensor] | None) -> StyleTarget:
@@ -117,25 +84,33 @@ class GatysStyleTransfer(pl.LightningModule):
         if self.criterion.style is None:
             return StyleTarget({})
         shares = torch.tensor(self.problem.shares or [1.0] * len(paintings))[:, None]
-        if masks is None:
-            return combine([self.criterion.style_target([painting]) for painting in paintings], shares)
-        present = torch.stack([own.flatten(1).amax(1) > 0 for own in masks]).cpu()
-        targets = [self.criterion.style_target([p], [own]) for p, own in zip(paintings, masks, strict=True)]
-        return combine(targets, shares * present)
+        if masks is not None:
+            shares = shares * torch.stack([own.flatten(1).amax(1) > 0 for own in masks]).cpu()
+        masks = masks or [None] * len(paintings)
+        return combine([self.criterion.style_target([p], [m]) for p, m in zip(paintings, masks, strict=True)], shares)
 
     def training_step(self, batch: Any, index: int) -> None:
         found = optimise.step(self.optimizers(), self.objective)
-        self.log_dict({f"train/{name}": value for name, value in found.losses.named().items()})
-        self.log_dict({f"train/{name}": value for name, value in found.losses.named_parts().items()})
-        self.log("train/gradient_norm", found.gradient.norm() / self.objective.scale)
-        self.log("train/evaluations", float(self.objective.evaluations))
-        self.log("train/long_edge", float(max(self.scale.size)))
+        logged = {
+            **found.losses.named(),
+            **found.losses.named_parts(),
+            "gradient_norm": found.gradient.norm() / self.objective.scale,
+            "evaluations": float(self.objective.evaluations),
+            "long_edge": float(max(self.scale.size)),
+        }
+        self.log_dict({f"train/{name}": value for name, value in logged.items()})
         if self.global_step >= self.scale.until and self._index + 1 < len(self.plan):
             self._enlarge(self.plan[self._index + 1].size)
 
     def validation_step(self, batch: Any, index: int) -> None:
-        """Once, at the end: named as a network's validation, so that both methods stand in one table."""
-        self.log_dict({f"val/{name}": value for name, value in self.losses().items()}, batch_size=1)
+        """Named as a network's validation, so that both methods stand in one table."""
+        losses = self.objective.current().losses
+        found = {name: value.item() for name, value in losses.named().items()}
+        if self.problem.photo is not None and self.criterion.style is not None:
+            photo = self.problem.photo_at(self.scale.size).to(self.image)
+            untouched, _ = self.evaluate(photo if self.problem.channels == 3 else photo.mean(1, keepdim=True))
+            found["style_ratio"] = found["style_loss"] / max(untouched.values["style"].item(), 1e-12)
+        self.log_dict({f"val/{name}": value for name, value in found.items()}, batch_size=1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["state_dict"] = {"image": self.image.detach()}
@@ -158,38 +133,28 @@ class GatysStyleTransfer(pl.LightningModule):
         """The image so far at the final size, uint8 (H, W, 3)."""
         return self.problem.picture(self.image.detach().cpu(), self.problem.size)
 
-    def previews(self) -> list[Preview]:
-        """The photo (the first painting, for a texture) and the image so far."""
-        photo = self.problem.paintings[0] if self.problem.photo is None else self.problem.photo
-        if self.problem.photo is not None:
-            photo = images.resize(photo, self.problem.size)
-        return [Preview(self.name, images.to_tensor(photo)[0], images.to_tensor(self.picture())[0])]
-
-    def losses(self) -> dict[str, float]:
-        """The losses at the image so far by the names of a network's validation, with its style_ratio."""
-        losses = self.objective.current().losses
-        found = {name: value.item() for name, value in losses.named().items()}
-        if self.problem.photo is not None and self.criterion.style is not None:
-            photo = self.problem.photo_at(self.scale.size).to(self.image)
-            untouched, _ = self.evaluate(photo if self.problem.channels == 3 else photo.mean(1, keepdim=True))
-            found["style_ratio"] = found["style_loss"] / max(untouched.values["style"].item(), 1e-12)
-        return found
-
     def result(self) -> np.ndarray:
         """The image so far at the photo's size (at its own where it is larger or a texture), uint8 (H, W, 3)."""
         photo = self.problem.photo
         size = self.problem.size if photo is None else max(photo.shape[:2], self.problem.size)
         return self.problem.picture(self.image.detach().cpu(), size)
 
-    def _start(self, size: tuple[int, int], seed: int) -> Tensor:
+    def previews(self) -> list[Preview]:
+        """The photo (the first painting, for a texture) and the image so far."""
+        photo = self.problem.paintings[0] if self.problem.photo is None else self.problem.photo
+        if self.problem.photo is not None:
+            photo = images.resize(photo, self.problem.size)
+        return [Preview(self.method.name, images.to_tensor(photo)[0], images.to_tensor(self.picture())[0])]
+
+    def _start(self, size: tuple[int, int]) -> Tensor:
         """Where the optimisation begins: (1, C, H, W) in [0, 1]."""
-        if self.settings.init == "noise":
-            generator = torch.Generator().manual_seed(seed)
+        if self.method.init == "noise":
+            generator = torch.Generator().manual_seed(self.method.config.seed)
             return torch.rand(1, self.problem.channels, *size, generator=generator)
-        if self.settings.init == "content":
+        if self.method.init == "content":
             start = self.problem.photo_at(size)
         else:
-            start = images.to_tensor(images.resize(images.read(self.settings.init), size))
+            start = images.to_tensor(images.resize(images.read(self.method.init), size))
         return start if self.problem.channels == 3 else start.mean(1, keepdim=True)
 
     def _enlarge(self, size: tuple[int, int]) -> None:
