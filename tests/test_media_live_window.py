@@ -97,11 +97,16 @@ class Program:
 
     def sees(self, colors: list, area: tuple[slice, slice] = np.s_[:240, :320], seconds: float = 120) -> bool:
         """Whether the window shows four quadrants of these colours, soon."""
-        until = time.monotonic() + seconds
+        until, mapped = time.monotonic() + seconds, time.monotonic()
         while time.monotonic() < until:
             if near(centres(self.screen.pixels()[area]), colors):
                 return True
             assert self.process.poll() is None, self.said.read_text()
+            black = near(centres(self.screen.pixels()[area]), [(0, 0, 0)] * 4)
+            if black and time.monotonic() - mapped > 5:
+                # Without a window manager Qt now and then misses the first Expose event, and waits for another.
+                self.screen.tool("search", "--name", "^fst$", "windowunmap", "windowmap")
+                mapped = time.monotonic()
             time.sleep(0.05)
         return False
 
