@@ -86,7 +86,7 @@ def short(style: str) -> str:
 
 
 def print_styles() -> None:
-    """Print name, network and painting of each bundled style, and its losses on photos that training did not see.
+    """Print name, network and painting of each bundled style, and its losses as `fst.evaluate.judge` has them.
 
     Raises:
         UserError: none is bundled, or one is damaged.
@@ -97,21 +97,20 @@ def print_styles() -> None:
     rows = []
     for name, path in stylefile.bundled().items():
         info = stylefile.read_info(path)
-        losses = info.training.get("losses", {})
-        rows.append((name, info.network, losses.get("val/content_loss"), losses.get("val/loss"), info.style))
+        rows.append((name, info, info.style))
     if many := bundled():
-        for name in many.names:
-            losses = many.info.training.get("by_style", {}).get(name, {})
-            painting = many.info.style.get("paintings", {}).get(name, {})
-            rows.append((name, many.info.network, losses.get("content"), losses.get("total"), painting))
+        paintings = many.info.style.get("paintings", {})
+        rows += [(name, many.info, paintings.get(name, {})) for name in many.names]
     if not rows:
         raise UserError("this copy of fst has no bundled styles: train one with python train.py style=gogh")
     table = Table(box=None, pad_edge=False)
     for column in ("style", "network", "content", "objective", "painting", "artist", "year"):
         table.add_column(column, justify="right" if column in ("content", "objective", "year") else "left")
-    for name, network, *losses, painting in rows:
-        figures = [f"{loss:.1f}" if isinstance(loss, (int, float)) else "" for loss in losses]
-        table.add_row(name, network, *figures, *(str(painting.get(key) or "") for key in ("title", "artist", "year")))
+    for name, info, painting in rows:
+        losses = info.training.get("by_style", {}).get(name, {})
+        figures = [f"{losses[key]:.1f}" if key in losses else "" for key in ("content", "total")]
+        about = (str(painting.get(key) or "") for key in ("title", "artist", "year"))
+        table.add_row(name, info.network, *figures, *about)
     Console().print(table)
 
 
