@@ -113,6 +113,7 @@ def test_tables_hold_ratios_of_one_run():
         "painting": painting,
         "films": {"auto": films},
         "webcam": {"auto": {"fps": 33.5, "glass": 0.0415}},
+        "fading": {"share": 0.975},
         "start": {"cold": 9.0, "cached": 1.25},
     }
     table = inference.painting_table(painting)
@@ -123,6 +124,7 @@ def test_tables_hold_ratios_of_one_run():
         "johnson int8, 640×480, times eager |  | 16 |",
         "640×480, auto, fps | ≥ 75 | 51.2 |",
         "camera to painted, ms | ≤ 25 | 41.5 |",
+        "share of the rate at rest | ≥ 0.95 | 0.975 |",
         "realtime, share of eager's | ≤ 0.5 | 0.25 |",
         "first frame, s | ≤ 0.8 | 1.25 |",
     ]:
@@ -156,3 +158,23 @@ def test_parts_of_a_films_frame_add_up(clip, tmp_path, monkeypatch):
     assert parts["encoding"] > 0 and parts["network"] > 0
     everything = parts.pop("everything")
     assert sum(parts.values()) == pytest.approx(everything)
+
+
+def test_fading_is_told_from_rest(monkeypatch):
+    """Painters that take twice as long for a style vector between two styles."""
+    many = object()
+
+    class Painter:
+        strength, colors = 1.0, "style"
+
+        def __init__(self, index: int) -> None:
+            self.name, self.many, self.vector = f"style {index}", many, np.float32([index])
+
+        def __call__(self, frame: np.ndarray, vector: np.ndarray) -> np.ndarray:
+            measures.time.sleep(0.004 if vector[0] in (0, 1, 2) else 0.008)
+            return frame
+
+    made = iter(range(3))
+    monkeypatch.setattr(measures, "_stylizer", lambda *_, **__: Painter(next(made)))
+    found = measures.fading(8, 8, 0.6, rounds=1)
+    assert found["rest"] > 1.3 * found["fading"] and 0.2 < found["share"] < 0.8

@@ -133,6 +133,7 @@ def goal_table(results: dict) -> str:
     for precision, live in results["webcam"].items():
         rows.append((f"webcam loop, 640×480, {precision}, fps", "≥ 60", live["fps"]))
         rows.append((f"webcam loop, 640×480, {precision}, camera to painted, ms", "≤ 25", live["glass"] * 1000))
+    rows.append(("fading between styles, 640×480, share of the rate at rest", "≥ 0.95", results["fading"]["share"]))
     rows.append(("johnson, 640×480, times eager", "≥ 4.5", eager_480["seconds"] / fastest))
     for one in found("640×480", "johnson", "openvino", "int8"):
         rows.append(("johnson int8, 640×480, times eager", "", eager_480["seconds"] / one["seconds"]))
@@ -208,6 +209,8 @@ def measure(styles: dict[str, str], folder: Path, quick: bool) -> dict:
         clip = str(clips["640×480"])
         results["webcam"][precision] = row("webcam", clip=clip, seconds=2 if quick else 10, **words)
         tell({"precision": precision, "films": results["films"][precision], "webcam": results["webcam"][precision]})
+    height, width = SIZES["640×480"]
+    results["fading"] = row("fading", height=height, width=width, seconds=0.5 if quick else 3)
     results["start"] = start_rows(styles["realtime"])
     results["painting"] = painting_rows(styles, 3 if quick else 30, ways)
     for network, style in styles.items() if photos() and not quick else ():

@@ -197,6 +197,43 @@ def webcam(style: str, clip: str, precision: str, seconds: float) -> dict:
     return {"seconds": taken / len(delays), "fps": len(delays) / taken, "glass": statistics.median(delays)}
 
 
+def fading(height: int, width: int, seconds: float, rounds: int = 5) -> dict:
+    """Frames a second of a live session in styles of the bundled network of many, at rest and while styles fade.
+
+    As many as it can, one after the other; rest and fade in turns, medians of the rounds. A fade takes half a second,
+    and the next begins when it ends.
+    """
+    from fst.media.live.state import LiveState
+    from fst.media.live.style_loader import FADE_SECONDS, LivePainter, StyleLoader
+    from fst.stylize.styles import live_styles
+
+    names = live_styles(["gogh", "seurat", "kandinsky"])
+    loader = StyleLoader(names, lambda style: _stylizer(style, "auto", "auto", live=True))
+    loaded = [loader.choose(index).result() for index in range(len(names))]
+    state, frame = LiveState(len(names)), made_frame(height, width)
+    painter = LivePainter(loader, state, loaded[0], hold=False)
+
+    def rate(fades: bool) -> float:
+        started, frames, begun = time.perf_counter(), 0, 0
+        while (passed := time.perf_counter() - started) < seconds:
+            if fades and passed >= begun * FADE_SECONDS:
+                state.apply("next")
+                begun += 1
+            painter.follow()
+            painter.paint(frame)
+            frames += 1
+        return frames / passed
+
+    rate(False)  # compiles
+    measured = []
+    for _ in range(rounds):
+        measured.append((rate(False), rate(True)))
+        time.sleep(FADE_SECONDS)  # until the last fade has ended
+    rest, faded = (statistics.median(of) for of in zip(*measured, strict=True))
+    loader.close()
+    return {"rest": rest, "fading": faded, "share": statistics.median(fade / rest for rest, fade in measured)}
+
+
 class PacedCapture:
     """A file in a camera's place: 60 frames a second, and when each was handed over."""
 
@@ -298,7 +335,7 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-KINDS = {work.__name__: work for work in (eager, prepare, paint, film, film_parts, webcam, start, agreement)}
+KINDS = {work.__name__: work for work in (eager, prepare, paint, film, film_parts, webcam, fading, start, agreement)}
 
 if __name__ == "__main__":
     words = json.loads(sys.argv[1])
