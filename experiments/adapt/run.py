@@ -49,6 +49,7 @@ ARMS = {  # steps as many as two idle cores make in the time, start and end take
     "adapt": [],
     "nothing-60s": [*NOTHING, "trainer.max_steps=400"],
     "nothing-5min": [*NOTHING, "trainer.max_steps=2600"],
+    "nothing-20min": [*NOTHING, "trainer.max_steps=10400"],
 }
 
 
