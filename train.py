@@ -34,7 +34,7 @@ def train(config: DictConfig, *, reference: bool = False) -> dict[str, float]:
     from hydra.core.hydra_config import HydraConfig
 
     typed, run_dir = check(config), Path(HydraConfig.get().runtime.output_dir)
-    # Torch and Lightning, which take seconds, are imported from here on: a mistake in the config has been answered.
+    # Lightning, which takes seconds, is imported from here on: a mistake in the config has been answered.
     from fst.methods.run import run
 
     run(typed, run_dir)

@@ -125,6 +125,9 @@ def read_config(run_dir: Path) -> DictConfig:
 def circumstances(facts: dict[str, Any]) -> dict[str, Any]:
     """What a run's numbers may depend on beside its settings, by name, from what run.json says."""
     flat = dict(leaves(facts))
+    gpus = flat.get("gpus")
+    if isinstance(gpus, list):  # runs of before told their memory too
+        gpus = [gpu.get("name") if isinstance(gpu, dict) else gpu for gpu in gpus]
     return {
         "commit": str(flat.get("git.commit") or "")[:10] or None,
         "changes": flat.get("git.dirty"),
@@ -132,7 +135,7 @@ def circumstances(facts: dict[str, Any]) -> dict[str, Any]:
         **{key.removeprefix("packages."): version for key, version in flat.items() if key.startswith("packages.")},
         "processor": flat.get("cpu.model"),
         "threads": flat.get("threads"),
-        "GPUs": flat.get("gpus"),
+        "GPUs": gpus,
     }
 
 

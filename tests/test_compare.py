@@ -168,8 +168,20 @@ def fake(name: str, settings: dict, **series: list) -> reading.Run:
 def test_what_does_not_compare_is_said():
     weights = [fake(name, {"style.name": "gogh", "loss.style_weight": weight}) for name, weight in (("a", 1), ("b", 2))]
     assert table.remarks(table.differing(weights)) == []
-    more = [*weights, fake("c", {"style.name": "hokusai", "loss.style_weight": 1, "loss.pooling": "avg", "seed": 3})]
-    told = "Losses compare between runs that agree in style.name, loss.pooling."
+    more = [
+        *weights,
+        fake(
+            "c",
+            {
+                "style.name": "hokusai",
+                "loss.style_weight": 1,
+                "loss.pooling": "avg",
+                "loss.stability_shift": 9,
+                "seed": 3,
+            },
+        ),
+    ]
+    told = "Losses, but for the reference ones, compare between runs that agree in style.name, loss.pooling."
     assert table.remarks(table.differing(more)) == [told]
     columns, cells = table.results([fake("a", {}, style_loss=[9, 3]), fake("b", {}, content_loss=[1])])
     assert [column.key for column in columns] == ["content", "style", "steps"]
@@ -241,7 +253,7 @@ def test_names_and_settings_cannot_break_the_page(tmp_path):
         (["."], "no run in ."),
         (["file.txt"], "is a file"),
         ([".", "outptu=a.html"], "did you mean 'output'"),
-        ([".", "--out"], "--out does not exist"),
+        ([".", "--out"], "no option '--out'"),
         (["output=a.html"], "name a folder"),
         ([".", "output="], "output= needs a value"),
         ([".", "output=a.pdf"], "name an .html file"),

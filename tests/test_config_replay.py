@@ -227,6 +227,11 @@ def test_differences_are_named(earlier: Path) -> None:
     shutil.copy(earlier / "config.yaml", run)
     (run / "run.json").write_text(json.dumps(now))
     assert replay.differences(run, now) == []
+    (run / "run.json").write_text(
+        json.dumps(now | {"gpus": [{"name": "H200", "bytes": 8}]})
+    )  # as runs were written before
+    assert replay.differences(run, now | {"gpus": ["H200"]}) == []
+    (run / "run.json").write_text(json.dumps(now))
     other = json.loads(json.dumps(now))
     other["git"] = {**then_git, "commit": "b" * 40, "dirty": True}
     other["packages"]["numpy"], other["threads"], other["python"] = "9.9", 77, "4.0"

@@ -1,5 +1,6 @@
 """Transform networks against independent rewritings: pytorch/examples' forward pass, the paper's table of shapes."""
 
+import ast
 import dataclasses
 import inspect
 
@@ -275,6 +276,14 @@ def test_settings_in_the_config_are_the_constructors(name) -> None:
 
 def test_every_network_is_found_without_importing_it() -> None:
     assert set(signatures.registered("networks")) == set(NETWORKS)
+
+
+def test_only_a_dataclass_has_its_attributes_for_settings() -> None:
+    """A loss term with annotated attributes of the contract and no constructor has none."""
+    plain = "@register\n@{}\nclass Dim(Term):\n    default_weight: float = 2.0"
+    of = {word: signatures._signature(ast.parse(plain.format(word)).body[0], "dim") for word in ("final", "dataclass")}
+    assert of["final"].arguments == {} and of["final"].attributes == {"default_weight": 2.0}
+    assert of["dataclass"].arguments == {"default_weight": (float, 2.0)}
 
 
 def test_unknown_names_settings_and_norms() -> None:

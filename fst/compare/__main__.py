@@ -45,6 +45,8 @@ def parsed(words: list[str]) -> tuple[list[str], Path]:
         key, equals, value = word.partition("=")
         if Path(word).expanduser().exists():
             folders.append(str(Path(word).expanduser()))
+        elif word.startswith("-"):
+            raise UserError(f"there is no option '{word}': write folders and key=value; see --help")
         elif key == "output" and equals:
             if not value:
                 raise UserError("output= needs a value; see --help")

@@ -16,7 +16,19 @@ WATCHED = ("checkpoint_every_n_steps", "log_every_n_steps", "val_check_interval"
 ASIDE = ("logger.", "resume", *(f"style.{key}" for key in ABOUT), *(f"trainer.{key}" for key in WATCHED))
 
 # Losses of runs that differ in these do not compare: what they mean, of which painting, on which photos.
-MEASURED = ("loss.", "style.name", "style.image", "style.size", "content", "method.name", "method.size")
+MEASURED = (
+    "loss.architecture",
+    "loss.weights",
+    "loss.content_layers",
+    "loss.style_",
+    "loss.pooling",
+    "style.name",
+    "style.image",
+    "style.size",
+    "content",
+    "method.name",
+    "method.size",
+)
 MEASURED += ("data.name", "data.root", "data.val_images", "data.size")
 
 
@@ -91,7 +103,9 @@ def results(runs: Sequence[Run]) -> tuple[list[Column], list[dict[str, float]]]:
 def remarks(settings: Sequence[str]) -> list[str]:
     """A sentence on what does not compare between runs that differ in these settings, where they do."""
     found = [key for key in settings if key.startswith(MEASURED) and not key.endswith("_weight")]
-    return [f"Losses compare between runs that agree in {', '.join(found)}."] if found else []
+    return (
+        [f"Losses, but for the reference ones, compare between runs that agree in {', '.join(found)}."] if found else []
+    )
 
 
 def text(value: Any) -> str:

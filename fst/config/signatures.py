@@ -58,7 +58,7 @@ def _signature(node: ast.ClassDef, module: str) -> Signature:
         named = given.args[1:]
         pairs += zip(named[len(named) - len(given.defaults) :], given.defaults, strict=True)
         pairs += zip(given.kwonlyargs, given.kw_defaults, strict=True)
-    else:  # the fields of a dataclass
+    elif any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
         fields = [field for field in node.body if isinstance(field, ast.AnnAssign) and field.value is not None]
         pairs += [(ast.arg(field.target.id, field.annotation), field.value) for field in fields]
     arguments = {argument.arg: (_type(argument.annotation), ast.literal_eval(default)) for argument, default in pairs}

@@ -38,6 +38,8 @@ def arms(study: str) -> dict[str, Arm]:
         return {}
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
+        if "overrides" in content:
+            raise KeyError("overrides of all arms belong in config.yaml")
         return {str(name): _arm(study, str(name), entry or {}) for name, entry in content["arms"].items()}
     except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:  # YAML's own are ValueErrors
         raise UserError(f"{path} has no arms: {{NAME: {{overrides: [...]}}}} ({type(error).__name__})") from None

@@ -1,5 +1,7 @@
 """What a run measures of itself: speed, waiting for data, gradient norm, learning rate."""
 
+from collections import deque
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -8,10 +10,12 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.profilers import PassThroughProfiler
 from torch.optim import Optimizer
 
+WINDOWS = 5  # of `trainer.log_every_n_steps` steps each
+
 
 def is_last(trainer: Trainer, step: int) -> bool:
-    """Whether a run is complete with this step."""
-    return trainer.max_steps <= step
+    """Whether a run is complete with this step; never where its length is not set."""
+    return 0 < trainer.max_steps <= step
 
 
 def is_logged(trainer: Trainer, step: int) -> bool:
@@ -38,15 +42,19 @@ class Throughput(Callback):
     """Log `train/images_per_second`, `train/step_seconds` and `train/data_wait` every `log_every_n_steps` steps.
 
     A step's time is the wait for its batch and the work on it; validation, previews, checkpoints and other callbacks
-    are left out, so put this callback before those. All are of the steps since the last time, the first step of a run
-    (compilation, memory) not counted; the third is the share of their time spent waiting for data, from 0 to 1. Images
-    are those of all processes together; where a batch holds none (the Gatys baseline), only the other two are logged.
+    are left out, so put this callback before those. The first two metrics are the median over the last five windows
+    of steps, which one slow window does not move; the third is the share of those windows spent waiting for data,
+    from 0 to 1. The first step (compilation, memory) is not counted. Images are those of all processes together;
+    where a batch holds none (the Gatys baseline), only the other two are logged.
     """
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._windows: deque[_Window] = deque(maxlen=WINDOWS)
+        self._window: _Window | None = None
         self._step = trainer.global_step
-        self._wait = trainer.profiler = _WaitClock()
-        self._first = True
+        self._wait = _WaitClock()
+        if type(trainer.profiler) in (PassThroughProfiler, _WaitClock):  # a profiler of the user's own stays
+            trainer.profiler = self._wait
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         self._began = perf_counter()
@@ -54,40 +62,63 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        made, self._step = trainer.global_step - self._step, trainer.global_step
-        due = made and is_logged(trainer, trainer.global_step)
-        if (due or self._first) and module.device.type == "cuda":
+        due = trainer.global_step != self._step and is_logged(trainer, trainer.global_step)
+        if (due or self._window is None) and module.device.type == "cuda":
             torch.cuda.synchronize(module.device)  # kernels are queued: only here does the clock mean something
-        if self._first:
-            self._first = False
-            self._begin()
-            return
-        self._work += perf_counter() - self._began
-        self._images += images_in(batch)
-        self._steps += made
-        if due:
-            seconds = self._work + self._wait.seconds
-            found = {"train/step_seconds": seconds / self._steps, "train/data_wait": self._wait.seconds / seconds}
-            if self._images:
-                found["train/images_per_second"] = self._images * trainer.world_size / seconds
-            module.log_dict(found, rank_zero_only=True)
-            self._begin()
+        waited, self._wait.seconds = self._wait.seconds, 0.0
+        if self._window is None:
+            self._window = _Window()
+        else:
+            self._window.add(perf_counter() - self._began, waited, images_in(batch), trainer.global_step - self._step)
+        self._step = trainer.global_step
+        if due and self._window.steps:
+            self._windows.append(self._window)
+            self._window = _Window()
+            self._log(module, trainer.world_size)
 
-    def _begin(self) -> None:
-        self._work, self._images, self._steps, self._wait.seconds = 0.0, 0, 0, 0.0
+    def _log(self, module: LightningModule, processes: int) -> None:
+        seconds = [window.work + window.wait for window in self._windows]
+        module.log_dict(
+            {
+                "train/step_seconds": median(s / w.steps for s, w in zip(seconds, self._windows, strict=True)),
+                "train/data_wait": sum(window.wait for window in self._windows) / sum(seconds),
+            },
+            rank_zero_only=True,
+        )
+        if all(window.images for window in self._windows):
+            rate = median(w.images / s for s, w in zip(seconds, self._windows, strict=True))
+            module.log("train/images_per_second", rate * processes, rank_zero_only=True)
+
+
+class _Window:
+    """Sums over some steps; times in seconds."""
+
+    def __init__(self) -> None:
+        self.work = self.wait = 0.0
+        self.images = self.steps = 0
+
+    def add(self, work: float, wait: float, images: int, steps: int) -> None:
+        self.work += work
+        self.wait += wait
+        self.images += images
+        self.steps += steps
 
 
 class _WaitClock(PassThroughProfiler):
     """Sums the seconds that the training loop spends in the data loader's `next`: Lightning tells only profilers."""
 
-    seconds = 0.0
+    ACTION = "train_dataloader_next"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
 
     def start(self, action_name: str) -> None:
-        if action_name.endswith("train_dataloader_next"):
+        if action_name.endswith(self.ACTION):
             self._since = perf_counter()
 
     def stop(self, action_name: str) -> None:
-        if action_name.endswith("train_dataloader_next"):
+        if action_name.endswith(self.ACTION):
             self.seconds += perf_counter() - self._since
 
 

@@ -23,6 +23,7 @@ def decide(mode: str) -> tuple[str, str]:
     """
     if mode == AUTO:
         told = os.environ.get("WANDB_MODE") or wandb.setup().settings.mode  # settings keep what the first run read
+        told = "offline" if told == "dryrun" else told  # W&B's former word
         if told in ("offline", "disabled"):
             return told, "as W&B's own settings say" if told == "offline" else ""
     if mode in ("offline", "disabled"):
