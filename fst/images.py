@@ -158,7 +158,10 @@ def encode(pixels: np.ndarray, suffix: str, *, metadata: Metadata | None = None,
     buffer = BytesIO()
     if kept.alpha is not None and keeps_alpha(suffix):
         pixels = np.dstack([pixels, kept.alpha])
-    Image.fromarray(pixels).save(buffer, format=kind, **{key: value for key, value in options.items() if value})
+    try:
+        Image.fromarray(pixels).save(buffer, format=kind, **{key: value for key, value in options.items() if value})
+    except OSError as error:  # a format of one bit, or a picture too large for it
+        raise UserError(f"not written as '{suffix}' ({error}); use .jpg, .png, .webp or .tif") from None
     return buffer.getvalue()
 
 

@@ -423,6 +423,34 @@ def test_standard_input_to_standard_output(shelf):
         assert (image.format, image.size) == ("JPEG", (56, 40))
 
 
+def test_standard_output_takes_the_format_of_the_contents_not_of_the_name(shelf):
+    photo = Image.fromarray(picture(40, 56))
+    photo.putalpha(100)
+    photo.save("lying.jpg", "png")
+    done = program("source=lying.jpg", "output=-", f"style={shelf}/gogh.safetensors", "backend=openvino")
+    with Image.open(io.BytesIO(done.stdout)) as image:
+        assert (image.format, image.mode) == ("PNG", "RGBA")
+
+
+def test_a_folder_called_dash_is_not_standard_input(shelf):
+    data = save("-/photo.jpg").read_bytes()
+    program("source=-", "output=one.jpg", f"style={shelf}/gogh.safetensors", "backend=openvino", input=data)
+    assert Path("one.jpg").is_file()
+
+
+def test_a_format_without_colours_is_skipped_and_the_others_painted(capsys):
+    Image.new("1", (40, 56)).save(save("in/a.png").with_suffix(".xbm"))
+    with pytest.raises(UserError, match="1 of 2 photos could not be painted"):
+        run("source=in", "output=out")
+    assert "'.xbm'" in capsys.readouterr().err and Path("out/a.png").is_file()
+
+
+def test_what_a_film_cannot_be_is_said_before_its_source_is_opened():
+    for words, said in ((["codec=foo"], "no video codec is called 'foo'"), (["quality=101"], "quality=101")):
+        with pytest.raises(UserError, match=said):
+            run("source=http://127.0.0.1:9/clip.mp4", "output=out.mp4", *words)
+
+
 def test_an_animation_does_not_become_a_still_on_standard_output(shelf):
     frames = [Image.fromarray(picture(40, 56)), Image.fromarray(picture(40, 56)[::-1])]
     frames[0].save("moves.gif", save_all=True, append_images=frames[1:])

@@ -177,6 +177,18 @@ def test_a_checkpoint_paints_as_its_style_file(tmp_path, style):
     assert np.array_equal(stylizer(frame), Stylizer.load(style, backend="torch")(frame))
 
 
+def test_a_checkpoint_of_odd_values_is_one_line(tmp_path, style):
+    network, info = stylefile.load(style)
+    about = dataclasses.asdict(info)
+    state = {f"network.{key}": value for key, value in network.state_dict().items()}
+    odd = [(about, {**state, next(iter(state)): 3}), (about, {**state, 5: 3}), ({**about, "name": None}, state)]
+    for number, (fields, values) in enumerate(odd):
+        path = tmp_path / f"odd{number}.ckpt"
+        torch.save({"fst_style": fields, "state_dict": values}, path)
+        with pytest.raises(UserError, match=path.name):
+            styles.find(path).network()
+
+
 class Opened:
     """Writes a file when it is unpickled: what a hostile checkpoint could do."""
 

@@ -50,7 +50,7 @@ def paint(config: InferConfig, styles: list[str], load: Callable[[str], Stylizer
     if not 1 <= quality <= 100:
         raise UserError(f"quality={quality} is outside 1..100, the quality of a JPEG file")
     config = dataclasses.replace(config, quality=quality)
-    if is_many(config.source):
+    if config.source != STANDARD and is_many(config.source):
         _paint_many(config, styles, load)
     else:
         _paint_one(config, styles, load)
@@ -67,7 +67,7 @@ def _paint_one(config: InferConfig, styles: list[str], load: Callable[[str], Sty
     if piped and images.frame_count(file) > 1:
         raise UserError("an animation cannot go through standard input or output: name files for source= and output=")
     pixels, metadata = images.read_with_metadata(file)  # first: a missing photo is said before a style loads
-    stem, suffix = "stdin" if piped else file.stem, _suffix_for(file)
+    stem, suffix = "stdin" if piped else file.stem, _suffix_for(file, by_name=not to_standard)
     for style in styles:
         stylizer = load(style)
         if to_standard:
@@ -114,7 +114,7 @@ def _paint_many(config: InferConfig, styles: list[str], load: Callable[[str], St
     finally:  # on Ctrl-C too: what was done stays, and is counted
         parts = [f"{count[_PAINTED] + count[_WHITE]} of {total} painted"]
         parts += [f"{count[what]} {what}" for what in (_PASSED, _WHITE, _FAILED) if count[what]]
-        print(", ".join(parts) + (f": {', '.join(folders)}" if folders else ""))
+        print(", ".join(parts) + (f": {', '.join(dict.fromkeys(folders))}" if folders else ""))
     if count[_FAILED]:
         raise UserError(f"{count[_FAILED]} of {total} photos could not be painted: see the lines above")
 
@@ -194,9 +194,9 @@ def _writes(suffix: str) -> bool:
     return Image.registered_extensions().get(suffix.lower()) in Image.SAVE
 
 
-def _suffix_for(photo: Path | BytesIO) -> str:
+def _suffix_for(photo: Path | BytesIO, *, by_name: bool = True) -> str:
     """Of what is painted from a photo: its own, or its format's, or PNG's where Pillow does not write that."""
-    suffix = "" if isinstance(photo, BytesIO) else photo.suffix
+    suffix = photo.suffix if by_name and isinstance(photo, Path) else ""
     if not suffix:
         with Image.open(photo) as image:
             suffix = _SUFFIXES.get(image.format, ".png")

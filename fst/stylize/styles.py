@@ -221,11 +221,12 @@ def _from_checkpoint(path: Path) -> Style:
         raise UserError(f"{path} is no checkpoint, is damaged, or holds more than weights and settings") from None
     try:
         info = StyleInfo(**checkpoint[CHECKPOINT_INFO])
-        state = checkpoint["state_dict"].items()
+        name, state = file_name(info.name), checkpoint["state_dict"].items()
+        own = {key.removeprefix(NETWORK_PREFIX): value for key, value in state if key.startswith(NETWORK_PREFIX)}
     except (KeyError, TypeError, AttributeError, IndexError):
         raise UserError(f"{path} is a checkpoint but no style: it was not written by fst's train.py") from None
-    own = {key.removeprefix(NETWORK_PREFIX): value for key, value in state if key.startswith(NETWORK_PREFIX)}
-    return Style(file_name(info.name), path, info, lambda: stylefile.built(path, info, own))
+    own = {key: value for key, value in own.items() if isinstance(value, torch.Tensor)}
+    return Style(name, path, info, lambda: stylefile.built(path, info, own))
 
 
 def _download(artifact: str) -> Path:

@@ -108,6 +108,8 @@ def _show(config: InferConfig, loader: StyleLoader, path: Path | None) -> None:
                         print(f"\r{controls.progress} ", end="", file=sys.stderr)
                 while shown is not None and not controls.ended and (word := shown.key()) is not None:
                     controls.do(word)
+            if path is not None and sys.stderr.isatty():
+                print(file=sys.stderr)
 
 
 @contextlib.contextmanager

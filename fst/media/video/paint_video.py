@@ -20,7 +20,8 @@ from fst.media.bar import progress, say
 from fst.media.places import check_free, target_of
 from fst.media.video.animation import FORMATS, AnimationReader, AnimationWriter
 from fst.media.video.decode import Frame, VideoReader, is_address
-from fst.media.video.encode import VideoWriter
+from fst.media.video.encode import VideoWriter, choose
+from fst.media.video.sink import checked_quality
 from fst.media.video.stabilize import steadier
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ def paint_video(
     to_animation = target.suffix.lower() in FORMATS
     if to_animation and codec is not None:
         raise UserError(f"codec={codec} has no meaning for {target.name}: leave it out, or write .mp4")
+    if not to_animation:
+        choose(target.suffix, codec)
+    checked_quality(quality, 0)
     if not is_address(source) and path.exists() and target.exists() and target.samefile(path):
         raise UserError(f"{target} is the source itself: choose another output=")
     check_free(target, overwrite)
