@@ -243,6 +243,8 @@ def test_folders_of_paintings_and_files_of_many_are_each_that_they_hold(shelf, t
         ("seurad", "did you mean 'seurat'"),
         ("boccioni:0.5,gogh:0.5", "a network of its own"),
         ("gogh>", "unknown style ''"),
+        ("munch", "no style 'munch' comes with fst, but it can be trained in a minute"),
+        ("nobody", "unknown style 'nobody'; choose from "),
         ("none.jpg", "painting none.jpg does not exist"),
         ("FOLDER/none.jpg:0.5,gogh:0.5", "none.jpg does not exist"),
         ("FOLDER/none.safetensors:gogh", "none.safetensors does not exist"),

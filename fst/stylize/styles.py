@@ -16,6 +16,7 @@ from fst.stylize.many import PAINTING_SIZE, Style, bundled, file_name, is_many, 
 
 MANY = "many"  # style=many: each style of the bundled file of many
 SHARE = re.compile(r"(.+):\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)", re.IGNORECASE)  # NAME:0.7
+PAINTINGS = Path(__file__).resolve().parents[2] / "conf" / "style"  # that train.py knows
 OF_FILE = re.compile(r"(.+\.safetensors):(.+)")
 
 
@@ -178,7 +179,11 @@ def _one(text: str, size: int) -> Style:
     shelf = stylefile.bundled()
     if text in shelf:
         raise UserError(f"style '{text}' has a network of its own, which does not mix")
-    raise UserError(f"unknown style '{name}'{near(name, [*({} if file else shelf), *(many.names if many else [])])}")
+    if not file and name != "custom" and (PAINTINGS / f"{name}.yaml").is_file():
+        train = f"python train.py style={name} method=adapt"
+        raise UserError(f"no style '{name}' comes with fst, but it can be trained in a minute: {train}")
+    known = {*({} if file else shelf), *(many.names if many else [])}
+    raise UserError(f"unknown style '{name}'{near(name, sorted(known))}")
 
 
 def _is_painting(path: Path) -> bool:
