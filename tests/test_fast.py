@@ -13,12 +13,15 @@ import torch
 from fst.system import keep_memory
 layer = torch.nn.Conv2d(3, 32, 3)
 photos = torch.rand(4, 3, 192, 192)
+def count():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def faults():
+    of_steps = []
     for step in range(12):
-        if step == 6:  # by then the heap has grown to what a step needs
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        before = count()
         layer(photos).relu().square().mean().backward()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        of_steps.append(count() - before)
+    return sorted(of_steps)[6]  # the median: in some step the heap still grows
 print(faults())
 keep_memory()
 print(faults())
@@ -29,7 +32,7 @@ print(faults())
 def test_kept_memory_is_not_asked_for_again() -> None:
     done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True)
     as_it_is, kept = map(int, done.stdout.split())
-    assert kept * 5 < as_it_is  # a tenth, more where other work takes memory meanwhile
+    assert kept * 10 < as_it_is
 
 
 @pytest.mark.parametrize(("gain", "precision"), [(0.6, "32-true"), (1.1, "32-true"), (1.8, "bf16-mixed")])

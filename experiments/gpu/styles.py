@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -30,8 +31,8 @@ class Studio:
 
 def whole(network: str, settings: dict | None) -> dict:
     """All settings of a network: a style file that leaves some out is of another network when defaults change."""
-    defaults = {name: default for name, (_, default) in registered("networks")[network].arguments.items()}
-    defaults = {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+    defaults = asdict(registered("networks")[network].schema()())
+    del defaults["name"]
     return defaults | (settings or {})
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -41,6 +42,19 @@ def skies(bank: Bank, step: int) -> Tensor:
     smooth = F.interpolate(coarse, size=(SKY, SKY), mode="bicubic").clamp(0, 1)
     grain = torch.randn_like(smooth) * (0.01 * torch.rand(4, 1, 1, 1))
     return (smooth + grain).contiguous(memory_format=torch.channels_last)
+
+
+def unrest(paint: Callable[[Tensor], Tensor], bank: Bank, step: int) -> Tensor:
+    """The checkerboard term, weighted, of what is painted from skies."""
+    painted = paint(skies(bank, step)).float()[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    return CHECKERBOARD * repetition(painted, window=6)
+
+
+def tell(step: int, steps: int, begun: float, told: dict[str, Tensor]) -> None:
+    """A line of losses every hundred steps."""
+    if step % 100 == 99:
+        figures = ", ".join(f"{name} {float(value):.2f}" for name, value in told.items())
+        print(f"step {step + 1}/{steps}, {time.time() - begun:.0f} s: {figures}", flush=True)
 
 
 class Shelf:
@@ -95,13 +109,10 @@ def train(steps: int, target: Path) -> None:
 
         crops = bank.crops(4, objective.taken)
         total, told = objective(crops, paint, wanted, torch.cat([weights[places], of_read]), STABILITY)
-        calm = repetition(paint(skies(bank, step)).float()[..., MARGIN:-MARGIN, MARGIN:-MARGIN], window=6)
         many.zero_grad()
-        (total + CHECKERBOARD * calm).backward()
+        (total + unrest(paint, bank, step)).backward()
         optimizer.step()
-        if step % 100 == 99:
-            figures = ", ".join(f"{name} {float(value):.2f}" for name, value in told.items())
-            print(f"step {step + 1}/{steps}, {time.time() - begun:.0f} s: {figures}", flush=True)
+        tell(step, steps, begun, told)
         if step % 300 == 299 or step == steps - 1:
             training = info.training | {"steps": info.training["steps"] + step + 1}
             stylefile.save(target, many, dataclasses.replace(info, training=training, int8={}), half=True)

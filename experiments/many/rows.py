@@ -20,16 +20,16 @@ from experiments.gpu.objective import LAYERS, Objective, energy, grams_of
 from experiments.gpu.paintings import MANY
 from experiments.gpu.pictures import painting, photos
 from experiments.gpu.trunk import style_weights
-from experiments.many.calm import CHECKERBOARD, CROP, MARGIN, STABILITY, WEIGHTS, skies
+from experiments.many.calm import CHECKERBOARD, CROP, STABILITY, WEIGHTS, tell, unrest
 from fst import stylefile
+from fst.config.compose import compose
 from fst.errors import UserError, one_line_errors
 from fst.losses.student import student
-from fst.losses.terms.checkerboard import repetition
+from fst.methods.feedforward import about_painting
 from fst.networks import build
 from fst.networks.conditional import Conditional
 from fst.stylefile import StyleInfo
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 BATCH, RATE = 4, 5e-3
 
 
@@ -43,14 +43,10 @@ def with_rows(many: Conditional, info: StyleInfo, styles: list[str]) -> tuple[Co
     grown = build(info.network, **settings)
     grown.load_state_dict(many.state_dict() | {"table": torch.stack(list(rows.values()))})
     known = info.style["paintings"]
-    paintings = {name: known[name] if name in known else _described(name) for name in rows}
+    configs = {name: OmegaConf.to_object(compose([f"style={name}"]).style) for name in new}
+    paintings = {name: known[name] if name in known else about_painting(configs[name]) for name in rows}
     described = dataclasses.replace(info, settings=settings, style=info.style | {"paintings": paintings}, int8={})
     return grown, described
-
-
-def _described(name: str) -> dict:
-    style = OmegaConf.load(CONF / "style" / f"{name}.yaml")
-    return {key: style.get(key) for key in ("title", "artist", "year", "licence")} | {"size": 512}
 
 
 def train(steps: int, target: Path, styles: list[str]) -> None:
@@ -85,14 +81,11 @@ def train(steps: int, target: Path, styles: list[str]) -> None:
 
         targets = {layer: of[chosen] for layer, of in wanted.items()}
         total, told = objective(bank.crops(BATCH, objective.taken), paint, targets, weights[chosen], STABILITY)
-        inside = (..., slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
         optimizer.zero_grad()
-        (total + CHECKERBOARD * repetition(paint(skies(bank, step)).float()[inside], window=6)).backward()
+        (total + unrest(paint, bank, step)).backward()
         optimizer.step()
         schedule.step()
-        if step % 100 == 99:
-            figures = ", ".join(f"{name} {float(value):.2f}" for name, value in told.items())
-            print(f"step {step + 1}/{steps}, {time.time() - begun:.0f} s: {figures}", flush=True)
+        tell(step, steps, begun, told)
     with torch.no_grad():
         many.table[places] = rows
     stylefile.save(target, many, info, half=True)

@@ -227,17 +227,17 @@ def style_info(config: TrainConfig) -> StyleInfo:
     """What a style file of this run says, but for steps and losses."""
     name = config.style.name
     if several.is_many(config):
-        paintings = {own: _about(one) for own, one in several.styles(config.style).items()}
+        paintings = {own: about_painting(one) for own, one in several.styles(config.style).items()}
         about = {"title": f"{len(paintings)} styles", "paintings": paintings}
     else:
-        about = _about(config.style)
+        about = about_painting(config.style)
         if "artist" not in about and name != "custom":
             name = Path(config.style.image).stem  # another picture than the one that the style's name stands for
     training = {key: dict(vars(getattr(config, key))) for key in ("loss", "data", "method")} | {"seed": config.seed}
     return StyleInfo(name, config.network.name, network_settings(config), about, training)
 
 
-def _about(style: StyleConfig) -> dict[str, Any]:
+def about_painting(style: StyleConfig) -> dict[str, Any]:
     """What a style file says of a painting; of a file of one's own, its name."""
     if style.image is not None and Path(style.image).parent != SWATCHES and style.name != "custom":
         return {"title": Path(style.image).name, "size": style.size}

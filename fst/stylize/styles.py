@@ -16,7 +16,6 @@ from fst.stylize.many import PAINTING_SIZE, Style, bundled, file_name, is_many, 
 
 MANY = "many"  # style=many: each style of the bundled file of many
 SHARE = re.compile(r"(.+):\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)", re.IGNORECASE)  # NAME:0.7
-PAINTINGS = Path(__file__).resolve().parents[2] / "conf" / "style"  # that train.py knows
 OF_FILE = re.compile(r"(.+\.safetensors):(.+)")
 
 
@@ -179,7 +178,9 @@ def _one(text: str, size: int) -> Style:
     shelf = stylefile.bundled()
     if text in shelf:
         raise UserError(f"style '{text}' has a network of its own, which does not mix")
-    if not file and name != "custom" and (PAINTINGS / f"{name}.yaml").is_file():
+    from fst.config import groups  # late: only a mistake needs it
+
+    if not file and name != "custom" and name in groups.files("style"):
         train = f"python train.py style={name} method=adapt"
         raise UserError(f"no style '{name}' comes with fst, but it can be trained in a minute: {train}")
     known = {*({} if file else shelf), *(many.names if many else [])}
