@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from fst.errors import UserError, near, one_line_errors
+from fst.errors import UserError, one_line_errors
 
 USAGE = """
 python -m fst.compare FOLDER... [key=value ...]
@@ -38,23 +38,17 @@ def main(words: list[str]) -> None:
     print(f"{len(runs)} run{'s'[: len(runs) > 1]}, {output.stat().st_size / 1e6:.1f} MB: {output}")
 
 
-def parsed(words: list[str]) -> tuple[list[str], Path]:
+def parsed(words: list[str]) -> tuple[list[Path], Path]:
     """(folders, output); a folder whose name holds "=" is a folder."""
     folders, output = [], Path("compare.html")
     for word in words:
-        key, equals, value = word.partition("=")
-        if Path(word).expanduser().exists():
-            folders.append(str(Path(word).expanduser()))
-        elif word.startswith("-"):
-            raise UserError(f"there is no option '{word}': write folders and key=value; see --help")
-        elif key == "output" and equals:
-            if not value:
-                raise UserError("output= needs a value; see --help")
-            output = Path(value).expanduser()
-        elif equals and "/" not in key:
-            raise UserError(f"there is no setting '{key}'{near(key, ['output'])}")
+        path = Path(word).expanduser()
+        if path.exists():
+            folders.append(path)
+        elif word.startswith("output="):
+            output = Path(word.removeprefix("output=")).expanduser()
         else:
-            raise UserError(f"{word} does not exist")
+            raise UserError(f"{word} does not exist, nor is it output=FILE.html; see --help")
     if not folders:
         raise UserError("name a folder with runs, as python -m fst.compare runs/")
     return folders, output

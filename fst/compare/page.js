@@ -69,9 +69,11 @@ function legend() {
   el("all").hidden = !view.hidden.size;
 }
 
+const plain = text => text && !isNaN(text) ? Number(text) : text;  // 1e5 sorts as a number
+
 // A few settings stand before the results, as in a sweep; many would push them out of sight.
 const chosen = DATA.varied.map((key, index) => ({ key, title: last(key), note: key, group: "settings", first: !index,
-  text: run => run.settings[key], value: run => run.numbers[key] ?? run.settings[key] }));
+  text: run => run.settings[key], value: run => plain(run.settings[key]) }));
 const measured = DATA.columns.map((column, index) => ({ ...column, first: !index || DATA.columns[index - 1].group !== column.group,
   value: run => run.cells[column.key] }));
 const columns = chosen.length <= 3 ? [...chosen, ...measured] : [...measured, ...chosen];

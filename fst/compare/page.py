@@ -19,7 +19,6 @@ MARK = '<meta name="generator" content="fst compare">'
 
 def write(output: Path, runs: Sequence[Run], left_out: Sequence[str] = ()) -> Path:
     """Write the page of some runs, whole or not at all, with sentences about folders that are left out."""
-    check(output)
     page = (HERE / "page.html").read_text(encoding="utf-8")
     for name in PARTS:
         page = page.replace(f"/* {name} */", (HERE / name).read_text(encoding="utf-8"))
@@ -63,7 +62,6 @@ def content(runs: Sequence[Run], left_out: Sequence[str] = ()) -> dict[str, Any]
                 "step": run.step,
                 "total": run.total,
                 "settings": {key: table.text(run.settings[key]) for key in settings if key in run.settings},
-                "numbers": {key: v for key in settings if _is_number(v := run.settings.get(key))},
                 "cells": {key: _rounded(value, 6) for key, value in cells[index].items()},
                 "series": {key: _columns(reduced(points)) for key, points in run.series.items() if _says_much(points)},
                 "clock": _columns(reduced(run.clock)),
@@ -94,7 +92,3 @@ def _columns(points: Sequence[tuple[int, float]]) -> list[list[float]]:
 
 def _rounded(value: float, digits: int) -> float:
     return float(f"{value:.{digits}g}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

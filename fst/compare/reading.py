@@ -35,10 +35,6 @@ class Run:
     reason: str | None = None  # why a sweep's job failed
 
     @property
-    def gatys(self) -> bool:
-        return self.settings.get("method.name") == "gatys"
-
-    @property
     def total(self) -> int | None:
         """The steps it was to make."""
         limits = [self.settings.get(key) for key in ("trainer.max_steps", "method.iterations")]

@@ -1,6 +1,5 @@
 """What differs between runs, and their results: quality, speed, cost."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -52,7 +51,8 @@ def _reference(name: str) -> Column:
 def _quality(key: str, title: str, metric: str, note: str = "on held-out photos, at the end") -> Column:
     def value(run: Run) -> float | None:
         found = run.last(f"val/{metric}")
-        return run.last(f"train/{metric}") if found is None and run.gatys else found  # its photo is what it optimises
+        baseline = run.settings.get("method.name") == "gatys"  # whose photo is what it optimises
+        return run.last(f"train/{metric}") if found is None and baseline else found
 
     return Column(key, title, "quality", note, value)
 
@@ -84,13 +84,13 @@ COLUMNS = (
 def differing(runs: Sequence[Run]) -> list[str]:
     """The settings that are not the same in all runs, in the order of the configs."""
     keys = dict.fromkeys(key for run in runs for key in run.settings if not key.startswith(ASIDE))
-    return [key for key in keys if len({_plain(run.settings.get(key)) for run in runs}) > 1]
+    return [key for key in keys if len({str(run.settings.get(key)) for run in runs}) > 1]
 
 
 def varied(runs: Sequence[Run], keys: Sequence[str]) -> list[str]:
     """Those of them that were chosen rather than found on the machine, and differ among runs that have them."""
     chosen = [key for key in keys if not key.startswith("run.")]
-    return [key for key in chosen if len({_plain(run.settings[key]) for run in runs if key in run.settings}) > 1]
+    return [key for key in chosen if len({str(run.settings[key]) for run in runs if key in run.settings}) > 1]
 
 
 def results(runs: Sequence[Run]) -> tuple[list[Column], list[dict[str, float]]]:
@@ -117,7 +117,3 @@ def text(value: Any) -> str:
     if isinstance(value, list):
         return f"[{','.join(text(item) for item in value)}]"
     return number(value) if isinstance(value, float) else str(value)
-
-
-def _plain(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=str)
