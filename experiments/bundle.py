@@ -23,7 +23,8 @@ def main(run: Path, name: str, painting: str) -> None:
     for settings, key in ((info.training.get("method", {}), "init_from"), (info.training.get("data", {}), "root")):
         if settings.get(key):
             settings[key] = Path(settings[key]).name  # a folder of this machine says nothing elsewhere
-    judged = judge.judged(str(run), judge.read_photos(None), {}, painting)
+    photos = judge.read_photos(None)
+    judged = judge.judged(str(run), list(photos), judge.judges(photos), painting)
     figures = {"content": judged["content_loss"], "style": judged["style_loss"], "total": judged["total"]}
     info.training["by_style"] = {name: {key: float(f"{value:.3g}") for key, value in figures.items()}}
     target = stylefile.BUNDLED / f"{name}.safetensors"

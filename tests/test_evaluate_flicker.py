@@ -94,8 +94,11 @@ def test_films_that_do_not_belong_together_are_refused(moving) -> None:
 
 def test_the_command_tells_the_source_and_each_film(moving, tmp_path, capsys) -> None:
     source = film(tmp_path / "source.mp4", moving)
-    bad = film(tmp_path / "bad.mp4", noisy(moving, 20))
-    flicker.main([str(source), str(bad)])
+    (tmp_path / "other").mkdir()
+    bad, good = (tmp_path / folder / "painted.mp4" for folder in (".", "other"))  # called alike
+    film(bad, noisy(moving, 20)), film(good, moving)
+    flicker.main([str(source), str(bad), str(good)])
     lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
-    figures = {line[0]: line[1:] for line in lines}
-    assert float(figures["| source.mp4 (the source)"][0]) < 2 < 8 < float(figures["| bad.mp4"][0])
+    figures = {line[0].removeprefix("| "): line[1:] for line in lines}
+    assert float(figures[f"{source} (the source)"][0]) < 2 < 8 < float(figures[str(bad)][0])
+    assert float(figures[str(good)][0]) < 2

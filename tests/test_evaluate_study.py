@@ -17,10 +17,11 @@ from fst.config.compose import compose
 from fst.errors import UserError
 from fst.evaluate import figures, report, study
 from fst.networks import build
+from fst.sweep import arms
 from fst.tracking.metrics import MetricsFile
 
 
-@pytest.mark.parametrize("name", study.names())
+@pytest.mark.parametrize("name", arms.names())
 def test_a_study_has_a_question_and_a_place_for_its_table(name: str) -> None:
     assert study.load(name).question.endswith("?")
     assert report.BEGIN.format(name) in (groups.EXPERIMENTS / name / "README.md").read_text(encoding="utf-8")
@@ -32,11 +33,13 @@ def test_mistakes_in_a_study_are_one_line(tmp_path: Path, monkeypatch: pytest.Mo
         "a": "question: x\nreference: one\narms: {two: {}}",
         "b": "question: x\nreference: one\narms: {one: {override: []}}",
         "c": "question: x\nreference: one\narms: {one: {}}\ncolumns: [losses]",
+        "e": "question: x\nreference: one\narms: {one: {}",
     }
     for name, text in texts.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "study.yaml").write_text(text)
-    for name, words in {"a": "an arm 'one'", "b": "override", "c": "columns has 'losses'", "d": "no study is"}.items():
+    said = {"a": "an arm 'one'", "b": "override", "c": "columns has 'losses'", "d": "no study is", "e": "line 3"}
+    for name, words in said.items():
         with pytest.raises(UserError, match=words) as caught:
             study.load(name)
         assert "\n" not in str(caught.value)

@@ -124,8 +124,8 @@ def test_a_killed_sweep_goes_on_and_does_nothing_twice(tmp_path: Path, tiny_vgg:
 def test_a_studys_arms_are_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     status, said, errors = sweep_here(tmp_path, "experiment=norm", "seed=1,2")
     assert status == 0 and not errors and "4 of 4 jobs done" in said
-    places = ["style_weight/gogh-1e5_seed=1", "style_weight/gogh-1e5_seed=2", "norm/batch_seed=1", "norm/batch_seed=2"]
-    jobs = [json.loads((tmp_path / "runs/studies" / place / "job.json").read_text()) for place in places]
+    places = ["instance_seed=1", "instance_seed=2", "batch_seed=1", "batch_seed=2"]
+    jobs = [json.loads((tmp_path / "runs/studies/norm" / place / "job.json").read_text()) for place in places]
     assert [job["overrides"] for job in jobs[2:]] == [["arm=batch", "seed=1"], ["arm=batch", "seed=2"]]
     assert (tmp_path / "runs/studies/norm/summary.csv").is_file()
     _, said, _ = sweep_here(tmp_path, "experiment=norm", "seed=1,2,3", "arm=batch")

@@ -6,7 +6,6 @@ after some iterations of L-BFGS from noise, and at which iteration it is as low 
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 import sys
 from collections.abc import Sequence
@@ -14,13 +13,9 @@ from collections.abc import Sequence
 from experiments.adapt import run
 from fst.errors import UserError, one_line_errors
 from fst.evaluate import judge
+from fst.evaluate.equivalence import Match
 
 ITERATIONS = (10, 30, 60)
-
-
-def reached(totals: Sequence[float], value: float) -> int | None:
-    """The first iteration whose total is no higher; None: it does not come to that."""
-    return next((number for number, total in enumerate(totals) if total <= value), None)
 
 
 def row(name: str, photos: Sequence[str]) -> str:
@@ -30,16 +25,12 @@ def row(name: str, photos: Sequence[str]) -> str:
     if missing:
         raise UserError(f"content/ has no photo '{missing[0]}': choose from {', '.join(kept)}")
     weight = run.judged(name, {})[1]
-    loss = dataclasses.replace(run.loss(), style_weight=weight)
-    one = judge.Judge(
-        loss, judge.read_painting(str(run.file(name))), judge.crops({photo: kept[photo] for photo in photos})
-    )
+    one = judge.judges({photo: kept[photo] for photo in photos}, style_weight=weight)(str(run.file(name)))
     paint = judge.as_used(run.network(name, "prediction", []))
-    predicted = {photo: one.total(paint, photo) for photo in photos}
-    totals = {photo: one.lbfgs(photo, max(ITERATIONS)) for photo in photos}
-    told = [f"{statistics.fmean(predicted.values()):.1f}"]
-    told += [f"{statistics.fmean(of[number] for of in totals.values()):.1f}" for number in ITERATIONS]
-    worth = [str(reached(totals[photo], predicted[photo]) or f"> {max(ITERATIONS)}") for photo in photos]
+    matches = [Match(photo, one.total(paint, photo), one.lbfgs(photo, max(ITERATIONS))) for photo in photos]
+    told = [f"{statistics.fmean(match.network for match in matches):.1f}"]
+    told += [f"{statistics.fmean(match.losses[number] for match in matches):.1f}" for number in ITERATIONS]
+    worth = [f"> {max(ITERATIONS)}" if m.iteration > max(ITERATIONS) else str(m.iteration) for m in matches]
     return f"| {name} | {' | '.join(told)} | {', '.join(worth)} |"
 
 

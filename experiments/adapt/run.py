@@ -23,7 +23,6 @@ from torch import Tensor  # noqa: E402
 
 from fst import images, store, stylefile  # noqa: E402
 from fst.config.compose import compose  # noqa: E402
-from fst.config.schema import LossConfig  # noqa: E402
 from fst.errors import UserError, one_line_errors  # noqa: E402
 from fst.evaluate import judge  # noqa: E402
 from fst.evaluate.figures import write_jpeg  # noqa: E402
@@ -85,7 +84,7 @@ def file(name: str) -> Path:
 
 def report(settings: list[str]) -> None:
     """The table, results.json, and a picture: painting, photo, and what the arms that all paintings have make of it."""
-    photos = judge.crops(judge.read_photos(None))
+    photos = judge.read_photos(None)
     results, rows = {}, []
     shown = [
         arm for arm in ARMS if ARMS[arm] is None or all((RUNS / arm / name / STYLE).is_file() for name in PAINTINGS)
@@ -111,7 +110,7 @@ def report(settings: list[str]) -> None:
 
 def judged(name: str, photos: Mapping[str, Tensor]) -> tuple[judge.Judge, float]:
     """What tells content and style loss of a painting, and the painting's own style weight."""
-    one = judge.Judge(loss(), judge.read_painting(str(file(name))), photos)
+    one = judge.judges(photos, style_weight=1.0)(str(file(name)))
     return one, automatic_style_weight(one.style.energy(one.criterion.style.layer_weights).item())
 
 
@@ -135,11 +134,6 @@ def network(name: str, arm: str, overrides: list[str]) -> Network | None:
     made = build(config.network.name, **settings)
     init_from(made, config.method.init_from, config.network.name, judge.read_painting(str(file(name))))
     return made.eval().requires_grad_(False)
-
-
-def loss() -> LossConfig:
-    """Content and style loss by the judge's definition, 1 each."""
-    return judge.weighted(OmegaConf.to_object(compose(judge.LOSS).loss), **judge.DEFINITION)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def network(name: str, beginning: str, seconds: int) -> Network | None:
 
 def measured(name: str, known: Objectives) -> tuple[Objectives, np.ndarray]:
     """The objectives of a painting's arms, and a picture of those whose networks are here."""
-    photos = judge.crops(judge.read_photos(None))
+    photos = judge.read_photos(None)
     one, weight = run.judged(name, photos)
     photo, found = photos["golden_gate"], {}
     blank, painting = np.full((judge.SIDE, judge.SIDE, 3), 255, np.uint8), judge.read_painting(str(run.file(name)))

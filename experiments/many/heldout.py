@@ -46,8 +46,7 @@ class Unseen:
     def __init__(self, count: int | None = None) -> None:
         self.exact = extractor("cpu")
         self.unit = energy(grams_of(self.exact, painting(BOX["gogh"].path)))[0]
-        photos = list(judge.read_photos(None).values())[:count]
-        self.photos = [images.to_tensor(images.square(pixels, judge.SIDE)) for pixels in photos]
+        self.photos = list(judge.read_photos(None).values())[:count]
         self.untouched = [self.exact(photo, LAYERS) for photo in self.photos]
 
     @torch.no_grad()

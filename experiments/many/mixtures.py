@@ -100,7 +100,7 @@ def _cell(picture: Tensor) -> np.ndarray:
 @torch.no_grad()
 def main() -> None:
     many = stylefile.load(stylefile.BUNDLED / stylefile.MANY)[0]
-    photos = judge.crops(judge.read_photos(None))
+    photos = judge.read_photos(None)
     mixer = Mixer(many)
     few = {name: photos[name] for name in list(photos)[:4]}
     figures.write_jpeg(HERE / "matrix.jpg", matrix(many, few), MOST_BYTES)

@@ -7,26 +7,25 @@ The objective is the one the network was trained on, read from its style file; t
 """
 
 import argparse
-import dataclasses
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from fst.config.schema import LossConfig
 from fst.errors import UserError, one_line_errors
 from fst.evaluate.figures import plot
-from fst.evaluate.judge import Judge, as_used, crops, read_painting, read_photos
+from fst.evaluate.judge import Judge, as_used, read_painting, read_photos
 from fst.files import write_json
 from fst.stylize import styles
 from fst.stylize.many import Style
 from fst.system import keep_memory
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """One photo: the objective of the network's picture, and of the optimisation after 0, 1, 2, ... iterations."""
 
     photo: str
@@ -39,40 +38,23 @@ class Match:
         return next((index for index, loss in enumerate(self.losses) if loss <= self.network), len(self.losses))
 
 
-@dataclass(frozen=True)
-class Equivalence:
-    """The matches of one style file over some photos."""
-
-    style: str
-    matches: list[Match] = field(default_factory=list)
-
-    def summary(self) -> str:
-        """As "31 (24 to 38)": median and range of the matched iterations, > where a photo's was not reached."""
-        beyond = max(len(match.losses) for match in self.matches)
-        found = sorted(match.iteration for match in self.matches)
-        middle = statistics.median_low(found)
-        least, median, most = (
-            f"> {beyond - 1}" if value == beyond else str(value) for value in (found[0], middle, found[-1])
-        )
-        return f"{median} ({least} to {most})"
+def summary(matches: Sequence[Match]) -> str:
+    """As "31 (24 to 38)": median and range of the matched iterations, > where a photo's was not reached."""
+    beyond = max(len(match.losses) for match in matches)
+    found = sorted(match.iteration for match in matches)
+    told = (found[0], statistics.median_low(found), found[-1])
+    least, median, most = (f"> {beyond - 1}" if value == beyond else str(value) for value in told)
+    return f"{median} ({least} to {most})"
 
 
-def equivalence(
-    style: Style,
-    painting: np.ndarray,
-    photos: dict[str, np.ndarray],
-    *,
-    iterations: int = 100,
-    report: Callable[[Match], None] = lambda match: None,
-) -> Equivalence:
-    """Place a style's network on the curve of the optimisation, on the middle SIDE×SIDE pixels of each photo.
+def equivalence(style: Style, painting: np.ndarray, photos: Mapping[str, Tensor], iterations: int) -> Iterator[Match]:
+    """Place a style's network on the curve of the optimisation, photo by photo.
 
     Args:
         style: one that `train.py` wrote; its loss settings are the objective, and without them it is a UserError.
         painting: uint8 (H, W, 3), at the size the network was trained with.
-        photos: uint8 (H, W, 3) by name, none of them trained on.
+        photos: (1, 3, H, W) in [0, 1] by name, none of them trained on.
         iterations: of L-BFGS on each photo.
-        report: called with each photo's match.
     """
     loss = style.info.training.get("loss")
     if not loss:
@@ -80,25 +62,22 @@ def equivalence(
             f"{style.path} does not say which losses it was trained on, so there is nothing to compare with"
         )
     known = {key: value for key, value in loss.items() if key in LossConfig.__dataclass_fields__}
-    judge = Judge(LossConfig(**known), painting, crops(photos))
-    network = style.network()
-    found = Equivalence(style.path.name if style.many is None else style.name)
+    judge = Judge(LossConfig(**known), painting, photos)
+    paint = as_used(style.network())
     for name in photos:
-        found.matches.append(Match(name, judge.total(as_used(network), name), judge.lbfgs(name, iterations)))
-        report(found.matches[-1])
-    return found
+        yield Match(name, judge.total(paint, name), judge.lbfgs(name, iterations))
 
 
-def draw(results: Sequence[Equivalence], path: Path) -> None:
+def draw(results: Mapping[str, Sequence[Match]], path: Path) -> None:
     """The objective over iterations, median and range over the photos, and where each network stands."""
-    with plot(path, len(results), size=(6, 4.2)) as axes:
-        for axis, result in zip(axes.flat, results, strict=False):
-            rows = list(zip(*(match.losses for match in result.matches), strict=True))
+    with plot(path, len(results)) as axes:
+        for axis, (name, matches) in zip(axes.flat, results.items(), strict=False):
+            rows = list(zip(*(match.losses for match in matches), strict=True))
             steps = range(len(rows))
             axis.fill_between(steps, [min(row) for row in rows], [max(row) for row in rows], alpha=0.2, lw=0)
             axis.plot(steps, [statistics.median(row) for row in rows], label="L-BFGS from noise (median, range)")
-            axis.axhline(statistics.median(m.network for m in result.matches), color="C1", label="network (median)")
-            axis.set(title=f"{Path(result.style).stem}: as good as {result.summary()} iterations")
+            axis.axhline(statistics.median(match.network for match in matches), color="C1", label="network (median)")
+            axis.set(title=f"{name}: as good as {summary(matches)} iterations")
             axis.set(xlabel="iteration", ylabel="objective", yscale="log")
             axis.legend(frameon=False)
 
@@ -114,20 +93,19 @@ def main(words: Sequence[str] | None = None) -> None:
     given = parser.parse_args(words)
     keep_memory()
     photos = read_photos(given.photos)
-
-    def told(match: Match) -> None:
-        reached = "not reached" if match.iteration == len(match.losses) else f"iteration {match.iteration}"
-        print(f"  {match.photo:<14} network {match.network:8.2f}   {reached}", flush=True)
-
-    results = []
+    results: dict[str, list[Match]] = {}
     for name in given.styles:
         print(name)
         style = styles.find(name)
         painting = read_painting(given.painting or style.info.name, style.info.style.get("size", 512))
-        results.append(equivalence(style, painting, photos, iterations=given.iterations, report=told))
-        print(f"  as good as {results[-1].summary()} iterations of L-BFGS, median and range over {len(photos)} photos")
+        matches = results.setdefault(name, [])
+        for match in equivalence(style, painting, photos, given.iterations):
+            matches.append(match)
+            reached = "not reached" if match.iteration == len(match.losses) else f"iteration {match.iteration}"
+            print(f"  {match.photo:<14} network {match.network:8.2f}   {reached}", flush=True)
+        print(f"  as good as {summary(matches)} iterations of L-BFGS, median and range over {len(photos)} photos")
     if given.out:
-        rows = {found.style: [dataclasses.asdict(match) for match in found.matches] for found in results}
+        rows = {name: [match._asdict() for match in matches] for name, matches in results.items()}
         write_json(given.out / "results.json", rows)
         draw(results, given.out / "figure.jpg")
 

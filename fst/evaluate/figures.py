@@ -21,13 +21,14 @@ GAP = 6
 LABEL = 52  # pixels above a column that has a title and a line below it
 INK, PALE = "#222222", "#555555"
 MOST_BYTES = 500_000
+COLUMNS, PANEL = 3, (4.6, 3.6)  # of a plot: panels side by side; a panel's width and height in inches
 
 
 @contextlib.contextmanager
-def plot(path: Path, panels: int = 1, columns: int = 3, size: tuple[float, float] = (4.6, 3.6)) -> Iterator[np.ndarray]:
-    """matplotlib axes (rows, columns at most) for so many panels, written to `path` (.png, .jpg, .svg) in the end.
+def plot(path: Path, panels: int) -> Iterator[np.ndarray]:
+    """matplotlib axes (rows, COLUMNS at most) for so many panels, written to `path` (.png, .jpg, .svg) in the end.
 
-    `size` is the width and height of a panel in inches. Without matplotlib a UserError says how to install it.
+    Without matplotlib a UserError says how to install it.
     """
     require("matplotlib", str(path))
     import matplotlib
@@ -35,9 +36,9 @@ def plot(path: Path, panels: int = 1, columns: int = 3, size: tuple[float, float
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    wide = min(panels, columns)
+    wide = min(panels, COLUMNS)
     high = -(-panels // wide)
-    figure, axes = pyplot.subplots(high, wide, figsize=(size[0] * wide, size[1] * high), squeeze=False)
+    figure, axes = pyplot.subplots(high, wide, figsize=(PANEL[0] * wide, PANEL[1] * high), squeeze=False)
     for axis in axes.flat[panels:]:
         axis.set_axis_off()
     try:
@@ -49,10 +50,10 @@ def plot(path: Path, panels: int = 1, columns: int = 3, size: tuple[float, float
         pyplot.close(figure)
 
 
-def points(axis: Axes, series: dict[str, Sequence[tuple[float, float]]], *, line: bool = True) -> None:
-    """Points (x, y) by name, joined or each on its own; the y axis begins at zero."""
+def points(axis: Axes, series: dict[str, Sequence[tuple[float, float]]]) -> None:
+    """Points (x, y) by name, joined; the y axis begins at zero."""
     for name, found in series.items():
-        axis.plot([x for x, _ in found], [y for _, y in found], "o-" if line else "o", ms=4, label=name)
+        axis.plot([x for x, _ in found], [y for _, y in found], "o-", ms=4, label=name)
     axis.margins(0.1)
     axis.set_ylim(0, None)
     if len(series) > 1:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,97 +22,56 @@ from fst.evaluate import report
 from fst.evaluate.flicker import LONG, Flicker, Step, compare, frames, steps
 from fst.media.video.stabilize import WAYS, steadier
 from fst.stylize import Stylizer
-from fst.tracking.metadata import run_metadata
 
 FILMS = ("chaplin.mp4", "carphone_pristine.mp4", "bunny_720p.mp4")  # in the store's video/
 BEGIN = "<!-- written by python -m fst.evaluate.films -->"
-GOALS = {"along_motion": ("along the motion", 5.0), "still": ("where nothing moves", 1.0)}  # levels of 255
-SOURCE = "the source"
 ORDER = ("none", *(way for way in WAYS if way != "none"))  # in tables
 
-Rows = dict[tuple[str, str], dict[str, Flicker]]  # by (style, way) and film
+
+class Found(NamedTuple):
+    """What a way to paint a film makes of it, and costs."""
+
+    flicker: Flicker
+    seconds: float  # a frame: of painting, for "none"; the others' come on top of these
 
 
-def judge(
-    film: list[np.ndarray], motion: list[Step], stylizer: Stylizer
-) -> tuple[dict[str, Flicker], dict[str, float]]:
-    """Paint a film, uint8 (H, W, 3) RGB frames, once; by way, its flicker and the median seconds that a frame took.
-
-    The seconds of "none" are those of painting; those of the others come on top of them.
-    """
+def judge(film: list[np.ndarray], motion: list[Step], stylizer: Stylizer) -> dict[str, Found]:
+    """Paint a film, uint8 (H, W, 3) RGB frames, once; what is found by way of `stabilize=`."""
     stylizer(film[0])  # compiles
     begun = time.perf_counter()
     painted = list(stylizer.stream(film))
-    seconds = {"none": (time.perf_counter() - begun) / len(film)}
-    flicker = {"none": compare(motion, painted)}
+    found = {"none": Found(compare(motion, painted), (time.perf_counter() - begun) / len(film))}
     for way in ORDER[1:]:
-        shown, pictures, took = steadier(way), [], []
-        for source, picture in zip(film, painted, strict=True):
-            begun = time.perf_counter()
-            pictures.append(shown(source, picture))
-            took.append(time.perf_counter() - begun)
-        flicker[way], seconds[way] = compare(motion, pictures), float(np.median(took))
-    return flicker, seconds
+        shown, begun = steadier(way), time.perf_counter()
+        pictures = [shown(source, picture) for source, picture in zip(film, painted, strict=True)]
+        seconds = (time.perf_counter() - begun) / len(film)
+        found[way] = Found(compare(motion, pictures), seconds)
+    return found
 
 
-def measured(
-    films: dict[str, list[np.ndarray]], stylizers: dict[str, Stylizer]
-) -> tuple[Rows, dict[str, list[dict[str, float]]]]:
-    """Flicker by (style, way) and film; what each film's frames took by way, a style each."""
-    rows: Rows = {(SOURCE, ""): {}}
-    prices: dict[str, list[dict[str, float]]] = {name: [] for name in films}
-    for name, film in films.items():
-        motion = list(steps(film))
-        rows[SOURCE, ""][name] = compare(motion, film)
-        for style, stylizer in stylizers.items():
-            flicker, seconds = judge(film, motion, stylizer)
-            prices[name].append(seconds)
-            for way, found in flicker.items():
-                rows.setdefault((style, way), {})[name] = found
-    return rows, prices
-
-
-def table(rows: Rows) -> str:
+def table(sources: dict[str, Flicker], rows: dict[tuple[str, str], dict[str, Found]]) -> str:
     """Three figures a cell: along the motion / where nothing moves / against LONG frames before."""
-    names = list(rows[SOURCE, ""])
-    lines = [f"| | stabilize= | {' | '.join(names)} |", f"|---|---|{'---:|' * len(names)}"]
-    for (style, way), found in rows.items():
-        lines.append(f"| {style} | {way} | {' | '.join(' / '.join(found[name].cells()) for name in names)} |")
-    return "\n".join(lines)
+    cells = {"the source": [" / ".join(found.cells()) for found in sources.values()]}
+    for (style, way), of_films in rows.items():
+        cells[f"{style}, {way}"] = [" / ".join(of_films[film].flicker.cells()) for film in sources]
+    return report.markdown(["style, stabilize=", *sources], cells)
 
 
-def verdict(rows: Rows) -> str:
-    """The least steady style of each film, against what is wanted: one line per figure and way."""
-    lines = []
-    for way, (figure, (label, most)) in itertools.product(ORDER, GOALS.items()):
-        of_way = {style: found for (style, its), found in rows.items() if its == way}
-        worst = {
-            film: max((getattr(found[film], figure) or 0.0, style) for style, found in of_way.items())
-            for film in rows[SOURCE, ""]
-        }
-        said = ", ".join(f"{value:.1f} ({style}, {film})" for film, (value, style) in worst.items())
-        met = "met" if all(value <= most for value, _ in worst.values()) else "missed"
-        lines.append(f"- stabilize={way}, {label}, at most {most:g}: {said}: **{met}**")
-    return "\n".join(lines)
-
-
-def price_table(films: dict[str, list[np.ndarray]], prices: dict[str, list[dict[str, float]]]) -> str:
+def prices(films: dict[str, list[np.ndarray]], rows: dict[tuple[str, str], dict[str, Found]]) -> str:
     """Milliseconds a frame, the median of the styles: of painting, and what each way adds."""
     heads = ["film", "size", "painting, ms", *(f"stabilize={way}, ms more" for way in ORDER[1:])]
-    rows = {}
-    for name, film in films.items():
-        medians = (f"{1000 * np.median([took[way] for took in prices[name]]):.0f}" for way in ORDER)
-        rows[name] = [f"{film[0].shape[1]}×{film[0].shape[0]}", *medians]
-    return report.markdown(heads, rows)
+    cells = {}
+    for film, (first, *_) in films.items():
+        seconds = [[found[film].seconds for (_, its), found in rows.items() if its == way] for way in ORDER]
+        cells[film] = [f"{first.shape[1]}×{first.shape[0]}", *(f"{1000 * statistics.median(s):.0f}" for s in seconds)]
+    return report.markdown(heads, cells)
 
 
 def small_print(count: int, precision: str) -> str:
     """Of what, when and where."""
-    facts = run_metadata()
-    machine = {"cpu": facts["cpu"]["model"], "threads": facts["threads"]}
     return (
         f"*Along the motion / where nothing moves / against {LONG} frames before, in levels of 255, over the first "
-        f"{count} frames; precision={precision}. {report.where(facts['started'][:10], facts['git'], machine)}.*"
+        f"{count} frames; precision={precision}. {report.where(report.circumstances())}.*"
     )
 
 
@@ -125,13 +86,19 @@ def main(words: Sequence[str] | None = None) -> None:
     given = parser.parse_args(words)
     if given.frames < 2:
         raise UserError(f"--frames {given.frames}: two at least are compared")
-    paths = given.film or [store.home() / "video" / name for name in FILMS]
-    films = {path.name: list(itertools.islice(frames(path), given.frames)) for path in paths}
-    named = {Path(style).name: style for style in given.styles} or stylefile.bundled()
+    paths = {str(path): path for path in given.film or []} or {name: store.home() / "video" / name for name in FILMS}
+    films = {name: list(itertools.islice(frames(path), given.frames)) for name, path in paths.items()}
+    named = {style: style for style in given.styles} or stylefile.bundled()
     stylizers = {name: Stylizer.load(style, precision=given.precision) for name, style in named.items()}
-    rows, prices = measured(films, stylizers)
-    parts = (table(rows), verdict(rows), price_table(films, prices), small_print(given.frames, given.precision))
-    text = "\n\n".join(parts)
+    rows: dict[tuple[str, str], dict[str, Found]] = {(style, way): {} for style in stylizers for way in ORDER}
+    sources = {}
+    for film, pixels in films.items():
+        motion = list(steps(pixels))
+        sources[film] = compare(motion, pixels)
+        for style, stylizer in stylizers.items():
+            for way, found in judge(pixels, motion, stylizer).items():
+                rows[style, way][film] = found
+    text = "\n\n".join([table(sources, rows), prices(films, rows), small_print(given.frames, given.precision)])
     print(text)
     if given.into:
         report.renew(given.into, BEGIN, text)

@@ -6,6 +6,7 @@ colours. The first row is the source itself: a film of it can hardly be steadier
 """
 
 import argparse
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -45,11 +46,7 @@ class Pair(NamedTuple):
     same: np.ndarray  # bool (H, W): which are compared
 
 
-class Step(NamedTuple):
-    """What a film's frame is compared with: a pair by figure of `Flicker`; there are fewer at the film's beginning."""
-
-    size: tuple[int, int]  # height and width
-    pairs: dict[str, Pair]
+Step = dict[str, Pair]  # by figure of `Flicker`, of one frame; there are fewer at the film's beginning
 
 
 def steps(source: Iterable[np.ndarray]) -> Iterator[Step]:
@@ -69,7 +66,7 @@ def steps(source: Iterable[np.ndarray]) -> Iterator[Step]:
             places, seen = _chained(moved)
             pairs["long_range"] = Pair(LONG, places, seen & _alike(now, shown[0], places))
         shown.append(now)
-        yield Step(now.shape[:2], pairs)
+        yield pairs
 
 
 def measure(source: Iterable[np.ndarray], painted: Iterable[np.ndarray]) -> Flicker:
@@ -81,8 +78,13 @@ def compare(source: Iterable[Step], painted: Iterable[np.ndarray]) -> Flicker:
     """As `measure`, by the `steps` of the source."""
     before: deque[np.ndarray] = deque(maxlen=LONG)
     found: dict[str, list[float]] = {figure: [] for figure in Flicker._fields}
-    for step, picture in _together(source, painted):
-        for figure, pair in step.pairs.items():
+    for step, picture in itertools.zip_longest(source, painted):
+        if step is None or picture is None:
+            raise UserError("the painted film has not as many frames as its source: compare whole films")
+        for figure, pair in step.items():
+            if pair.same.shape != picture.shape[:2]:
+                sizes = [f"{width}×{height}" for height, width in (picture.shape[:2], pair.same.shape)]
+                raise UserError(f"the painted film is {sizes[0]}, its source {sizes[1]}: paint it at the source's size")
             earlier = before[-pair.back]
             if pair.places is not None:
                 earlier = warped(earlier, pair.places)
@@ -90,21 +92,6 @@ def compare(source: Iterable[Step], painted: Iterable[np.ndarray]) -> Flicker:
                 found[figure].append(float(apart(picture, earlier)[pair.same].mean()))
         before.append(picture)
     return Flicker(*(float(np.mean(values)) if values else None for values in found.values()))
-
-
-def _together(source: Iterable[Step], painted: Iterable[np.ndarray]) -> Iterator[tuple[Step, np.ndarray]]:
-    frames = zip(source, painted, strict=True)
-    while True:
-        try:
-            step, picture = next(frames)
-        except StopIteration:
-            return
-        except ValueError:
-            raise UserError("the painted film has not as many frames as its source: compare whole films") from None
-        if step.size != picture.shape[:2]:
-            sizes = [f"{width}×{height}" for height, width in (picture.shape[:2], step.size)]
-            raise UserError(f"the painted film is {sizes[0]}, its source {sizes[1]}: paint it at the source's size")
-        yield step, picture
 
 
 def _alike(now: np.ndarray, before: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -121,12 +108,6 @@ def _chained(motions: Sequence[Motion]) -> tuple[np.ndarray, np.ndarray]:
     return places, seen
 
 
-def table(rows: dict[str, Flicker]) -> str:
-    """The figures as Markdown, one row per film."""
-    heads = ["film", "along motion", "where nothing moves", f"against {LONG} frames before"]
-    return markdown(heads, {name: found.cells() for name, found in rows.items()})
-
-
 def frames(film: Path) -> Iterator[np.ndarray]:
     """A film's frames, uint8 (H, W, 3) RGB; one that cannot be read is a UserError."""
     return (frame.pixels for frame in VideoReader(str(film)))
@@ -138,10 +119,10 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("source", type=Path, help="the film as it was")
     parser.add_argument("painted", type=Path, nargs="+", help="films painted from it, frame by frame")
     given = parser.parse_args(words)
-    rows = {f"{given.source.name} (the source)": measure(frames(given.source), frames(given.source))}
-    for film in given.painted:
-        rows[film.name] = measure(frames(given.source), frames(film))
-    print(table(rows))
+    found = {f"{given.source} (the source)": measure(frames(given.source), frames(given.source))}
+    found |= {str(film): measure(frames(given.source), frames(film)) for film in given.painted}
+    heads = ["film", "along motion", "where nothing moves", f"against {LONG} frames before"]
+    print(markdown(heads, {film: flicker.cells() for film, flicker in found.items()}))
 
 
 if __name__ == "__main__":

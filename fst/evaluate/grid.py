@@ -34,13 +34,13 @@ def grid(pixels: np.ndarray, period: int = 2) -> float:
     """How far the energy at a period of so many pixels, across or down, stands out from that around it.
 
     The larger of both directions, over the median of the frequencies around. Photos, uint8 (H, W, 3) of at least 64×64,
-    have some 10, a grid that is seen in flat sky hundreds. The period is 2 or 4.
+    have some 10, a flat picture 0, a grid that is seen in flat sky hundreds. The period is 2 or 4.
     """
     height, width = (edge // 4 * 4 for edge in pixels.shape[:2])
     grey = pixels[:height, :width].mean(2)
     power = np.square(np.abs(np.fft.fft2(grey - grey.mean())))
     marks = ((height // period, 0), (0, width // period))
-    return max(power[mark] / _around(power, *mark) for mark in marks)
+    return max(power[mark] / max(_around(power, *mark), 1e-12) for mark in marks)
 
 
 def _around(power: np.ndarray, row: int, column: int) -> float:
@@ -97,10 +97,10 @@ def painters(named: Sequence[str]) -> dict[str, Callable[[Tensor], Tensor]]:
             torch.manual_seed(0)
             found[f"{name}, untrained"] = build(name).eval()
     for style in named or stylefile.bundled():
-        trained = styles.find(str(style))
+        trained = styles.find(style)
         network, info = trained.network(), trained.info
-        found[f"{info.network}, {Path(style).stem}, alone"] = network
-        found[f"{info.network}, {Path(style).stem}, in a margin"] = functools.partial(framed, network, margin=MARGIN)
+        found[f"{info.network}, {style}, alone"] = network
+        found[f"{info.network}, {style}, in a margin"] = functools.partial(framed, network, margin=MARGIN)
     return found
 
 
@@ -114,12 +114,6 @@ def measured(flat: Tensor, painted: np.ndarray, photo: np.ndarray) -> dict[str, 
         "blob": blob(painted, photo),
         "border": border(painted, photo),
     }
-
-
-def table(rows: dict[str, dict[str, float]]) -> str:
-    """The figures as Markdown."""
-    cells = {name: [f"{value:.3g}" for value in row.values()] for name, row in rows.items()}
-    return markdown(["network", *next(iter(rows.values()))], cells)
 
 
 def draw(pictures: dict[str, tuple[Tensor, np.ndarray]], path: Path) -> None:
@@ -155,7 +149,8 @@ def main(words: Sequence[str] | None = None) -> None:
                 painted = (painted - painted.amin()) / (painted.amax() - painted.amin())
             pictures[name] = (paint(flat), images.to_pixels(painted))
     rows = {name: measured(of_flat, painted, photo) for name, (of_flat, painted) in pictures.items()}
-    print(table(rows))
+    cells = {name: [f"{value:.3g}" for value in row.values()] for name, row in rows.items()}
+    print(markdown(["network", *next(iter(rows.values()))], cells))
     print(f"\nthe photo itself: grid of 2 {grid(photo):.3g}, of 4 {grid(photo, 4):.3g}")
     if given.figure:
         draw(pictures, given.figure)

@@ -8,6 +8,7 @@ photo; `grid` is that of fst.evaluate.grid.
 
 import argparse
 import dataclasses
+import functools
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from fst.config.schema import LossConfig, TrainConfig
 from fst.data.paintings import painting
 from fst.errors import UserError, one_line_errors
 from fst.evaluate.grid import grid
-from fst.evaluate.report import markdown
+from fst.evaluate.report import METRICS, markdown
 from fst.losses.terms import TERMS
 from fst.methods import parts
 from fst.methods.gatys import optimise
@@ -45,7 +46,7 @@ DEFINITION = {
     "pooling": "max",
 }
 
-LOSS = ["loss=vgg16"]  # what the command judges by, but for DEFINITION and weights
+LOSS = ["loss=vgg16"]  # whose network judges
 
 Paint = Callable[[Tensor], Tensor]
 
@@ -83,7 +84,7 @@ class Judge:
 
     @torch.inference_mode()
     def losses(self, paint: Paint) -> dict[str, float]:
-        """Means over the photos: content_loss, style_loss, style_ratio, total, and content_LAYER of `also`.
+        """Means over the photos: content_loss, style_loss, style_ratio, total, content_LAYER of `also`; grid's median.
 
         `paint` takes (1, 3, H, W) in [0, 1] and returns the same, one photo after the other in their order.
         """
@@ -94,8 +95,10 @@ class Judge:
             found = {f"{term}_loss": losses.values[term].item() for term in ("content", "style")}
             found["style_ratio"] = found["style_loss"] / max(self._untouched[name], 1e-12)
             found["total"] = losses.total.item()
+            found["grid"] = grid(images.to_pixels(painted))
             rows.append(found | {f"content_{layer}": self._distance(painted, photo, layer) for layer in self.also})
-        return {key: statistics.fmean(row[key] for row in rows) for key in rows[0]}
+        means = {key: statistics.fmean(row[key] for row in rows) for key in rows[0]}
+        return means | {"grid": statistics.median(row["grid"] for row in rows)}
 
     @torch.inference_mode()
     def total(self, paint: Paint, photo: str) -> float:
@@ -145,10 +148,10 @@ def reference_losses(config: TrainConfig, run_dir: Path) -> dict[str, float]:
     return {f"reference/{name}": statistics.fmean(row[name] for row in rows) for name in ("content_loss", "style_loss")}
 
 
-def read_photos(folder: Path | None, count: int | None = None, *, kept: str = "content") -> dict[str, np.ndarray]:
-    """At most `count` photos, spread evenly over a folder (None: the store's `kept`), by name, uint8 (H, W, 3).
+def read_photos(folder: Path | None, count: int | None = None, *, kept: str = "content") -> dict[str, Tensor]:
+    """At most `count` photos, spread evenly over a folder (None: the store's `kept`), by name, as they are judged.
 
-    Without such a folder, or a photo in it, a UserError.
+    That is their middle squares, (1, 3, SIDE, SIDE) in [0, 1]. Without such a folder, or a photo in it, a UserError.
     """
     folder = folder or store.find(kept)
     if folder is None:
@@ -156,18 +159,22 @@ def read_photos(folder: Path | None, count: int | None = None, *, kept: str = "c
     files = images.files(folder)
     if count is not None and len(files) > count:
         files = [files[index * len(files) // count] for index in range(count)]
-    return {file.stem: images.read(file) for file in files}
-
-
-def crops(photos: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    """Photos as they are judged: their middle squares at SIDE pixels, (1, 3, SIDE, SIDE) in [0, 1]."""
-    return {name: images.to_tensor(images.square(photo, SIDE)) for name, photo in photos.items()}
+    return {file.stem: images.to_tensor(images.square(images.read(file), SIDE)) for file in files}
 
 
 def read_painting(named: str, size: int = 512) -> np.ndarray:
     """The painting of a style in conf/style, or in an image file, with its long edge at `size`; uint8 (H, W, 3)."""
     chosen = ["style=custom", f"style.image={named}"] if Path(named).is_file() else [f"style={named}"]
     return painting(OmegaConf.to_object(compose([*chosen, f"style.size={size}"]).style))
+
+
+def judges(photos: Mapping[str, Tensor], *, also: Sequence[str] = (), **settings: object) -> Callable[[str], Judge]:
+    """The judge of each painting, made once: by DEFINITION and style at 1e5, but for what `settings` say of the loss.
+
+    Paintings are named as for `read_painting`.
+    """
+    loss = weighted(OmegaConf.to_object(compose(LOSS).loss), **{**DEFINITION, "style_weight": 1e5, **settings})
+    return functools.cache(lambda named: Judge(loss, read_painting(named), photos, also=also))
 
 
 def painter(source: str, photos: Sequence[str]) -> tuple[Paint, str | None]:
@@ -179,7 +186,7 @@ def painter(source: str, photos: Sequence[str]) -> tuple[Paint, str | None]:
     if not folder.is_dir() or (folder / runfolder.STYLE).is_file():
         style = styles.find(source)
         return as_used(style.network()), style.info.name
-    files = images.files(folder)
+    files = sorted(images.files(folder), key=lambda file: len(file.stem))  # bridge's is not bridge2's
     found = [next((file for file in files if file.stem.startswith(name)), None) for name in photos]
     if None in found:
         raise UserError(f"{folder} has no picture of {photos[found.index(None)]}")
@@ -187,31 +194,17 @@ def painter(source: str, photos: Sequence[str]) -> tuple[Paint, str | None]:
     return lambda photo: images.to_tensor(images.square(images.read(next(pictures)), photo.shape[-1])), None
 
 
-def judged(source: str, photos: dict[str, np.ndarray], judges: dict[str, Judge], named: str | None) -> dict[str, float]:
-    """The figures of a style or folder; `judges` keeps a judge a painting."""
-    paint, style = painter(source, list(photos))
-    chosen = named or style
-    if chosen is None:
+def judged(
+    source: str, photos: Sequence[str], judge_of: Callable[[str], Judge], named: str | None = None
+) -> dict[str, float]:
+    """The figures of a style or folder, by the judge of the painting that is named, or that the style names.
+
+    Where neither is, a UserError.
+    """
+    paint, style = painter(source, photos)
+    if not (named or style):
         raise UserError(f"{source} does not say which painting it is of: name it with --painting")
-    if chosen not in judges:
-        loss = OmegaConf.to_object(compose(LOSS).loss)
-        loss = weighted(loss, **DEFINITION, style_weight=1e5)
-        judges[chosen] = Judge(loss, read_painting(chosen), crops(photos))
-    grids: list[float] = []
-
-    def noting(photo: Tensor) -> Tensor:
-        painted = paint(photo)
-        grids.append(grid(images.to_pixels(painted)))
-        return painted
-
-    return judges[chosen].losses(noting) | {"grid": statistics.median(grids)}
-
-
-def table(rows: dict[str, dict[str, float]]) -> str:
-    """The figures as Markdown."""
-    columns = {"content_loss": ".2f", "style_loss": ".3g", "total": ".2f", "style_ratio": ".3f", "grid": ".0f"}
-    heads = ["style", "content", "style", "content + 1e5 style", "style / untouched photo's", "grid"]
-    return markdown(heads, {name: [format(row[key], columns[key]) for key in columns] for name, row in rows.items()})
+    return judge_of(named or style).losses(paint)
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -222,9 +215,13 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--painting", help="a style of conf/style or an image file, where the style does not say it")
     given = parser.parse_args(words)
     photos = read_photos(given.photos)
-    judges: dict[str, Judge] = {}
-    rows = {source: judged(source, photos, judges, given.painting) for source in given.styles}
-    print(table(rows))
+    judge_of = judges(photos)
+    columns = {key: METRICS[key] for key in ("content_loss", "style_loss", "total", "style_ratio", "grid")}
+    rows = {}
+    for source in given.styles:
+        found = judged(source, list(photos), judge_of, given.painting)
+        rows[source] = [format(found[key], metric.form) for key, metric in columns.items()]
+    print(markdown(["style", *(metric.label for metric in columns.values())], rows))
 
 
 if __name__ == "__main__":

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fst.errors import UserError
 from fst.evaluate import figures
 from fst.files import write_text
+from fst.tracking.metadata import run_metadata
 
 if TYPE_CHECKING:
-    from fst.evaluate.study import PlotEntry, Study
+    from fst.sweep.arms import Study
 
 RESULTS = "results.json"
+ITERATIONS = 60  # of L-BFGS, where a network is matched with it
 BEGIN, END = "<!-- written by python -m fst.evaluate.study {} -->", "<!-- end -->"
 
 
@@ -33,10 +35,10 @@ METRICS = {
     "content_loss": Metric("content loss", ".2f", -1),
     "content_relu3_3": Metric("content loss at relu3_3", ".2f", -1),
     "total": Metric("objective", ".2f", -1),
+    "grid": Metric("grid", ".0f", -1),
     "steps": Metric("steps", "d", 0),
     "step_seconds": Metric("s / step", ".3f", -1),
     "seconds": Metric("training, s", ".0f", -1),
-    "wall_seconds": Metric("with validation, s", ".0f", -1),
     "images_per_second": Metric("images / s in training", ".2f", 1),
     "parameters": Metric("parameters", ",d", -1),
     "kmac_per_pixel": Metric("kMAC / pixel", ".1f", -1),
@@ -56,7 +58,7 @@ def write(study: Study, folder: Path) -> None:
     results = json.loads(path.read_text(encoding="utf-8"))
     text = f"{table(study, results)}\n\n{small_print(results)}"
     print(text)
-    if study.plots or study.curves:
+    if study.plots:
         draw(study, results["arms"], folder / "plot.png")
         print(f"plot        {folder / 'plot.png'}")
     if (folder / "README.md").is_file():
@@ -69,7 +71,7 @@ def table(study: Study, results: dict[str, Any]) -> str:
     rows = {}
     for name in (name for name in study.arms if name in arms):
         against = study.arms[name].against or study.reference
-        rows[name] = [_cell(results, name, against, column) for column in study.columns]
+        rows[name] = [_cell(arms, name, against, column) for column in study.columns]
     return markdown(["arm", *(METRICS[column].label for column in study.columns)], rows)
 
 
@@ -79,13 +81,14 @@ def markdown(heads: Sequence[str], rows: Mapping[str, Iterable[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(results: dict[str, Any], name: str, against: str, column: str) -> str:
+def _cell(arms: dict[str, dict[str, Any]], name: str, against: str, column: str) -> str:
     """One number, as "**14.20** ±0.31 (+3 %)"."""
-    arms, metric = results["arms"], METRICS[column]
-    value = arms[name].get(column)
+    metric, value = METRICS[column], arms[name].get(column)
     if value is None:
         return "–"
-    text = _number(column, value, results)
+    text = format(value, metric.form)
+    if column == "equivalence" and value > ITERATIONS:
+        text = f"> {ITERATIONS}"
     rivals = [arm[column] for arm in arms.values() if arm["style"] == arms[name]["style"] and arm.get(column)]
     if metric.better and len(rivals) > 1 and value == (max(rivals) if metric.better > 0 else min(rivals)):
         text = f"**{text}**"
@@ -95,13 +98,6 @@ def _cell(results: dict[str, Any], name: str, against: str, column: str) -> str:
     if name != against and base and metric.better and column != "equivalence":
         text += f" ({100 * (value / base - 1):+.0f} %)"
     return text
-
-
-def _number(column: str, value: float, results: dict[str, Any]) -> str:
-    if column == "equivalence":
-        most = max(len(losses) for photos in results["lbfgs"].values() for losses in photos.values()) - 1
-        return f"> {most}" if value > most else f"{value:g}"
-    return format(value, METRICS[column].form)
 
 
 def small_print(results: dict[str, Any]) -> str:
@@ -114,14 +110,23 @@ def small_print(results: dict[str, Any]) -> str:
         f"*Means over {len(results['photos'])} photos that no arm saw, {criterion['side']}×{criterion['side']}; every "
         f"arm judged by {criterion['architecture'].upper()} to {criterion['style_layers'][-1]}, content at "
         f"{', '.join(criterion['content_layers'])}, scales {scales}, style weight {criterion['style_weight']:g}."
-        f"{several} {where(results['date'], results['git'], results['machine'])}.*"
+        f"{several} {where(results)}.*"
     )
 
 
-def where(date: str, git: dict[str, Any] | None, machine: dict[str, Any]) -> str:
-    """When, of which commit, on what a measurement was made, as "2026-11-25, commit 0123abcd, AMD EPYC, 2 threads"."""
+def circumstances() -> dict[str, Any]:
+    """When, of which commit and on what something is measured, as results.json keeps it."""
+    facts = run_metadata()
+    machine = {"cpu": facts["cpu"]["model"], "threads": facts["threads"], "packages": facts["packages"]}
+    return {"date": facts["started"][:10], "git": facts["git"], "machine": machine}
+
+
+def where(measured: Mapping[str, Any]) -> str:
+    """The `circumstances` in words, as "2026-11-25, commit 0123abcd, AMD EPYC, 2 threads"."""
+    git, machine = measured["git"], measured["machine"]
     commit = f"commit {git['commit'][:8]}{' with changes' if git['dirty'] else ''}, " if git else ""
-    return f"{date}, {commit}{machine['cpu']}, {machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
+    threads = f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
+    return f"{measured['date']}, {commit}{machine['cpu']}, {threads}"
 
 
 def renew(path: Path, begin: str, text: str) -> None:
@@ -135,27 +140,22 @@ def renew(path: Path, begin: str, text: str) -> None:
 
 
 def draw(study: Study, arms: dict[str, dict[str, Any]], path: Path) -> None:
-    """Every panel of a study: one measure against another, and validation losses over steps."""
-    panels = [(plot, y) for plot in study.plots for y in plot.y] + [(None, key) for key in study.curves]
+    """Every panel of a study; where x is a setting, on a logarithmic scale."""
+    panels = [(plot.x, y) for plot in study.plots for y in plot.y]
     with figures.plot(path, len(panels)) as axes:
-        for axis, (plot, y) in zip(axes.flat, panels, strict=False):
-            if plot is None:
-                figures.points(axis, {name: arm["curves"].get(y) or [] for name, arm in arms.items()})
-                axis.set(xlabel="step", ylabel=y)
-            else:
-                _against(axis, plot, y, arms)
+        for axis, (x, y) in zip(axes.flat, panels, strict=False):
+            figures.points(axis, _series(arms, x, y))
+            labels = [METRICS[key].label if key in METRICS else key for key in (x, y)]
+            axis.set(xlabel=labels[0], ylabel=labels[1], xscale="log" if "." in x else "linear")
 
 
-def _against(axis: Any, plot: PlotEntry, y: str, arms: dict[str, dict[str, Any]]) -> None:
-    """One point per arm; where x is a setting, one line per style."""
-    setting = "." in plot.x
+def _series(arms: dict[str, dict[str, Any]], x: str, y: str) -> dict[str, list[tuple[float, float]]]:
+    """Points (x, y) by arm; where x is a setting, one an arm, by style."""
+    if x == "step":
+        return {name: arm["curves"].get(y) or [] for name, arm in arms.items()}
     series: dict[str, list[tuple[float, float]]] = {}
     for name, arm in arms.items():
-        point = (arm["settings"].get(plot.x) if setting else arm.get(plot.x), arm.get(y))
+        point = (arm["settings"].get(x) if "." in x else arm.get(x), arm.get(y))
         if None not in point:
-            series.setdefault(arm["style"], []).append(point)
-            if not setting:
-                axis.annotate(name, point, xytext=(0, 6), textcoords="offset points", fontsize=8, ha="center")
-    figures.points(axis, {style: sorted(found) for style, found in series.items()}, line=setting)
-    labels = [METRICS[key].label if key in METRICS else key for key in (plot.x, y)]
-    axis.set(xlabel=labels[0], ylabel=labels[1], xscale="log" if "x" in plot.log else "linear")
+            series.setdefault(arm["style"] if "." in x else name, []).append(point)
+    return {name: sorted(found) for name, found in series.items()}

@@ -1,9 +1,11 @@
-"""The arms of a study: the runs that experiments/NAME/study.yaml names, each a job of `train.py -m experiment=NAME`."""
+"""A study, experiments/NAME/study.yaml, and its arms: runs that are each a job of `train.py -m experiment=NAME`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from fst.config import groups
 from fst.config.commandline import ready, several
@@ -13,11 +15,62 @@ RUNS = Path("runs", "studies")
 FILE = "study.yaml"
 
 
+@dataclass
+class ArmEntry:
+    """An arm: the overrides in which it differs from its entry's config.yaml."""
+
+    overrides: list[str] = field(default_factory=list)
+    against: str | None = None  # the arm its row is compared with; None: the study's reference
+
+
+@dataclass
+class JudgeEntry:
+    """What is changed in the definition of the losses that every arm is judged by (`fst.evaluate.judge`)."""
+
+    style_scales: list[float] = field(default_factory=lambda: [1.0])
+    style_weight: float = 1e5
+
+
+@dataclass
+class FigureEntry:
+    """figure.jpg: each photo by each arm."""
+
+    photos: list[str] = field(default_factory=lambda: ["tubingen", "chicago", "golden_gate"])  # content/ of the store
+    zoom: int | None = None  # a last row: so many pixels from the middle of the first photo, enlarged
+    columns: int = 6
+
+
+@dataclass
+class PlotEntry:
+    """A panel of plot.png for each y: a metric of results.json against another, or a setting as loss.style_weight.
+
+    Where x is step, y are metrics of the runs as val/style_loss.
+    """
+
+    x: str = MISSING
+    y: list[str] = MISSING
+
+
+@dataclass
+class Study:
+    """The whole of study.yaml."""
+
+    question: str = MISSING
+    arms: dict[str, ArmEntry] = MISSING
+    reference: str = MISSING
+    judge: JudgeEntry = field(default_factory=JudgeEntry)
+    # Of the table. Milliseconds in OpenVINO and equivalence to L-BFGS, which take long, are measured where named here.
+    columns: list[str] = field(default_factory=lambda: ["style_ratio", "content_loss", "total", "seconds"])
+    figure: FigureEntry = field(default_factory=FigureEntry)
+    plots: list[PlotEntry] = field(default_factory=list)
+    name: str = ""
+
+
 @dataclass(frozen=True)
 class Arm:
     """A run that differs from its study's config by overrides."""
 
-    study: str  # in whose folder its run lies: another one for an arm with `same_as: STUDY/ARM`
+    study: str
     key: str  # its name there
     overrides: tuple[str, ...]  # in Hydra's grammar
 
@@ -31,18 +84,36 @@ class Arm:
         return runs / self.study / self.key
 
 
+def names() -> list[str]:
+    """Every entry of experiments/ that is a study."""
+    return sorted(file.parent.name for file in groups.EXPERIMENTS.glob(f"*/{FILE}"))
+
+
+def load(name: str) -> Study:
+    """A study by the name of its folder; a UserError names a mistake in its file."""
+    if name not in names():
+        raise UserError(f"no study is called '{name}'{near(name, names())}")
+    path = groups.EXPERIMENTS / name / FILE
+    try:
+        study: Study = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Study), OmegaConf.load(path)))
+    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise UserError(f"{path}: {' '.join(str(error).split())}") from None
+    for word in [study.reference, *(arm.against for arm in study.arms.values() if arm.against)]:
+        if word not in study.arms:
+            raise UserError(f"{path} names an arm '{word}' that it does not have{near(word, list(study.arms))}")
+    study.name = name
+    return study
+
+
 def arms(study: str) -> dict[str, Arm]:
     """The arms of a study by name; none of an experiment without study.yaml. A mistake in it is a UserError."""
-    path = groups.EXPERIMENTS / study / FILE
-    if not path.is_file():
+    if study not in names():
         return {}
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
-        if "overrides" in content:
-            raise KeyError("overrides of all arms belong in config.yaml")
-        return {str(name): _arm(study, str(name), entry or {}) for name, entry in content["arms"].items()}
-    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:  # YAML's own are ValueErrors
-        raise UserError(f"{path} has no arms: {{NAME: {{overrides: [...]}}}} ({type(error).__name__})") from None
+    found = {}
+    for name, entry in load(study).arms.items():
+        words = [word for override in entry.overrides for word in several(override)]
+        found[name] = Arm(study, name, tuple(map(ready, words)))
+    return found
 
 
 def chosen(overrides: list[str]) -> tuple[list[Arm], list[str]]:
@@ -52,25 +123,14 @@ def chosen(overrides: list[str]) -> tuple[list[Arm], list[str]]:
     """
     given = dict(override.partition("=")[::2] for override in overrides)
     study, wanted = given.get("experiment", "null"), given.get("arm", "null")
-    names = [] if wanted == "null" else [name.strip("'\"") for name in wanted.split(",")]
+    named = [] if wanted == "null" else [name.strip("'\"") for name in wanted.split(",")]
     known = arms(study)
-    if names and not known:
+    if named and not known:
         raise UserError(f"arm={wanted} goes with a study: experiment=NAME, one with a {FILE}")
-    for name in names:
+    for name in named:
         if name not in known:
             raise UserError(f"{study} has no arm '{name}'{near(name, list(known))}")
     if not known:
         return [], overrides
     rest = [override for override in overrides if override.partition("=")[0] not in ("experiment", "arm")]
-    return [known[name] for name in names or known], rest
-
-
-def _arm(study: str, name: str, entry: dict) -> Arm:
-    if same := entry.get("same_as"):
-        other, _, key = same.partition("/")
-        known = {} if other == study else arms(other)
-        if key not in known:
-            raise UserError(f"{study}: arm {name} is to be {same}, which {other} does not have{near(key, list(known))}")
-        return known[key]
-    overrides = entry.get("overrides") or []
-    return Arm(study, name, tuple(ready(word) for override in overrides for word in several(override)))
+    return [known[name] for name in named or known], rest
