@@ -173,7 +173,7 @@ def _as_job(config: DictConfig) -> None:
 
 
 def _folder(overrides: list[str], hydra: DictConfig, found: list[arms.Arm]) -> Path:
-    """Where a multirun's summary and, but for arms of other studies, its jobs lie."""
+    """Where a multirun's summary and its jobs lie."""
     if not any(override.startswith("hydra.sweep.dir=") for override in overrides):
         if found:
             return arms.RUNS / next(o.partition("=")[2] for o in overrides if o.startswith("experiment="))

@@ -45,6 +45,18 @@ def test_mistakes_in_a_study_are_one_line(tmp_path: Path, monkeypatch: pytest.Mo
         assert "\n" not in str(caught.value)
 
 
+def test_an_arms_runs_are_told_from_those_of_one_whose_name_begins_alike(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(groups, "EXPERIMENTS", tmp_path)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "study.yaml").write_text("question: x\nreference: one\narms: {one: {}, one_more: {}}")
+    places = ["one_seed=1", "one_more_seed=1", "one_more"]
+    for place in places:
+        runfolder.write_state(tmp_path / "runs" / "a" / place, runfolder.FINISHED)
+    found = study.finished(study.load("a"), tmp_path / "runs")
+    names = {arm: [run.name for run in runs] for arm, runs in found.items()}
+    assert names == {"one": ["one_seed=1"], "one_more": ["one_more", "one_more_seed=1"]}
+
+
 def test_costs_are_the_known_ones() -> None:
     johnson = study.cost(build("johnson").eval())
     layer = study.cost(torch.nn.Conv2d(3, 8, 5, stride=2, padding=2))

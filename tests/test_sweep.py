@@ -299,8 +299,6 @@ def test_the_objective_does_not_depend_on_the_weights_that_are_searched() -> Non
     assert job.objective(metrics, 2) == [2.0, 3e-5]
     assert job.objective(metrics, 1) == pytest.approx(2 + 1e5 * 3e-5)
     assert job.objective(metrics, 0) is None
-    with pytest.raises(UserError, match="one or two"):
-        job.objective(metrics, 3)
     with pytest.raises(UserError, match="no losses"):
         job.objective({}, 2)
 
@@ -328,6 +326,12 @@ def test_the_reference_is_the_same_for_any_loss(tmp_path: Path, tiny_vgg: Path) 
     other = ["loss.style_layers=[relu3_3]", "loss.content_layers=[relu3_3]", "loss.pooling=avg"]
     assert reference_losses(check(compose([*arguments, *other])), run) == found
     assert reference_losses(check(compose(arguments)), tmp_path) == {}  # as the baseline's folder: there is no network
+
+
+def test_more_objectives_than_there_are_losses_are_refused_before_anything_runs() -> None:
+    three = "hydra.sweeper.direction=[minimize,minimize,minimize]"
+    with pytest.raises(UserError, match="one or two"):
+        search.go_on(compose_hydra("hydra/sweeper=optuna", three), [])
 
 
 def test_an_old_optuna_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,11 +51,13 @@ def load(name: str) -> Study:
 
 def finished(study: Study, runs: Path) -> dict[str, list[Path]]:
     """The folders of each arm's finished runs, by arm; the others are told. Where none is finished, a UserError."""
-    found = {}
-    for name, arm in arms.arms(study.name).items():
+    found, known = {}, arms.arms(study.name)
+    for name, arm in known.items():
         folder = arm.folder(runs)
-        several = sorted(folder.parent.glob(f"{folder.name}_*=*"))
-        done = [run for run in [folder, *several] if runfolder.state(run) == runfolder.FINISHED]
+        several = sorted(folder.parent.glob(f"{name}_*=*"))
+        others = tuple(f"{other}_" for other in known if other.startswith(f"{name}_"))
+        own = [folder, *(run for run in several if not run.name.startswith(others))]
+        done = [run for run in own if runfolder.state(run) == runfolder.FINISHED]
         if done:
             found[name] = done
         else:

@@ -97,8 +97,6 @@ def objective(metrics: dict[str, float], count: int) -> float | list[float] | No
     kind = next((kind for kind in ("reference", "train") if f"{kind}/style_loss" in metrics), None)
     if kind is None:
         raise UserError("the job has no losses to compare: did it train at least trainer.log_every_n_steps steps?")
-    if count > 2:
-        raise UserError("hydra.sweeper.direction has one or two entries: [minimize,minimize] is content and style loss")
     content, style = (metrics[f"{kind}/{name}_loss"] for name in ("content", "style"))
     return [content, style] if count == 2 else content + REFERENCE_WEIGHT * style
 

@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from fst.errors import UserError
 from fst.sweep.run import split
@@ -19,9 +19,11 @@ def go_on(hydra: DictConfig, overrides: list[str]) -> list[str]:
     The plugin itself would make `hydra.sweeper.n_trials` more of them at each start. A study that is complete, was made
     with other settings, or cannot be opened is a UserError.
     """
-    sweeper = hydra.sweeper
     import optuna
 
+    sweeper = hydra.sweeper
+    if OmegaConf.is_list(sweeper.direction) and len(sweeper.direction) > 2:
+        raise UserError("hydra.sweeper.direction has one or two entries: [minimize,minimize] is content and style loss")
     if tuple(int(part) for part in optuna.__version__.split(".")[:2]) < OPTUNA:
         raise UserError(
             f"optuna {optuna.__version__} is too old for hydra/sweeper=optuna: pip install 'optuna>=4.9,<5'"
