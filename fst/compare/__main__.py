@@ -7,7 +7,7 @@ from pathlib import Path
 from fst.errors import UserError, one_line_errors
 
 USAGE = """
-python -m fst.compare FOLDER... [key=value ...]
+python -m fst.compare FOLDER... [output=FILE.html]
 
 FOLDER       a run's folder, a sweep's, or any folder with runs below it; also runs that are under way
 output=      the page to write (compare.html): one file that needs no network; an earlier one is overwritten
