@@ -15,7 +15,7 @@ from fst.losses.style_target import StyleTarget, combine
 from fst.losses.term import Step
 from fst.losses.terms.tv import Tv
 from fst.losses.vgg import VGGFeatures
-from fst.losses.weights import load_weights
+from fst.losses.weights import load_features, load_weights
 
 # (layer, torchvision's index, inputs, outputs) of VGG-16, from the paper's column D; a pool follows 1_2, 2_2, 3_3.
 CONVOLUTIONS = (
@@ -144,8 +144,7 @@ def test_terms_and_gradients_are_the_formulas() -> None:
 
 def test_terms_and_gradients_are_the_formulas_with_the_real_weights(store) -> None:
     found = load_weights("IMAGENET1K_FEATURES", STYLE)
-    assert found.normalisation == "oxford"
-    check_against_formula({name: tensor.float() for name, tensor in found.tensors.items()})
+    check_against_formula({name: tensor.float() for name, tensor in found.items()})
 
 
 def test_features_times_128_are_the_unscaled_network() -> None:
@@ -287,8 +286,7 @@ def test_each_image_of_a_batch_has_a_style_of_its_own() -> None:
 def test_the_numbers_stay_what_they_were() -> None:
     """Losses and gradients of fst's first release, recorded before terms became modules and targets values."""
     layers = ["relu1_2", "relu2_2", "relu3_3"]
-    stored = load_weights("BUNDLED", layers, architecture="vgg16_small")
-    features = VGGFeatures(layers, stored.tensors, architecture="vgg16_small", normalisation=stored.normalisation)
+    features = load_features(layers, "BUNDLED", architecture="vgg16_small")
 
     def waves(seed: int, height: int, width: int) -> Tensor:
         y, x = torch.meshgrid(torch.arange(height) / height, torch.arange(width) / width, indexing="ij")
@@ -350,7 +348,7 @@ def test_bf16_features_agree_with_fp32_with_the_real_weights(store) -> None:
 
     files = [store / "content" / "bridge.jpg", store / "content" / "amber.jpg", store / "styles" / "wave.jpg"]
     image, photo, painting = (images.to_tensor(images.resize(images.read(file), (96, 96))) for file in files)
-    tensors = load_weights("IMAGENET1K_FEATURES", STYLE).tensors
+    tensors = load_weights("IMAGENET1K_FEATURES", STYLE)
     values, gradients = [], []
     for dtype in (torch.float32, torch.bfloat16):
         loss = criterion(tensors, painting)

@@ -13,12 +13,11 @@ from fst import images
 from fst.errors import UserError
 from fst.losses.names import HEADS
 from fst.losses.vgg import VGGFeatures, tensor_shapes
-from fst.losses.weights import SMALL_WEIGHTS, load_weights
+from fst.losses.weights import SMALL_WEIGHTS, load_features
 
 
 def small(layers: list[str]) -> VGGFeatures:
-    weights = load_weights("BUNDLED", layers, architecture="vgg16_small")
-    return VGGFeatures(layers, weights.tensors, architecture="vgg16_small", normalisation=weights.normalisation)
+    return load_features(layers, "BUNDLED", architecture="vgg16_small")
 
 
 def test_it_is_vgg16s_blocks_with_fewer_channels_and_a_head_at_each_tap() -> None:
@@ -64,10 +63,9 @@ def test_only_its_taps_can_be_asked_for() -> None:
 
 def test_its_losses_are_vgg16s(store: Path) -> None:
     """Style and content losses of real pictures, ranked and sized as by the real VGG-16."""
-    weights = load_weights("IMAGENET1K_FEATURES", HEADS)
     criteria = [
         build_criterion(features, style_layers=list(HEADS), style_weight=1e5)
-        for features in (VGGFeatures(HEADS, weights.tensors), small(list(HEADS)))
+        for features in (load_features(HEADS), small(list(HEADS)))
     ]
     painting = images.to_tensor(images.resize(images.read(store / "styles/starry_night_google.jpg"), (256, 320)))
     photos = [images.to_tensor(images.resize(images.read(file), (128, 128))) for file in _photos(store)]

@@ -20,8 +20,7 @@ from test_stylize_backends import START, psnr
 
 from fst import images, stylefile
 from fst.errors import UserError
-from fst.losses.vgg import VGGFeatures
-from fst.losses.weights import load_weights
+from fst.losses.weights import load_features
 from fst.stylize import Stylizer, export, framing, many, ranges, styles
 
 FRAME = picture(48, 64)
@@ -140,9 +139,7 @@ def test_a_moving_style_begins_and_ends_as_its_styles_and_passes_the_middle(load
 def test_a_painting_is_read_by_the_bundled_loss_network(shelf, tmp_path, load, size):
     images.write(tmp_path / "wave.png", gradient())
     layers = ["relu1_2", "relu2_2", "relu3_3"]
-    features = VGGFeatures(
-        layers, load_weights("BUNDLED", layers, architecture="vgg16_small").tensors, architecture="vgg16_small"
-    )
+    features = load_features(layers, "BUNDLED", architecture="vgg16_small")
     criterion = build_criterion(features, style_layers=layers, content_weight=0)
     seen = images.to_tensor(images.resize(gradient(), (size * 3 // 4, size)))
     grams = criterion.style_target([seen]).grams

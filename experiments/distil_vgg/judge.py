@@ -24,8 +24,7 @@ from fst.files import replacing
 from fst.losses.criterion import Criterion
 from fst.losses.names import HEADS, SMALL
 from fst.losses.style_target import StyleTarget
-from fst.losses.vgg import VGGFeatures
-from fst.losses.weights import OXFORD, SMALL_WEIGHTS, load_weights
+from fst.losses.weights import SMALL_WEIGHTS, load_features
 from fst.methods.parts import build_terms
 from fst.system import keep_memory
 
@@ -37,12 +36,7 @@ COUNT, SIDE = 24, 192
 
 def criteria(small: Path) -> dict[str, Criterion]:
     """The loss on VGG-16 and on the student, as `loss=vgg16_relu3` and `loss=vgg16_small` build it."""
-    whole = load_weights(OXFORD, LAYERS)
-    narrow = load_weights(str(small), LAYERS, architecture=SMALL)
-    networks = {
-        "vgg16": VGGFeatures(LAYERS, whole.tensors, normalisation=whole.normalisation),
-        "vgg16_small": VGGFeatures(LAYERS, narrow.tensors, architecture=SMALL, normalisation=narrow.normalisation),
-    }
+    networks = {"vgg16": load_features(LAYERS), "vgg16_small": load_features(LAYERS, str(small), architecture=SMALL)}
     terms = build_terms(LossConfig(style_layers=LAYERS, stability_weight=0))
     return {name: Criterion(network.to(memory_format=torch.channels_last), terms) for name, network in networks.items()}
 

@@ -22,7 +22,7 @@ from fst.files import replacing
 from fst.losses.gram import gram_matrix
 from fst.losses.names import HEADS, SMALL, layer_names
 from fst.losses.vgg import OXFORD_SCALE, VGGFeatures, tensor_shapes
-from fst.losses.weights import OXFORD, SMALL_WEIGHTS, load_weights
+from fst.losses.weights import SMALL_WEIGHTS, load_features, load_weights
 from fst.system import keep_memory
 
 LAYERS = list(HEADS)
@@ -34,8 +34,7 @@ SAVE_EVERY = 200
 
 def teacher() -> VGGFeatures:
     """VGG-16 to relu3_3 with Oxford's weights."""
-    weights = load_weights(OXFORD, LAYERS)
-    return VGGFeatures(LAYERS, weights.tensors, normalisation=weights.normalisation)
+    return load_features(LAYERS)
 
 
 @torch.no_grad()
@@ -125,7 +124,7 @@ def train(minutes: float, output: Path, start: Path | None = None, seed: int = 0
     styles = [path for path in sorted((store.home() / "styles").glob("*.jpg")) if not path.stem.startswith(UNSEEN)]
     draft = Pictures(VGGFeatures(LAYERS, _untrained(), architecture=SMALL), styles, seed)
     if start:
-        weights = load_weights(str(start), LAYERS, architecture=SMALL).tensors
+        weights = load_weights(str(start), LAYERS, architecture=SMALL)
     else:
         weights = pruned(whole, torch.cat([next(draft.photos[i % 2]) for i in range(8)]))
     student = VGGFeatures(LAYERS, weights, architecture=SMALL).to(memory_format=torch.channels_last)

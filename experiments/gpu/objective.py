@@ -12,7 +12,7 @@ from fst.losses.gram import gram_matrix
 from fst.losses.terms.checkerboard import repetition
 from fst.losses.terms.stability import GAIN, LIFT
 from fst.losses.vgg import VGGFeatures
-from fst.losses.weights import OXFORD, load_weights
+from fst.losses.weights import load_features
 
 LAYERS = ("relu1_2", "relu2_2", "relu3_3")
 CONTENT = "relu2_2"
@@ -24,9 +24,7 @@ Grams = dict[str, Tensor]
 
 def extractor(device: str, dtype: torch.dtype = torch.float32) -> VGGFeatures:
     """VGG-16, channels last."""
-    weights = load_weights(OXFORD, LAYERS)
-    features = VGGFeatures(LAYERS, weights.tensors, normalisation=weights.normalisation)
-    return features.to(device, memory_format=torch.channels_last).in_precision(dtype)
+    return load_features(LAYERS).to(device, memory_format=torch.channels_last).in_precision(dtype)
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ from fst.config.schema import LossConfig
 from fst.losses.criterion import Criterion
 from fst.losses.names import BUNDLED, HEADS, SMALL, layer_names
 from fst.losses.vgg import VGGFeatures, tensor_shapes
-from fst.losses.weights import load_weights
+from fst.losses.weights import load_features
 from fst.methods import fast
 from fst.methods.parts import build_terms
 from fst.networks import build
@@ -87,7 +87,7 @@ def loss_network(layers: tuple[str, ...], *, small: bool) -> VGGFeatures:
     """VGG-16 to relu4_3, or the student that comes with fst, to relu3_3."""
     if not small:
         return VGGFeatures(layers, random_weights())
-    return VGGFeatures(layers, load_weights(BUNDLED, layers, architecture=SMALL).tensors, architecture=SMALL)
+    return load_features(layers, BUNDLED, architecture=SMALL)
 
 
 def objective(row: dict, device: torch.device) -> tuple[nn.Module, Callable[[Tensor], Tensor], str]:

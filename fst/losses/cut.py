@@ -21,7 +21,7 @@ from fst.losses.weights import OXFORD, load_weights
 def cut(layer: str) -> Path:
     """Cut the store's weights, fetched first if need be, after a ReLU: FST_HOME/weights/vgg16_to_LAYER.safetensors."""
     names = layer_names()
-    tensors = load_weights(OXFORD, [layer]).tensors
+    tensors = load_weights(OXFORD, [layer])
     kept = {name: tensors[name].contiguous() for name in tensor_shapes(names[: names.index(layer) + 1])}
     path = store.home() / "weights" / f"vgg16_to_{layer}.safetensors"
     with replacing(path) as beside:

@@ -8,14 +8,12 @@ from torch import Tensor
 from fst.losses.gram import gram_matrix
 from fst.losses.names import BUNDLED, HEADS, SMALL
 from fst.losses.vgg import VGGFeatures
-from fst.losses.weights import load_weights
+from fst.losses.weights import load_features
 
 
 def student() -> VGGFeatures:
     """The small student, to all layers that it predicts, channels last."""
-    weights = load_weights(BUNDLED, HEADS, architecture=SMALL)
-    features = VGGFeatures(HEADS, weights.tensors, architecture=SMALL, normalisation=weights.normalisation)
-    return features.to(memory_format=torch.channels_last)
+    return load_features(HEADS, BUNDLED, architecture=SMALL).to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()

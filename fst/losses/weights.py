@@ -1,10 +1,10 @@
 """Where a VGG's weights come from: the store, torchvision's pinned files, or a file of one's own."""
 
 import hashlib
+import itertools
 import pickle
 import zipfile
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors
@@ -15,7 +15,7 @@ from torch import Tensor
 from fst import store
 from fst.errors import UserError
 from fst.losses.names import BUNDLED, check_weights, convolution_number, layer_names
-from fst.losses.vgg import tensor_shapes
+from fst.losses.vgg import VGGFeatures, tensor_shapes
 
 MODELS = "https://download.pytorch.org/models/"
 # torchvision's names, files, digests and bytes (it publishes MiB): torchvision.models.VGG16_Weights and VGG19_Weights.
@@ -29,17 +29,17 @@ SMALL_DIGEST = "346d9d53080c4e38"  # of the file below: whoever distils another 
 SMALL_WEIGHTS = Path(__file__).with_name("vgg16_small.safetensors")  # fst's own, with Oxford's normalisation
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Tensors under torchvision's names, the input normalisation they were trained with, and their file."""
+def load_features(
+    layers: Collection[str], source: str = OXFORD, *, architecture: str = "vgg16", pooling: str = "max"
+) -> VGGFeatures:
+    """The extractor of the given layers, with the weights of `load_weights` and the normalisation that they expect."""
+    normalisation = "imagenet" if source == "IMAGENET1K_V1" else "oxford"
+    weights = load_weights(source, layers, architecture=architecture)
+    return VGGFeatures(layers, weights, architecture=architecture, normalisation=normalisation, pooling=pooling)
 
-    tensors: dict[str, Tensor]
-    normalisation: str
-    path: Path
 
-
-def load_weights(source: str, layers: Iterable[str], *, architecture: str = "vgg16") -> Weights:
-    """The weights for the given layers.
+def load_weights(source: str, layers: Iterable[str], *, architecture: str = "vgg16") -> dict[str, Tensor]:
+    """The weights for the given layers, under torchvision's names.
 
     Args:
         source: "IMAGENET1K_FEATURES" (Oxford's, as Johnson et al. used), "IMAGENET1K_V1" (torchvision's own training),
@@ -52,23 +52,25 @@ def load_weights(source: str, layers: Iterable[str], *, architecture: str = "vgg
         UserError: no such file, a file that does not reach the deepest layer, or no network to download one.
     """
     names = layer_names(architecture)
-    deepest = max(layers, key=names.index)
-    path = _locate(source, architecture, deepest)
+    needed = names[: 1 + max(names.index(layer) for layer in layers)]
+    path = _locate(source, architecture, needed)
     _check_digest(path)
     tensors = _read(path)
-    reached = _reach(tensors, architecture)
-    if reached is None:
+    reached = _reached(tensors, architecture)
+    if not reached:
         raise UserError(f"weights file {path} holds no {architecture}: tensors are named like features.0.weight there")
-    if names.index(reached) < names.index(deepest):
-        raise UserError(_too_short(f"weights file {path}", reached, deepest))
-    _check_shapes(tensors, names[: names.index(deepest) + 1], architecture, path)
-    return Weights(tensors, "imagenet" if source == "IMAGENET1K_V1" else "oxford", path)
+    if len(reached) < len(needed):
+        raise UserError(_too_short(f"weights file {path}", reached, needed))
+    for name, shape in tensor_shapes(needed, architecture).items():
+        if name not in tensors or tuple(tensors[name].shape) != shape:
+            raise UserError(f"weights file {path} is no {architecture}'s: {name} is missing or misshapen")
+    return tensors
 
 
 def _check_digest(path: Path) -> None:
     """Raise UserError if a file whose digest is known is not what it was: a flipped bit changes losses unnoticed."""
     known = {file: digest for file, digest, _ in PINNED.values()} | {SMALL_WEIGHTS.name: SMALL_DIGEST}
-    if path.name not in known or not path.is_file():
+    if path.name not in known:
         return
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -76,32 +78,31 @@ def _check_digest(path: Path) -> None:
         raise UserError(f"weights file {path} is damaged (sha256 {found[:16]}…): remove it, so that it is fetched anew")
 
 
-def _locate(source: str, architecture: str, deepest: str) -> Path:
+def _locate(source: str, architecture: str, needed: list[str]) -> Path:
     check_weights(source, architecture)
     if source == BUNDLED:
         return SMALL_WEIGHTS
     if (architecture, source) not in PINNED:
         return Path(source).expanduser()
-    partial = _partial_files(architecture) if source == OXFORD else {}
-    names = layer_names(architecture)
-    longest = max(partial, key=lambda path: names.index(partial[path]), default=None)
-    if longest is not None and names.index(partial[longest]) >= names.index(deepest):
-        return longest
+    reached, cut = _longest_cut() if source == OXFORD else ([], None)
+    if len(reached) >= len(needed):
+        return cut
     file, sha256, size = PINNED[architecture, source]
     without = "loss=vgg16_small does without them, loss.weights=FILE takes a file of yours"
     try:
         return store.fetch(f"weights/{file}", store.Remote(MODELS + file, sha256, size), otherwise=without)
     except UserError as error:
-        if longest is None:
+        if not reached:
             raise
-        raise UserError(f"{_too_short(longest.name, partial[longest], deepest)} ({error})") from None
+        raise UserError(f"{_too_short(cut.name, reached, needed)} ({error})") from None
 
 
-def _partial_files(architecture: str) -> dict[Path, str]:
-    """The store's safetensors files of an architecture (Oxford weights), with the deepest layer each reaches."""
-    files = sorted((store.home() / "weights").glob(f"{architecture}_*.safetensors"))
-    reached = {file: _reach(_read(file), architecture) for file in files}
-    return {file: layer for file, layer in reached.items() if layer is not None}
+def _longest_cut() -> tuple[list[str], Path | None]:
+    """Of the store's safetensors files of VGG-16 (Oxford weights), the deepest, after the layers that it reaches."""
+    files = sorted((store.home() / "weights").glob("vgg16_*.safetensors"))
+    return max(
+        ((_reached(_read(file), "vgg16"), file) for file in files), key=lambda cut: len(cut[0]), default=([], None)
+    )
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -120,23 +121,16 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise UserError(f"weights file {path} is damaged or no weights file: {reason}") from None
 
 
-def _reach(tensors: Collection[str], architecture: str) -> str | None:
-    """The deepest layer up to which no convolution is missing."""
-    deepest = None
-    for layer in layer_names(architecture):
-        if f"features.{convolution_number(layer, architecture)}.weight" not in tensors:
-            break
-        deepest = layer
-    return deepest
+def _reached(tensors: Collection[str], architecture: str) -> list[str]:
+    """The layers from the first on, up to which no convolution is missing."""
+
+    def there(layer: str) -> bool:
+        return f"features.{convolution_number(layer, architecture)}.weight" in tensors
+
+    return list(itertools.takewhile(there, layer_names(architecture)))
 
 
-def _check_shapes(tensors: dict[str, Tensor], layers: Iterable[str], architecture: str, path: Path) -> None:
-    for name, shape in tensor_shapes(layers, architecture).items():
-        if name not in tensors or tuple(tensors[name].shape) != shape:
-            raise UserError(f"weights file {path} is no {architecture}'s: {name} is missing or misshapen")
-
-
-def _too_short(file: str, reached: str, deepest: str) -> str:
-    shorter = f"set loss.style_layers and loss.content_layers to layers up to {reached}"
-    advice = "use loss=vgg16_relu3" if reached == "relu3_3" else shorter
-    return f"{file} reaches {reached}, but the loss asks for {deepest}: {advice}"
+def _too_short(file: str, reached: list[str], needed: list[str]) -> str:
+    shorter = f"set loss.style_layers and loss.content_layers to layers up to {reached[-1]}"
+    advice = "use loss=vgg16_relu3" if reached[-1] == "relu3_3" else shorter
+    return f"{file} reaches {reached[-1]}, but the loss asks for {needed[-1]}: {advice}"

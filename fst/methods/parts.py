@@ -14,8 +14,7 @@ from fst.losses.criterion import Criterion
 from fst.losses.style_target import StyleTarget
 from fst.losses.term import Term
 from fst.losses.terms import TERMS
-from fst.losses.vgg import VGGFeatures
-from fst.losses.weights import load_weights
+from fst.losses.weights import load_features
 
 UNIT = 1e5  # the style weight for The Starry Night
 STARRY_NIGHT = 323.0  # that times its target's energy, at 512 pixels, to relu3_3
@@ -33,9 +32,7 @@ def read_painting(style: StyleConfig) -> np.ndarray:
 def criterion(loss: LossConfig) -> Criterion:
     """The criterion of a config, channels last, features in fp32; a weight of "auto" is 1 until it is decided."""
     layers = [*loss.content_layers, *loss.style_layers]
-    weights = load_weights(loss.weights, layers, architecture=loss.architecture)
-    how = {"architecture": loss.architecture, "normalisation": weights.normalisation, "pooling": loss.pooling}
-    features = VGGFeatures(layers, weights.tensors, **how)
+    features = load_features(layers, loss.weights, architecture=loss.architecture, pooling=loss.pooling)
     return Criterion(features.to(memory_format=torch.channels_last), build_terms(loss))
 
 
