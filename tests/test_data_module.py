@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from fst.config.schema import DataConfig
-from fst.data import build
+from fst.data.photo_data import PhotoData
 from fst.data.training_photos import Photos
 from fst.errors import UserError
 from tests.photos import make_photos
@@ -55,17 +55,17 @@ def test_same_seed_same_batches_whatever_the_number_of_workers(tmp_path):
     (tmp_path / "a/damaged.jpg").write_bytes(b"nothing")
     taken = []
     for workers in (0, 2):
-        data = build(folder(tmp_path, workers=workers), seed=3)
+        data = PhotoData(folder(tmp_path, workers=workers), seed=3)
         taken.append(list(islice(data.train_dataloader(), 9)))
         assert data.skipped == 1, "counted over worker processes"
     assert all(torch.equal(a, b) for a, b in zip(*taken, strict=True))
     assert taken[0][0].shape == (4, 3, 16, 16)
-    other = next(iter(build(folder(tmp_path), seed=4).train_dataloader()))
+    other = next(iter(PhotoData(folder(tmp_path), seed=4).train_dataloader()))
     assert not torch.equal(other, taken[0][0])
 
 
 def test_the_loader_leaves_the_global_random_state_alone(tmp_path):
-    data = build(folder(make_photos(tmp_path, 10)), seed=0)
+    data = PhotoData(folder(make_photos(tmp_path, 10)), seed=0)
     before = torch.get_rng_state()
     next(iter(data.train_dataloader()))
     next(iter(data.val_dataloader()))
@@ -75,21 +75,21 @@ def test_the_loader_leaves_the_global_random_state_alone(tmp_path):
 def test_a_resumed_run_goes_on_where_it_stopped(tmp_path):
     make_photos(tmp_path, 10)
     whole = Recorder()
-    trainer(tmp_path, 7).fit(whole, datamodule=build(folder(tmp_path), seed=0))
+    trainer(tmp_path, 7).fit(whole, datamodule=PhotoData(folder(tmp_path), seed=0))
     assert len(whole.seen) == 7
     first = Recorder()
     running = trainer(tmp_path, 3)
-    running.fit(first, datamodule=build(folder(tmp_path), seed=0))
+    running.fit(first, datamodule=PhotoData(folder(tmp_path), seed=0))
     running.save_checkpoint(tmp_path / "at3.ckpt")
     rest = Recorder()
     resumed = trainer(tmp_path, 7)
-    resumed.fit(rest, datamodule=build(folder(tmp_path, workers=1), seed=0), ckpt_path=tmp_path / "at3.ckpt")
+    resumed.fit(rest, datamodule=PhotoData(folder(tmp_path, workers=1), seed=0), ckpt_path=tmp_path / "at3.ckpt")
     assert len(rest.seen) == 4
     assert all(torch.equal(a, b) for a, b in zip(whole.seen, first.seen + rest.seen, strict=True))
 
 
 def test_batches_are_floats_and_validation_never_changes(tmp_path):
-    data = build(folder(make_photos(tmp_path, 20)), seed=0, room=5)
+    data = PhotoData(folder(make_photos(tmp_path, 20)), seed=0, room=5)
     model = Recorder()
     trainer(tmp_path, 4).fit(model, datamodule=data)
     assert all(batch.dtype == torch.float32 and batch.min() >= 0 and 0.1 < batch.max() <= 1 for batch in model.seen)
@@ -104,7 +104,7 @@ def test_the_first_unreadable_photo_is_said_once(tmp_path, caplog):
     make_photos(tmp_path, 6)
     for name in ("x.jpg", "y.jpg"):
         (tmp_path / "a" / name).write_bytes(b"nothing")
-    data = build(folder(tmp_path), seed=0)
+    data = PhotoData(folder(tmp_path), seed=0)
     with caplog.at_level(logging.WARNING):
         trainer(tmp_path, 4).fit(Recorder(), datamodule=data)
     said = [record.message for record in caplog.records if "cannot be read" in record.message]
@@ -113,7 +113,7 @@ def test_the_first_unreadable_photo_is_said_once(tmp_path, caplog):
 
 
 def test_photos_that_vanish_in_a_worker_end_in_one_line(tmp_path):
-    data = build(folder(make_photos(tmp_path / "photos", 6), workers=1), seed=0)
+    data = PhotoData(folder(make_photos(tmp_path / "photos", 6), workers=1), seed=0)
     data.setup()
     for path in (tmp_path / "photos").rglob("*.png"):
         path.unlink()
@@ -130,13 +130,13 @@ def make_store(home: Path, *folders: str) -> None:
 def test_auto_takes_the_best_there_is_and_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FST_HOME", str(tmp_path))
     auto = DataConfig(name="auto", size=16, val_images=2)
-    assert build(auto, seed=0).name == "procedural"
+    assert PhotoData(auto, seed=0).name == "procedural"
     make_store(tmp_path, "imagenet-sample/train")
-    assert build(auto, seed=0).name == "imagenet_sample"
+    assert PhotoData(auto, seed=0).name == "imagenet_sample"
     make_store(tmp_path, "coco/train2017")
-    assert build(auto, seed=0).name == "coco"
+    assert PhotoData(auto, seed=0).name == "coco"
     auto.root = str(tmp_path / "imagenet-sample")
-    assert build(auto, seed=0).name == "folder"
+    assert PhotoData(auto, seed=0).name == "folder"
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1].strip(",") for line in lines] == ["procedural", "imagenet_sample", "coco", "folder"]
 
@@ -145,18 +145,18 @@ def test_coco_validates_on_val2017_when_it_is_there(tmp_path, monkeypatch):
     monkeypatch.setenv("FST_HOME", str(tmp_path))
     make_store(tmp_path, "coco/train2017")
     coco = DataConfig(name="coco", size=16, val_images=4, workers=0)
-    data = build(coco, seed=0)
+    data = PhotoData(coco, seed=0)
     assert len(data.preview_photos(9)) == 1 and len(data._split[1]) == 5
     for index in range(9):
         target = tmp_path / f"coco/val2017/val{index}.jpg"
         target.parent.mkdir(exist_ok=True)
         Image.new("RGB", (20, 20), (index, 0, 0)).save(target)
-    data = build(coco, seed=0)
+    data = PhotoData(coco, seed=0)
     assert [name[3:6] for name, _ in data.preview_photos(9)] == ["val"] * 4
     assert len(data._split[1]) == len(Photos(tmp_path / "coco/train2017"))
     elsewhere = DataConfig(name="coco", root=str(tmp_path / "coco"), size=16, workers=0)
     monkeypatch.setenv("FST_HOME", str(tmp_path / "nothing"))
-    assert build(elsewhere, seed=0).preview_photos(1)[0][0][3:6] == "val"
+    assert PhotoData(elsewhere, seed=0).preview_photos(1)[0][0][3:6] == "val"
 
 
 def test_missing_photos_end_in_one_line(tmp_path, monkeypatch):
@@ -172,7 +172,7 @@ def test_missing_photos_end_in_one_line(tmp_path, monkeypatch):
         ({"name": "coca"}, "did you mean 'coco'"),
     ]:
         with pytest.raises(UserError, match=said) as caught:
-            build(DataConfig(**config), seed=0)
+            PhotoData(DataConfig(**config), seed=0)
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "home").exists(), "nothing is downloaded unless asked"
 
@@ -180,7 +180,7 @@ def test_missing_photos_end_in_one_line(tmp_path, monkeypatch):
 def test_a_download_that_is_asked_for_is_tried_when_data_is_prepared(tmp_path, monkeypatch):
     monkeypatch.setenv("FST_HOME", str(tmp_path))
     monkeypatch.setattr("fst.data.archives.Archive.obtain", lambda self: make_photos(self.place, 5))
-    data = build(DataConfig(name="imagenet_sample", download=True, size=16, batch_size=4, workers=0), seed=0)
+    data = PhotoData(DataConfig(name="imagenet_sample", download=True, size=16, batch_size=4, workers=0), seed=0)
     assert not (tmp_path / "imagenet-sample").exists()
     data.prepare_data()
     assert next(iter(data.train_dataloader())).shape == (4, 3, 16, 16)
@@ -188,7 +188,7 @@ def test_a_download_that_is_asked_for_is_tried_when_data_is_prepared(tmp_path, m
 
 def test_real_photos(store):
     for name in ("coco", "imagenet_sample"):
-        data = build(DataConfig(name=name, size=64, batch_size=4, workers=0), seed=0)
+        data = PhotoData(DataConfig(name=name, size=64, batch_size=4, workers=0), seed=0)
         batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
         assert batch.shape == (4, 3, 64, 64) and 0.2 < batch.mean() < 0.8 and batch.std() > 0.1
         assert len(data.preview_photos(16)) == 16 and data.skipped == 0

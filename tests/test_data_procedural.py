@@ -5,8 +5,8 @@ import numpy as np
 import torch
 
 from fst.config.schema import DataConfig
-from fst.data import build
 from fst.data.order import DRAWING, generator
+from fst.data.photo_data import PhotoData
 from fst.data.procedural import DrawnImages, draw, held_out_drawings
 
 
@@ -27,13 +27,13 @@ def test_any_size():
 
 
 def test_held_out_drawings_are_never_trained_on():
-    data = build(DataConfig(name="procedural", size=32, val_images=5, workers=0), seed=0)
+    data = PhotoData(DataConfig(name="procedural", size=32, val_images=5, workers=0), seed=0)
     names = [name for name, _ in data.preview_photos(5)]
     assert names == [f"{i:02d}_procedural" for i in range(5)] and data.skipped == 0
     held = {image.numpy().tobytes() for _, image in held_out_drawings(5, 32)}
     drawn = DrawnImages(32, seed=0)
     assert len(held) == 5 and not held & {drawn[i].numpy().tobytes() for i in range(20)}
-    other = build(DataConfig(name="procedural", size=32, val_images=5, workers=0), seed=9)
+    other = PhotoData(DataConfig(name="procedural", size=32, val_images=5, workers=0), seed=9)
     assert torch.equal(other.preview_photos(1)[0][1], data.preview_photos(1)[0][1]), "the same for every seed"
 
 

@@ -67,7 +67,7 @@ class Average(Method):
         import pytorch_lightning as pl
         import torch
 
-        from fst import data
+        from fst.data.photo_data import PhotoData
         from fst.methods import parts
 
         self.config, self.result = config, run_dir / "colour.txt"
@@ -93,7 +93,7 @@ class Average(Method):
             def previews(self) -> list:
                 return []
 
-        self.module, self.data = Colour(self.rate), data.build(config.data, seed=config.seed)
+        self.module, self.data = Colour(self.rate), PhotoData(config.data, seed=config.seed)
 
     def write_result(self) -> None:
         self.result.write_text(" ".join(f"{part:.4f}" for part in self.module.colour.tolist()))

@@ -12,9 +12,9 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from fst import data as photo_data
 from fst.config.compose import compose
 from fst.data.noise import with_noise
+from fst.data.photo_data import PhotoData
 from fst.losses.criterion import Criterion
 from fst.losses.style_target import StyleTarget
 from fst.methods import parts
@@ -43,7 +43,7 @@ def criterion() -> Criterion:
 def photos(length: Length, settings: Iterable[str]) -> Iterator[Tensor]:
     """Batches (N, 3, size, size) in [0, 1] without end; `settings` of train.py say of which photos."""
     chosen = [f"data.batch_size={length.batch}", f"data.size={length.size}", "data.workers=0", *settings]
-    data = photo_data.build(OmegaConf.to_object(compose(chosen).data), seed=0)
+    data = PhotoData(OmegaConf.to_object(compose(chosen).data), seed=0)
     data.prepare_data()
     data.setup("fit")
     for batch in itertools.chain.from_iterable(itertools.repeat(data.train_dataloader())):

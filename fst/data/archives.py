@@ -31,35 +31,30 @@ class Archive:
     def place(self) -> Path:
         return store.home() / self.folder
 
-    @property
-    def file(self) -> str:
-        return PurePosixPath(self.remote.address).name
-
     def missing(self) -> str:
         """What is wanted, from where, how large, and which setting does it or does without, in one line."""
-        size = store.readable_size(self.remote.size or 0)
         return (
-            f"{self.place} does not exist: data.download=true fetches {self.remote.address} ({size}) "
-            f"into it, data.root=DIR names another place, or {WITHOUT}"
+            f"{self.place} does not exist: data.download=true fetches {self.remote.address} "
+            f"({store.readable_size(self.remote.size)}) into it, data.root=DIR names another place, or {WITHOUT}"
         )
 
     def obtain(self) -> Path:
         """The unpacked folder, downloaded and unpacked first if it is not there; UserError where that fails."""
         if not self.place.is_dir():
-            name = f"{PurePosixPath(self.folder).parent}/{self.file}"
-            self._check_disk(downloaded=store.find(name) is not None)
-            archive = store.fetch(name, self.remote, otherwise=WITHOUT)
-            unpack(archive, self.place, depth=self.depth)
-            archive.unlink()
+            file = self.place.parent / PurePosixPath(self.remote.address).name
+            self._check_disk(file)
+            store.fetch(str(file.relative_to(store.home())), self.remote, otherwise=WITHOUT)
+            unpack(file, self.place, depth=self.depth)
+            file.unlink()
         return self.place
 
-    def _check_disk(self, *, downloaded: bool) -> None:
+    def _check_disk(self, file: Path) -> None:
         store.home().mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(store.home()).free
-        needed = (self.remote.size or 0) * (1 if downloaded else 2) + HEADROOM_BYTES  # photos hardly compress
+        needed = self.remote.size * (1 if file.exists() else 2) + HEADROOM_BYTES  # photos hardly compress
         if free < needed:
             raise UserError(
-                f"{store.home()} has {store.readable_size(free)} free, but {self.file} and its photos need "
+                f"{store.home()} has {store.readable_size(free)} free, but {file.name} and its photos need "
                 f"{store.readable_size(needed)}; set FST_HOME to a larger disk, or {WITHOUT}"
             )
 
@@ -67,24 +62,27 @@ class Archive:
 COCO = "http://images.cocodataset.org/zips"
 TRAIN_DIGEST = "69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929"
 VAL_DIGEST = "4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05"
-COCO_TRAIN = Archive("coco/train2017", Remote(f"{COCO}/train2017.zip", TRAIN_DIGEST, 19_336_861_798), depth=1)
-COCO_VAL = Archive("coco/val2017", Remote(f"{COCO}/val2017.zip", VAL_DIGEST, 815_585_330), depth=1)
-# fast.ai publishes no digest of this one: HTTPS says whose it is, and gzip's checksum whether it arrived whole.
-IMAGENET_SAMPLE = Archive(
-    "imagenet-sample/train",
-    Remote("https://files.fast.ai/data/imagenet-sample-train.tar.gz", None, 2_100_000_000),
-    depth=2,
-)
+# fast.ai publishes no digest: HTTPS says whose the archive is, and gzip's checksum whether it arrived whole.
+IMAGENET = Remote("https://files.fast.ai/data/imagenet-sample-train.tar.gz", None, 2_100_000_000)
+
+# By data set, the best first: the photos to train on and, of COCO, those to hold out.
+ARCHIVES = {
+    "coco": (
+        Archive("coco/train2017", Remote(f"{COCO}/train2017.zip", TRAIN_DIGEST, 19_336_861_798), depth=1),
+        Archive("coco/val2017", Remote(f"{COCO}/val2017.zip", VAL_DIGEST, 815_585_330), depth=1),
+    ),
+    "imagenet_sample": (Archive("imagenet-sample/train", IMAGENET, depth=2),),
+}
 
 
-def unpack(archive: Path, folder: Path, *, depth: int) -> Path:
+def unpack(archive: Path, folder: Path, *, depth: int) -> None:
     """Unpack the images of a zip or tar.gz archive so that `folder` appears whole or not at all.
 
     Only regular files with an image's suffix are written, under the last `depth` parts of their path; everything
     else (labels, links, devices) is passed over.
 
     Raises:
-        UserError: a member's path leads out of the folder, the archive is damaged, or it holds no image.
+        UserError: an image's path leads out of the folder, the archive is damaged, or it holds no image.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -97,18 +95,18 @@ def unpack(archive: Path, folder: Path, *, depth: int) -> Path:
         raise UserError(f"{archive} is damaged ({error}); remove it and try again, or {WITHOUT}") from None
     except OSError as error:
         raise UserError(f"cannot unpack {archive} to {folder}: {error.strerror or error}") from None
-    return folder
 
 
 def _write_images(archive: Path, folder: Path, depth: int) -> int:
     count = 0
     for name, content in _members(archive):
-        path = PurePosixPath(name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
-            raise UserError(f"{archive} is refused: its member '{name}' would be written outside {folder.parent}")
+        path = PurePosixPath(name)
         if content is None or not images.is_image(path.name):
             continue
-        target = folder.joinpath(*path.parts[-depth:])
+        kept = path.parts[-depth:]
+        if ".." in kept or Path(*kept).anchor:
+            raise UserError(f"{archive} is refused: its member '{name}' would be written outside {folder}")
+        target = folder.joinpath(*kept)
         target.parent.mkdir(parents=True, exist_ok=True)
         with content, target.open("wb") as out:
             shutil.copyfileobj(content, out)

@@ -13,14 +13,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from fst.config.schema import AUTO, DataConfig
 from fst.data import workers as worker_processes
-from fst.data.archives import COCO_TRAIN, COCO_VAL, IMAGENET_SAMPLE, Archive
+from fst.data.archives import ARCHIVES, Archive
 from fst.data.order import EndlessBatches
 from fst.data.procedural import DrawnImages, held_out_drawings
 from fst.data.training_photos import Held, Photos, TrainingPhotos, hold_out, split
 from fst.errors import UserError
 from fst.system import data_workers
-
-ARCHIVES = {"coco": (COCO_TRAIN, COCO_VAL), "imagenet_sample": (IMAGENET_SAMPLE,)}
 
 log = logging.getLogger(__name__)
 
@@ -133,22 +131,19 @@ class PhotoData(pl.LightningDataModule):
 
 
 def _chosen(config: DataConfig) -> str:
-    """Auto: a folder that is named, else COCO if the store has it, else the ImageNet sample, else drawn images."""
+    """Auto: a folder that is named, else what the store has, COCO first, else drawn images."""
     if config.root is not None:
         return "folder"
-    if COCO_TRAIN.place.is_dir():
-        return "coco"
     # Who asks for a download without saying of what gets the smaller of the two.
-    return "imagenet_sample" if IMAGENET_SAMPLE.place.is_dir() or config.download else "procedural"
+    otherwise = "imagenet_sample" if config.download else "procedural"
+    return next((name for name, archives in ARCHIVES.items() if archives[0].place.is_dir()), otherwise)
 
 
 def _places(config: DataConfig, name: str) -> tuple[list[Path], Sequence[Archive]]:
     """The folders to train on and, of COCO, to hold out from, and what can fill them; none for drawn images."""
-    if name == "procedural":
-        return [], ()
     root = None if config.root is None else Path(config.root).expanduser()
-    if name == "folder":
-        return [root], ()
+    if name not in ARCHIVES:
+        return ([root] if name == "folder" else []), ()
     archives = ARCHIVES[name]
     if root is None:
         folders, missing = [archive.place for archive in archives], archives[0].missing()

@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from fst import data as photo_data
 from fst import images, runfolder, store, stylefile
 from fst.config import several
 from fst.config.compose import compose
@@ -135,10 +134,12 @@ def reference_losses(config: TrainConfig, run_dir: Path) -> dict[str, float]:
     Means over the run's held-out photos, and over its styles, by its own loss network and paintings, by DEFINITION:
     runs with other layers, scales or weights compare. What is no longer there is a UserError. None of the baseline's.
     """
+    from fst.data.photo_data import PhotoData
+
     if not (run_dir / runfolder.STYLE).is_file():
         return {}
     device = "cuda" if parts.accelerator(config.trainer.accelerator) == "cuda" else "cpu"
-    photos = photo_data.build(config.data, seed=config.seed).preview_photos(config.data.val_images)
+    photos = PhotoData(config.data, seed=config.seed).preview_photos(config.data.val_images)
     named = {f"{number}": photo[None] for number, (_, photo) in enumerate(photos)}
     trained, rows = stylefile.load(run_dir / runfolder.STYLE)[0], []
     for name, style in several.styles(config.style).items():

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fst import data as photo_data
 from fst import images, stylefile
 from fst.config import several
 from fst.config.schema import StyleConfig, TrainConfig, choices
@@ -75,6 +74,8 @@ class Feedforward(Method):
         config.loss.check_size("data.size less method.margin at both edges", config.data.size - 2 * self.margin)
 
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
+        from fst.data.photo_data import PhotoData
+
         self.config, self.result = config, run_dir / STYLE
         accelerator = parts.accelerator(config.trainer.accelerator)
         config.trainer.precision = fast.choose_precision(config.trainer.precision, accelerator)
@@ -82,7 +83,7 @@ class Feedforward(Method):
         criterion = parts.criterion(config.loss)
         style = criterion.style_target([images.to_tensor(one) for one in self.paintings.values()])
         style = parts.decide_style_weight(config, criterion, style)
-        self.data = photo_data.build(config.data, seed=config.seed, room=criterion.room)
+        self.data = PhotoData(config.data, seed=config.seed, room=criterion.room)
         config.data.name = self.data.name
         self.data.prepare_data()
         network = build(config.network.name, **network_settings(config))
