@@ -70,7 +70,5 @@ def number(value: object) -> str:
         return text
     if text.lstrip("-").isdigit() or not math.isfinite(found):
         return text
-    if found and not 1e-4 <= abs(found) < 1e4:
-        mantissa, _, exponent = f"{found:.3e}".partition("e")
-        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-    return f"{found:.4g}"
+    mantissa, e, exponent = f"{found:.4g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if e else mantissa

@@ -112,12 +112,8 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
     return (across, down) if 1 < across < 65536 and 1 < down < 65536 else None  # 1 stands for "unknown"
 
 
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
-
-
 def _alpha(image: Image.Image) -> np.ndarray | None:
-    if not _has_alpha(image) or image.mode.startswith("I"):
+    if not image.has_transparency_data or image.mode.startswith("I"):
         return None
     alpha = np.array(image.convert("RGBA").getchannel("A"))
     return None if alpha.min(initial=255) == 255 else alpha
@@ -129,7 +125,7 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
         top = 65535.0 if image.mode.startswith("I") and values.max(initial=0) > 255 else 255.0
         grey = np.clip(values * 255.0 / top, 0, 255).round().astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
-    if _has_alpha(image):
+    if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return np.array(image.convert("RGB"))

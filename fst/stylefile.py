@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import safetensors
+from safetensors.numpy import load_file
+from safetensors.numpy import save as as_bytes
 
 from fst.errors import UserError
 from fst.files import replacing
@@ -51,28 +53,24 @@ def save(path: str | Path, network: Network, info: StyleInfo, *, half: bool = Fa
         UserError: the folder may not be written, or the disk is full.
     """
     import torch
-    from safetensors.torch import save as as_bytes
 
     dtype = torch.float16 if half else torch.float32
-    tensors = {
-        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().cpu()
+    weights = {
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().cpu().numpy()
         for name, tensor in network.state_dict().items()
     }
-    return _write(path, as_bytes, tensors, info)
+    return _write(path, weights, info)
 
 
 def describe(path: str | Path, info: StyleInfo) -> Path:
     """Write a style file again with the same weights and other metadata; UserError as `read_info` and `save`."""
-    from safetensors.numpy import load_file
-    from safetensors.numpy import save as as_bytes
-
     read_info(path)
-    return _write(path, as_bytes, load_file(path), info)
+    return _write(path, load_file(path), info)
 
 
-def _write(path: str | Path, as_bytes: Callable[..., bytes], tensors: dict[str, Any], info: StyleInfo) -> Path:
+def _write(path: str | Path, weights: dict[str, np.ndarray], info: StyleInfo) -> Path:
     # Bytes written by Python, so that a full disk is an OSError as everywhere.
-    written = as_bytes(tensors, metadata={KEY: json.dumps(dataclasses.asdict(info), sort_keys=True)})
+    written = as_bytes(weights, metadata={KEY: json.dumps(dataclasses.asdict(info), sort_keys=True)})
     with replacing(Path(path)) as beside:
         beside.write_bytes(written)
     return Path(path)
@@ -121,10 +119,10 @@ def _realtime_of_format_1(**settings: Any) -> dict[str, Any]:
 
 def load(path: str | Path) -> tuple[Network, StyleInfo]:
     """The network of a style file and what the file says of it; UserError as `read_info` and `built`."""
-    from safetensors.torch import load_file
+    from safetensors.torch import load_file as load_tensors
 
     info = read_info(path)
-    return built(path, info, load_file(path)), info
+    return built(path, info, load_tensors(path)), info
 
 
 def built(path: str | Path, info: StyleInfo, weights: dict[str, Tensor]) -> Network:

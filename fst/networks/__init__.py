@@ -10,6 +10,7 @@ import pkgutil
 
 from fst.errors import UserError, near
 from fst.networks.network import NETWORKS, Network, framed
+from fst.values import one_of
 
 for _file in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_file.name}")
@@ -19,8 +20,7 @@ __all__ = ["NETWORKS", "Network", "build", "framed"]
 
 def build(name: str, **settings: object) -> Network:
     """The network of that name; UserError for an unknown name or setting, or a value that the network refuses."""
-    if name not in NETWORKS:
-        raise UserError(f"unknown network '{name}'{near(name, list(NETWORKS))}")
+    one_of("network", name, NETWORKS)
     known = list(inspect.signature(NETWORKS[name]).parameters)
     for key in settings:
         if key not in known:

@@ -4,16 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fst.errors import UserError
+from fst.values import one_of
 
 
 def normalisation(kind: str, channels: int) -> nn.Module:
     """Instance normalisation (Ulyanov et al. 2016) or batch normalisation, with a learnt scale and shift."""
-    if kind == "instance":
-        return nn.InstanceNorm2d(channels, affine=True)
-    if kind == "batch":
-        return nn.BatchNorm2d(channels)
-    raise UserError(f"network.norm is '{kind}'; choose instance or batch")
+    one_of("network.norm", kind, ("instance", "batch"))
+    return nn.InstanceNorm2d(channels, affine=True) if kind == "instance" else nn.BatchNorm2d(channels)
 
 
 class ConvBlock(nn.Sequential):

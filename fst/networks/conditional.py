@@ -20,9 +20,9 @@ from fst.networks.predictor import Predictor
 class ConditionalNorm(nn.Module):
     """Instance normalisation with a scale and a shift for each picture, (N, C), which `styled` sets."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, num_features: int) -> None:
         super().__init__()
-        self.channels = channels
+        self.num_features = num_features
         self.scale: Tensor | None = None
         self.shift: Tensor | None = None
 
@@ -79,8 +79,7 @@ class Conditional(Network):
     def styled(self, vectors: Tensor) -> Iterator[None]:
         """Have every normalisation use style vectors (N, V)."""
         norms = [module for module in self.layers.modules() if isinstance(module, ConditionalNorm)]
-        parts = vectors.split([norm.channels for norm in norms for _ in range(2)], dim=1)
-        for norm, scale, shift in zip(norms, parts[::2], parts[1::2], strict=True):
+        for norm, scale, shift in _shared_out(vectors, norms):
             norm.scale, norm.shift = scale, shift
         try:
             yield
@@ -109,9 +108,14 @@ class Conditional(Network):
         """The plain network of a style vector (1, V), in evaluation mode."""
         plain = self.plain_class(**self.settings)
         norms = [module for module in plain.modules() if isinstance(module, nn.InstanceNorm2d)]
-        parts = vector[0].split([norm.num_features for norm in norms for _ in range(2)])
-        for norm, scale, shift in zip(norms, parts[::2], parts[1::2], strict=True):
+        for norm, scale, shift in _shared_out(vector[0], norms):
             norm.weight.copy_(scale)
             norm.bias.copy_(shift)
         plain.load_state_dict(self.layers.state_dict(prefix="layers."), strict=False)
         return plain.eval().requires_grad_(False)
+
+
+def _shared_out(vectors: Tensor, norms: Sequence[nn.Module]) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
+    """Every normalisation with its scale and its shift, of style vectors (..., V)."""
+    parts = vectors.split([norm.num_features for norm in norms for _ in range(2)], dim=-1)
+    return zip(norms, parts[::2], parts[1::2], strict=True)

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from fst.errors import UserError, near
+from fst.errors import UserError
 from fst.networks.blocks import ConvBlock, Residual, ResidualBlock, ResizedConv
 from fst.networks.conditional import Conditional
 from fst.networks.network import Network, register
-
-ENDS = ("resize", "shuffle")
+from fst.values import one_of
 
 
 @register
@@ -77,8 +76,7 @@ def _check(fold: int, widths: Sequence[int], depths: Sequence[int], end: str) ->
         raise UserError(f"network.widths is {list(widths)}; it takes a positive number a resolution, as [16,32,64]")
     if len(depths) != len(widths) or min(depths) < 0:
         raise UserError(f"network.depths is {list(depths)}; it takes a number from 0 up for each of {list(widths)}")
-    if end not in ENDS:
-        raise UserError(f"network.end is '{end}'{near(end, list(ENDS))}")
+    one_of("network.end", end, ("resize", "shuffle"))
 
 
 @torch.no_grad()
