@@ -33,7 +33,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def terms(total: torch.Tensor) -> Losses:
-    return Losses({"content": total}, {"content": 1.0})
+    return Losses({"content": total}, {"content": 1.0}, {})
 
 
 def of_function(function):

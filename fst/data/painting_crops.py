@@ -22,9 +22,10 @@ def split(folder: str | None) -> tuple[list[Path], list[Path]]:
         raise UserError("a predictor learns from a folder of paintings: style.paintings=FOLDER")
     files = images.files(found)
     held = files[HELD_OUT_EVERY // 2 :: HELD_OUT_EVERY]
+    del files[HELD_OUT_EVERY // 2 :: HELD_OUT_EVERY]
     if not held:
         raise UserError(f"style.paintings={found} has {len(files)} paintings, but it takes {HELD_OUT_EVERY} or more")
-    return [file for file in files if file not in held], held
+    return files, held
 
 
 def crops(file: Path, seed: int) -> list[Tensor]:

@@ -8,7 +8,7 @@ are values that are handed in: the criterion has no hidden state.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,11 +25,11 @@ from fst.losses.vgg import VGGFeatures
 
 @dataclass(frozen=True)
 class Losses:
-    """The terms of one evaluation: scalars before their weights, the weights, and what a term is the sum of."""
+    """The terms of one evaluation: scalars before their weights, and the weights."""
 
     values: dict[str, Tensor]
     weights: dict[str, float]
-    parts: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    parts: dict[str, Tensor]  # what terms are sums of, as style_loss/relu1_2
 
     @property
     def total(self) -> Tensor:
@@ -41,13 +41,9 @@ class Losses:
         weighted = {f"{name}_loss_weighted": self.weights[name] * value for name, value in self.values.items()}
         return {"loss": self.total, **values, **weighted}
 
-    def named_parts(self) -> dict[str, Tensor]:
-        """What the terms are sums of, as style_loss/relu1_2."""
-        return {f"{name}_loss/{part}": value for name, parts in self.parts.items() for part, value in parts.items()}
-
     def detached(self) -> Losses:
-        parts = {name: {part: value.detach() for part, value in of.items()} for name, of in self.parts.items()}
-        return Losses({name: value.detach() for name, value in self.values.items()}, self.weights, parts)
+        values, parts = ({name: one.detach() for name, one in of.items()} for of in (self.values, self.parts))
+        return Losses(values, self.weights, parts)
 
     def check_finite(self, when: str) -> None:
         """Raise UserError if the total is not finite: `when`, as "at step 3", and by which term."""
@@ -124,7 +120,7 @@ class Criterion(nn.Module):
                     continue
                 value = term(step)
                 if isinstance(value, dict):
-                    parts[name] = value
+                    parts |= {f"{name}_loss/{part}": one for part, one in value.items()}
                     value = sum(value.values(), step.painted.new_zeros(()))
                 values[name] = value
         return Losses(values, self.weights, parts)

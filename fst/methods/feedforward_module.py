@@ -98,7 +98,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         painted = aim.paint(with_noise(seen, self.settings.noise))[inner]
         losses = self._compared(painted, seen[inner], aim, around=photos, place=(top + margin, left + margin))
         losses.check_finite(f"at step {self.global_step}")
-        logged = losses.named() | losses.named_parts()
+        logged = losses.named() | losses.parts
         self.log_dict({f"train/{name}": value.detach() for name, value in logged.items()}, sync_dist=True)
         return losses.total
 

@@ -93,7 +93,7 @@ class GatysStyleTransfer(pl.LightningModule):
         found = optimise.step(self.optimizers(), self.objective)
         logged = {
             **found.losses.named(),
-            **found.losses.named_parts(),
+            **found.losses.parts,
             "gradient_norm": found.gradient.norm() / self.objective.scale,
             "evaluations": float(self.objective.evaluations),
             "long_edge": float(max(self.scale.size)),
