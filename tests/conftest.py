@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 from urllib.error import URLError
 
@@ -15,6 +16,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: workers sha
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# Files of few tests that take long: last, as xdist would have them, they leave all workers but one idle.
+FIRST = (
+    *("test_reliability", "test_training", "test_sweep", "test_recipes", "test_end_to_end", "test_wandb_agent"),
+    *("test_tracking", "test_gatys_runs", "test_compare", "test_stylize_int8", "test_stylize_backends"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, then those of most tests; a worker takes whole files, in this order."""
+    count = Counter(item.path for item in items)
+    place = {name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: (place.get(item.path.stem, len(FIRST)), -count[item.path]))
 
 
 @pytest.fixture

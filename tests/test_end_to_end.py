@@ -1,37 +1,30 @@
 """train.py, then infer.py by the line that it prints; and what training can be asked to do besides, once for real."""
 
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from training import run_here, tiny_arguments
+from training import here, run_here, tiny_arguments, train_here
 
+import infer
 from fst import stylefile
 from fst.runfolder import read_metrics
-
-ROOT = Path(__file__).parent.parent
-
-
-def run(folder: Path, *command: str) -> str:
-    done = subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True, timeout=250)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_what_train_prints_next_paints(tmp_path: Path, tiny_vgg: Path) -> None:
     arguments = tiny_arguments(tmp_path, tiny_vgg, trainer__max_steps=2)
-    printed = run(tmp_path, str(ROOT / "train.py"), *arguments)
+    status, printed, errors = train_here(tmp_path, *arguments)
+    assert status == 0, errors
     line = next(line for line in printed.splitlines() if line.startswith("next "))
     words = shlex.split(line.removeprefix("next").strip())
     assert words[:2] == ["python", "infer.py"]
     photo = next((tmp_path / "photos").rglob("*.*"))
     words = [word.replace("PHOTO", str(photo)) for word in words[2:]]
-    run(tmp_path, str(ROOT / "infer.py"), *words, "output=painted.png")
+    words += ["output=painted.png"]
+    assert here(tmp_path, lambda: infer.main(words))[:2] == (0, "painted.png\n")
     with Image.open(tmp_path / "painted.png") as painted, Image.open(photo) as source:
         assert painted.size == source.size and np.asarray(painted).std() > 5
 

@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from fst.errors import UserError
-from fst.files import replacing
+from fst.files import number, replacing
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
@@ -43,3 +43,9 @@ def test_a_place_that_cannot_be_written_is_said_in_one_line(tmp_path):
     with pytest.raises(UserError, match="cannot write") as caught, replacing(tmp_path / "file" / "inside"):
         pass
     assert "\n" not in str(caught.value)
+
+
+def test_numbers_are_as_people_write_them():
+    said = {250000.0: "2.5e5", "1e5": "1e5", 9999.6: "1e4", 0.00123456: "0.001235", -2.5e-7: "-2.5e-7", 0.0: "0"}
+    said |= {100000: "100000", "0123": "0123", "gogh": "gogh", None: "None", float("inf"): "inf"}
+    assert {value: number(value) for value in said} == said

@@ -35,14 +35,14 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(file: Path, known: dict[str, Path]) -> set[str]:
-    """The modules of fst that a file imports, wherever in it; not those for annotations alone."""
+def imports(file: Path, known: dict[str, Path], *, top: bool = False) -> set[str]:
+    """The modules of fst that a file imports, wherever in it or at its top; not those for annotations alone."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body = [ast.Pass()]
     found = set()
-    for node in ast.walk(tree):
+    for node in tree.body if top else ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "fst":
             for name in node.names:
                 full = f"{node.module}.{name.name}"
@@ -74,17 +74,7 @@ def test_a_room_imports_from_rooms_below_it_alone() -> None:
 def test_no_imports_go_in_a_circle() -> None:
     """Those at a file's top: what is imported when it is needed cannot be in one."""
     known = modules()
-    graph = {}
-    for module, file in known.items():
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        top = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
-        found = set()
-        for node in top.body:
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "fst":
-                for name in node.names:
-                    full = f"{node.module}.{name.name}"
-                    found.add(full if full in known else node.module)
-        graph[module] = found & set(known)
+    graph = {module: imports(file, known, top=True) & set(known) for module, file in known.items()}
     done: set[str] = set()
 
     def visit(module: str, path: tuple[str, ...]) -> None:
