@@ -32,10 +32,7 @@ def located(style: StyleConfig) -> Path:
     if style.image is not None:
         return Path(style.image).expanduser()
     name = f"styles/{style.file}"
-    found = store.find(name)
-    if found is not None:
-        return found
-    if style.address is None:
+    if style.address is None and store.find(name) is None:
         raise UserError(f"style={style.name}: {store.home() / name} does not exist; name a picture: style.image=PATH")
     remote = store.Remote(style.address, style.sha256, style.bytes)
     swatch = SWATCHES / f"{style.name}.jpg"

@@ -44,10 +44,6 @@ class Photos:
             self.unreadable[index] = 1
             return None
 
-    def by_hash(self) -> list[int]:
-        """Every index, in an order that depends on the names alone: not on the seed, and little on added photos."""
-        return sorted(range(len(self)), key=lambda index: hashlib.sha1(self.name(index).encode()).digest())
-
 
 class TrainingPhotos(Dataset):
     """Sample i is a pure function of (seed, i): which photo, what scale, where the crop, whether flipped.
@@ -86,10 +82,11 @@ class TrainingPhotos(Dataset):
 def hold_out(photos: Photos, count: int, size: int) -> tuple[Held, list[int]]:
     """The centre crops of the first `count` readable photos by hash, and the other indices.
 
-    A name is the photo's number and file name, unique and without slashes: 00_bridge.
+    The order depends on the photos' names alone: not on the seed, and little on added photos. A crop's name is the
+    photo's number and file name, unique and without slashes: 00_bridge.
     """
     held: Held = []
-    order = photos.by_hash()
+    order = sorted(range(len(photos)), key=lambda index: hashlib.sha1(photos.name(index).encode()).digest())
     for position, index in enumerate(order):
         if len(held) == count:
             return held, sorted(order[position:])
