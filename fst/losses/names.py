@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fst.errors import UserError, near
+from fst.values import one_of
 
 SMALL = "vgg16_small"
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4), SMALL: (2, 2, 3)}  # in each block
@@ -29,8 +30,7 @@ def layer_names(architecture: str = "vgg16") -> list[str]:
 
 def check_layers(layers: Iterable[str], architecture: str = "vgg16") -> None:
     """Raise UserError for an unknown architecture, or a name that is no ReLU of it that can be tapped."""
-    if architecture not in CONVOLUTIONS:
-        raise UserError(f"unknown architecture '{architecture}'{near(architecture, list(CONVOLUTIONS))}")
+    one_of("loss.architecture", architecture, CONVOLUTIONS)
     known = list(HEADS) if architecture == SMALL else layer_names(architecture)
     for layer in layers:
         if layer not in known:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,14 +24,15 @@ class StyleTarget:
 
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> StyleTarget:
         """The paintings of that index: an int keeps the batch dimension, a tensor of N indices gives N of them."""
-        if isinstance(index, int):
-            index = slice(index, index + 1 or None)
-        weights = None if self.weights is None else self.weights[index]
-        return StyleTarget({key: gram[index] for key, gram in self.grams.items()}, weights)
+        chosen = slice(index, index + 1 or None) if isinstance(index, int) else index
+        return self._each(lambda paintings: paintings[chosen])
 
     def to(self, device: torch.device | str) -> StyleTarget:
-        weights = None if self.weights is None else self.weights.to(device)
-        return StyleTarget({key: gram.to(device) for key, gram in self.grams.items()}, weights)
+        return self._each(lambda paintings: paintings.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> StyleTarget:
+        weights = None if self.weights is None else change(self.weights)
+        return StyleTarget({key: change(gram) for key, gram in self.grams.items()}, weights)
 
     def energy(self, layer_weights: dict[str, float]) -> Tensor:
         """(S,): Σ over scales and layers of each target's mean square: the style loss of a picture without features."""

@@ -53,14 +53,10 @@ class VGGFeatures(nn.Module):
         self.pooling = pooling
         oxford = normalisation == "oxford"
         scale = OXFORD_SCALE if oxford else 1.0
-        self.convolutions = nn.ModuleList()
-        for name in self.names:
-            number = convolution_number(name, architecture)
-            self.convolutions.append(_convolution(f"features.{number}", weights, scale))
-        self.heads = nn.ModuleDict()
-        if architecture == SMALL:
-            tapped = [name for name in self.names if name in wanted]
-            self.heads.update({name: _convolution(f"heads.{name}", weights, scale) for name in tapped})
+        numbers = [convolution_number(name, architecture) for name in self.names]
+        self.convolutions = nn.ModuleList(_convolution(f"features.{number}", weights, scale) for number in numbers)
+        headed = [name for name in self.names if name in wanted and architecture == SMALL]
+        self.heads = nn.ModuleDict({name: _convolution(f"heads.{name}", weights, scale) for name in headed})
         mean = [level / 255 for level in OXFORD_MEAN] if oxford else IMAGENET_MEAN
         std = [scale / 255] * 3 if oxford else IMAGENET_STD
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
