@@ -156,7 +156,7 @@ def test_a_mistake_is_one_line_with_the_cure(argument, said) -> None:
         ("trainer.gradient_clip_val=-1", "above 0"),
         ("method.schedule=cosin", "did you mean 'cosine'"),
         ("network.depths=[-1]", "network.depths"),
-        ("network.norm=layer", "choose instance or batch"),
+        ("network.norm=layer", "network.norm is 'layer'; choose from batch, instance"),
         ("logger.mode=onlin", "did you mean 'online'"),
         ("logger.preview_count=-1", "at least 0"),
         ("seed=-1", "seed"),
