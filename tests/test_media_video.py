@@ -385,6 +385,31 @@ def test_an_error_in_the_network_leaves_nothing():
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("write")]
 
 
+def test_a_live_film_painted_too_slowly_keeps_its_sound_and_its_last_frame(monkeypatch):
+    source = film(Path("a.mp4"), FRAMES, tones=1)
+
+    class Live(VideoReader):
+        def __init__(self, *how):
+            super().__init__(*how)
+            self.live = True  # as of an address without an end
+
+        def __iter__(self):
+            yield from super().__iter__()
+            read.set()
+
+    class Slow(Identity):
+        def stream(self, frames, count=None):
+            yield next(frames)
+            assert read.wait(20)  # all of them were read while this one was painted
+            yield from frames
+
+    read = threading.Event()
+    monkeypatch.setattr("fst.media.video.paint_video.VideoReader", Live)
+    result = paint_video(str(source), None, Slow())
+    assert len(times(result)) < len(FRAMES) and times(result)[-1] == times(source)[-1]
+    assert packets(result) == packets(source)
+
+
 def test_an_address_is_read_to_its_end(tmp_path):
     film(Path("a.mp4"), FRAMES, tones=1)
 

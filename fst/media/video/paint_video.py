@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import av
-
 from fst.errors import UserError
 from fst.images import frame_count
 from fst.media.bar import progress, say
@@ -109,7 +107,11 @@ def _writer(
 
 
 def _ahead(frames: Iterable[Frame], *, drop: bool) -> Iterator[Frame]:
-    """Iterate in a thread, a few frames ahead. `drop`: leave out those for which there is no room (live sources)."""
+    """Iterate in a thread, a few frames ahead.
+
+    `drop`: leave out those for which there is no room (live sources), but never the last one; their sound goes with the
+    next that is kept.
+    """
     ready: queue.Queue[Any] = queue.Queue(_AHEAD)
     stopped = threading.Event()
 
@@ -119,15 +121,18 @@ def _ahead(frames: Iterable[Frame], *, drop: bool) -> Iterator[Frame]:
                 return ready.put(item, timeout=0.2)
 
     def work() -> None:
-        sound: list[av.Packet] = []
+        left_out: Frame | None = None
         try:
             for frame in frames:
                 if stopped.is_set():
                     return
-                sound += frame.sound
-                if not (drop and ready.full()):
-                    offer(frame._replace(sound=sound))
-                    sound = []
+                if left_out is not None:
+                    frame = frame._replace(sound=[*left_out.sound, *frame.sound])
+                left_out = frame if drop and ready.full() else None
+                if left_out is None:
+                    offer(frame)
+            if left_out is not None:
+                offer(left_out)
             offer(_END)
         except BaseException as error:  # raised again where the frames are asked for
             offer(error)
