@@ -37,8 +37,8 @@ class Recorder(VideoWriter):
 
     def record(self, frame: np.ndarray) -> None:
         """Write uint8 (H, W, 3) RGB as often as the time since the last frame asks; resized where H, W changed."""
-        for _ in range(int(self.seconds * self._rate) + 1 - self.frames):
-            self.write(resize(frame, self._size))
+        for _ in range(int(self.seconds * self.rate) + 1 - self.frames):
+            self.write(resize(frame, (self.height, self.width)))
         self._last = frame
 
     def __enter__(self) -> Self:

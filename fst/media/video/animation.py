@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -76,6 +77,7 @@ class AnimationReader:
         return np.array(Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"))
 
 
+@dataclass(eq=False)
 class AnimationWriter(Sink):
     """An animation being written; see Sink for what becomes of it on errors and on Ctrl-C.
 
@@ -91,23 +93,24 @@ class AnimationWriter(Sink):
             full, or more than 2 GB of pixels in another format than GIF.
     """
 
-    def __init__(
-        self,
-        path: Path,  # ends in one of FORMATS
-        *,
-        time_base: Fraction = _MILLISECOND,  # the unit of `pts` and `duration`, in seconds
-        quality: int | None = None,  # of WebP and AVIF, 0 to 100, default 80
-        loop: int | None = 0,  # how often it plays, 0 for ever; None: once (GIF)
-        shortest: int = 0,
-    ) -> None:
-        super().__init__(path)
+    path: Path  # ends in one of FORMATS
+    _: KW_ONLY
+    time_base: Fraction = _MILLISECOND  # the unit of `pts` and `duration`, in seconds
+    quality: int | None = None  # of WebP and AVIF, 0 to 100, default 80
+    loop: int | None = 0  # how often it plays, 0 for ever; None: once (GIF)
+    shortest: int = 0
+
+    def __post_init__(self) -> None:
+        super().__init__(self.path)
         self._format = FORMATS[self.path.suffix.lower()]
         self._gif = self._format == "GIF"
-        if self._format in ("GIF", "PNG") and quality is not None:
-            raise UserError(f"quality= has no meaning for {path}, which is not lossy; leave it out, or write .webp")
-        self._time_base = time_base
-        self._options = {"quality": checked_quality(quality, 80)} | ({} if loop is None else {"loop": loop})
-        self._shortest = shortest
+        if self._format in ("GIF", "PNG") and self.quality is not None:
+            raise UserError(
+                f"quality= has no meaning for {self.path}, which loses nothing: leave it out, or write .webp"
+            )
+        self._options = {"quality": checked_quality(self.quality, 80)}
+        if self.loop is not None:
+            self._options["loop"] = self.loop
 
     def write(self, frame: np.ndarray, pts: int, duration: int | None = None, sound: tuple = ()) -> None:
         """Take a `Frame` of RGB, not to be changed afterwards, without its sound."""
@@ -119,9 +122,9 @@ class AnimationWriter(Sink):
         begins: list[int] = []  # milliseconds
         end = size = 0
         for frame in frames:
-            end = frame.pts + (frame.duration or round(1 / (25 * self._time_base)))
+            end = frame.pts + (frame.duration or round(1 / (25 * self.time_base)))
             begin = self._milliseconds(frame.pts)
-            if begins and begin - begins[-1] < self._shortest:
+            if begins and begin - begins[-1] < self.shortest:
                 continue
             size += 0 if self._gif else frame.pixels.nbytes
             if size > _MOST_BYTES:
@@ -129,11 +132,11 @@ class AnimationWriter(Sink):
             image = Image.fromarray(frame.pixels)
             images.append(image.quantize(256, method=Image.Quantize.MEDIANCUT) if self._gif else image)
             begins.append(begin)
-        begins.append(max(begins[-1] + self._shortest, self._milliseconds(end)))
+        begins.append(max(begins[-1] + self.shortest, self._milliseconds(end)))
         durations = [after - before for before, after in itertools.pairwise(begins)]
         how = {"format": self._format, "save_all": True, "append_images": images[1:], "duration": durations}
         images[0].save(beside, **how, **self._options)
 
     def _milliseconds(self, stamp: int) -> int:
         unit = 10 if self._gif else 1
-        return round(stamp * self._time_base * 1000 / unit) * unit
+        return round(stamp * self.time_base * 1000 / unit) * unit

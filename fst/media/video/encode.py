@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,55 +23,47 @@ from fst.stylize.planes import Planes
 
 # The codecs a container takes, the default first; what plays everywhere stands before what does not.
 CONTAINERS = {
-    ".mp4": ("h264", "hevc", "vp9", "av1", "mpeg4"),
-    ".m4v": ("h264", "hevc", "mpeg4"),
-    ".mov": ("h264", "hevc", "mpeg4"),
-    ".mkv": ("h264", "hevc", "vp9", "av1", "mpeg4"),
+    ".mp4": ("h264", "hevc", "vp9", "av1"),
+    ".m4v": ("h264", "hevc"),
+    ".mov": ("h264", "hevc"),
+    ".mkv": ("h264", "hevc", "vp9", "av1"),
     ".webm": ("vp9", "av1"),
 }
-# FFmpeg's encoders of each codec, best first: which of them exist depends on how FFmpeg was built.
+# FFmpeg's encoder of each codec, with settings fit for a machine whose cores the network needs too.
 _ENCODERS = {
-    "h264": ("libx264", "libopenh264", "h264_videotoolbox"),
-    "hevc": ("libx265", "hevc_videotoolbox"),
-    "vp9": ("libvpx-vp9",),
-    "av1": ("libsvtav1", "libaom-av1"),
-    "mpeg4": ("mpeg4",),
+    # Of painted films, as good as superfast at 0.6 of its work, and 1.13 times as large (experiments/speed).
+    "h264": (
+        "libx264",
+        {"preset": "ultrafast", "x264-params": "8x8dct=1:bframes=3:b-adapt=0:aq-mode=1:subme=1:no-deblock=0"},
+    ),
+    "hevc": ("libx265", {"preset": "ultrafast", "x265-params": "log-level=none"}),
+    "vp9": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "7", "row-mt": "1"}),
+    "av1": ("libsvtav1", {"preset": "9"}),
 }
 _SYNONYMS = {"h265": "hevc", "avc": "h264", "x264": "h264", "x265": "hevc"}
-# Settings fit for a machine whose cores the network needs too.
-_OPTIONS = {
-    # Of painted films, as good as superfast at 0.6 of its work, and 1.13 times as large (experiments/speed).
-    "libx264": {"preset": "ultrafast", "x264-params": "8x8dct=1:bframes=3:b-adapt=0:aq-mode=1:subme=1:no-deblock=0"},
-    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
-    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "7", "row-mt": "1"},
-    "libsvtav1": {"preset": "9"},
-    "libaom-av1": {"usage": "realtime", "cpu-used": "8"},
-}
 
 
 def choose(suffix: str, codec: str | None = None) -> str:
-    """The FFmpeg encoder for a file's suffix and a codec's name (None: the container's default).
+    """The codec for a film with a file's suffix, by the name asked for (None: the container's default).
 
     Raises:
         UserError: no such container or codec, one that does not go with the other, or none in this FFmpeg.
     """
-    suffix = suffix.lower()
-    if suffix not in CONTAINERS:
+    if suffix.lower() not in CONTAINERS:
         raise UserError(f"no video is written as '{suffix}'{near(suffix, [*CONTAINERS, '.gif', '.webp', '.png'])}")
-    wanted = allowed = CONTAINERS[suffix]
-    if codec is not None:
-        name = _SYNONYMS.get(codec.lower(), codec.lower())
-        if name not in _ENCODERS:
-            raise UserError(f"no video codec is called '{codec}'{near(name, [*_ENCODERS, *_SYNONYMS])}")
-        if name not in allowed:
-            raise UserError(f"codec={codec} does not go into {suffix} files; there use {', '.join(allowed)}")
-        wanted = (name,)
-    for encoder in (encoder for name in wanted for encoder in _ENCODERS[name]):
-        if encoder in av.codecs_available:
-            return encoder
-    raise UserError(f"the FFmpeg in PyAV {av.__version__} was built without an encoder for {' or '.join(wanted)}")
+    allowed = CONTAINERS[suffix.lower()]
+    name = allowed[0] if codec is None else _SYNONYMS.get(codec.lower(), codec.lower())
+    if name not in _ENCODERS:
+        raise UserError(f"no video codec is called '{codec}'{near(name, [*_ENCODERS, *_SYNONYMS])}")
+    if name not in allowed:
+        raise UserError(f"codec={codec} does not go into {suffix} files; there use {', '.join(allowed)}")
+    encoder, _ = _ENCODERS[name]
+    if encoder not in av.codecs_available:
+        raise UserError(f"the FFmpeg in PyAV {av.__version__} was built without {encoder}, which {name} needs")
+    return name
 
 
+@dataclass(eq=False)
 class VideoWriter(Sink):
     """A video file being written; see Sink for what becomes of it on errors and on Ctrl-C.
 
@@ -87,35 +80,31 @@ class VideoWriter(Sink):
         UserError: see `choose`; a quality out of range.
     """
 
-    def __init__(
-        self,
-        path: Path,  # its suffix is the container (CONTAINERS)
-        *,
-        width: int,  # of the frames, in pixels
-        height: int,
-        rate: Fraction | float = 25,  # frames a second: the spacing of frames without `pts`, else a hint
-        time_base: Fraction | None = None,  # the unit of `pts` in seconds; None: one frame
-        codec: str | None = None,  # "h264", "hevc" (or "h265"), "vp9", "av1", "mpeg4"; None: the container's default
-        quality: int | None = None,
-        colour: Colour | None = None,  # tags of the film, and the matrix and range by which RGB becomes YUV
-        sample_aspect: Fraction | None = None,  # width of a pixel over its height; None: square
-        sound: Sequence[AudioStream] = (),  # of an open input; their packets come with the frames
-        metadata: dict[str, str] | None = None,  # title, artist, date and so on
-    ) -> None:
-        super().__init__(path)
+    path: Path  # its suffix is the container (CONTAINERS)
+    _: KW_ONLY
+    width: int  # of the frames, in pixels
+    height: int
+    rate: Fraction | float = 25  # frames a second: the spacing of frames without `pts`, else a hint
+    time_base: Fraction | None = None  # the unit of `pts` in seconds; None: one frame
+    codec: str | None = None  # "h264", "hevc" (or "h265"), "vp9", "av1"; None: the container's default
+    quality: int | None = None
+    colour: Colour = field(
+        default_factory=Colour
+    )  # tags of the film, and the matrix and range by which RGB becomes YUV
+    sample_aspect: Fraction | None = None  # width of a pixel over its height; None: square
+    sound: Sequence[AudioStream] = ()  # of an open input; their packets come with the frames
+    metadata: dict[str, str] = field(default_factory=dict)  # title, artist, date and so on
+
+    def __post_init__(self) -> None:
+        super().__init__(self.path)
         self._suffix = self.path.suffix.lower()
-        self._encoder = choose(self._suffix, codec)
-        self._quality = checked_quality(quality, 75)
-        self._size = (height, width)
-        self._rate = Fraction(rate).limit_denominator(100_000)
-        self._time_base = time_base or 1 / self._rate
-        self._step = max(1, round(1 / self._rate / self._time_base))
-        self._colour = colour or Colour()
-        self._sample_aspect = sample_aspect
-        self._sound = sound
-        self._metadata = metadata or {}
-        odd_fits = self._encoder in ("libvpx-vp9", "libaom-av1") or not (height % 2 or width % 2)
-        self._pads = None if odd_fits else ((0, height % 2), (0, width % 2), (0, 0))
+        self._codec = choose(self._suffix, self.codec)
+        self.quality = checked_quality(self.quality, 75)
+        self.rate = Fraction(self.rate).limit_denominator(100_000)
+        self.time_base = self.time_base or 1 / self.rate
+        self._step = max(1, round(1 / self.rate / self.time_base))
+        odd = self.height % 2, self.width % 2
+        self._pads = ((0, odd[0]), (0, odd[1]), (0, 0)) if any(odd) and self._codec != "vp9" else None
         self._next = 0
         self._earliest = -(2**62)
         self._durations: dict[int, int] = {}  # of the frames in the encoder, by pts
@@ -136,8 +125,8 @@ class VideoWriter(Sink):
         rate. A `pts` that does not lie after the last is moved to one tick after it: no player accepts time that stands
         still. Sound waits for the end of its frame, so that a film that is interrupted ends with both.
         """
-        if frame.shape[:2] != self._size:
-            raise ValueError(f"frame of {frame.shape[:2]} for a film of {self._size}")
+        if frame.shape[:2] != (self.height, self.width):
+            raise ValueError(f"frame of {frame.shape[:2]} for a film of {(self.height, self.width)}")
         pts = self._next if pts is None else max(pts, self._earliest)
         duration = duration or self._step
         self._put(Frame(frame, pts, duration, sound))
@@ -147,19 +136,19 @@ class VideoWriter(Sink):
 
     def _encode(self, beside: Path, frames: Iterator[Frame]) -> None:
         # A movie's own clock counts milliseconds unless told, to which a late first frame would be rounded.
-        scale = self._time_base.denominator
+        scale = self.time_base.denominator
         scale = min(scale * -(-10_000 // scale), 2**31 - 1)
         moov = {"movflags": "+faststart", "movie_timescale": str(scale)}
         options = moov if self._suffix in (".mp4", ".m4v", ".mov") else {}
         with av.open(str(beside), "w", container_options=options) as container:
-            container.metadata.update(self._metadata)
+            container.metadata.update(self.metadata)
             stream = self._open(container)
-            tracks = {source.index: Track(container, source, self._suffix) for source in self._sound}
+            tracks = {source.index: Track(container, source, self._suffix) for source in self.sound}
             sound: deque[av.Packet] = deque()
             for frame in frames:
                 self._mux(container, stream.encode(self._encodable(frame)))
                 sound += frame.sound
-                end = self._end * self._time_base
+                end = self._end * self.time_base
                 while sound and (sound[0].dts is None or sound[0].dts * sound[0].time_base < end):
                     tracks[sound[0].stream_index].write(sound.popleft())
             self._mux(container, stream.encode(None), final=True)
@@ -179,30 +168,24 @@ class VideoWriter(Sink):
             container.mux_one(packet)
 
     def _open(self, container: av.container.OutputContainer) -> VideoStream:
-        height, width = self._size
-        options = dict(_OPTIONS.get(self._encoder, {}))
-        factor = (60 if self._encoder in ("libvpx-vp9", "libsvtav1", "libaom-av1") else 50) - 0.4 * self._quality
-        stream = container.add_stream(self._encoder, rate=self._rate)
-        context = stream.codec_context
-        if options:
-            options["crf"] = str(factor - 0.5 if self._encoder == "libx264" else round(factor))
-        else:  # an encoder without a constant rate factor: bits a pixel, doubling every 15 points of quality
-            bits = 0.1 * 2 ** ((self._quality - 60) / 15)
-            context.bit_rate = round(height * width * self._rate * bits)
-        stream.options = options
+        encoder, options = _ENCODERS[self._codec]
+        factor = (60 if self._codec in ("vp9", "av1") else 50) - 0.4 * self.quality
+        crf = factor - 0.5 if self._codec == "h264" else round(factor)
+        stream = container.add_stream(encoder, rate=self.rate, options={**options, "crf": str(crf)})
         stream.pix_fmt = "yuv420p"
-        stream.height, stream.width = (edge + edge % 2 if self._pads else edge for edge in self._size)
-        context.time_base = self._time_base
-        context.color_primaries, context.color_trc = self._colour.primaries, self._colour.transfer
-        context.colorspace, context.color_range = self._colour.matrix, self._colour.range
-        if self._sample_aspect:
-            context.sample_aspect_ratio = self._sample_aspect
-        if self._encoder == "libsvtav1":
+        stream.height, stream.width = (edge + edge % 2 if self._pads else edge for edge in (self.height, self.width))
+        context = stream.codec_context
+        context.time_base = self.time_base
+        context.color_primaries, context.color_trc = self.colour.primaries, self.colour.transfer
+        context.colorspace, context.color_range = self.colour.matrix, self.colour.range
+        if self.sample_aspect:
+            context.sample_aspect_ratio = self.sample_aspect
+        if self._codec == "av1":
             os.environ.setdefault("SVT_LOG", "1")  # errors only; it has no other switch for its chatter
-        if self._encoder == "libx265" and self._suffix != ".mkv":
+        if self._codec == "hevc" and self._suffix != ".mkv":
             context.codec_tag = "hvc1"  # what Apple's players ask for
-        refusal = UserError(f"{self._encoder} cannot encode {width}x{height} pixels; choose another codec=")
-        if self._encoder == "libsvtav1" and min(self._size) < 32:  # it hangs on 640x8 and such
+        refusal = UserError(f"{encoder} cannot encode {self.width}x{self.height} pixels; choose another codec=")
+        if self._codec == "av1" and min(self.height, self.width) < 32:  # it hangs on 640x8 and such
             raise refusal
         try:
             context.open()
@@ -216,6 +199,6 @@ class VideoWriter(Sink):
             encodable = self._converter.from_planes(frame.pixels)
         else:
             pixels = np.pad(frame.pixels, self._pads, mode="edge") if self._pads else frame.pixels
-            encodable = self._converter.from_rgb(np.ascontiguousarray(pixels), self._colour)
-        encodable.pts, encodable.time_base = frame.pts, self._time_base
+            encodable = self._converter.from_rgb(np.ascontiguousarray(pixels), self.colour)
+        encodable.pts, encodable.time_base = frame.pts, self.time_base
         return encodable
