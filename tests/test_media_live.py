@@ -379,7 +379,6 @@ def test_help_hides(controls, monkeypatch):
 
 
 def test_a_picture_is_saved_without_letters(controls, tmp_path, capsys):
-    controls.do("save")  # no frame came yet
     controls.paint(quadrants())
     controls.do("save")
     controls.do("save")  # in the same second

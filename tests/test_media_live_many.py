@@ -19,7 +19,6 @@ from fst import images
 from fst.errors import UserError
 from fst.media.live import style_loader
 from fst.media.live.controls import Controls
-from fst.media.live.state import LiveState
 from fst.media.live.style_loader import LivePainter, StyleLoader
 from fst.stylize import Stylizer
 from fst.stylize.styles import live_styles
@@ -63,8 +62,8 @@ def test_a_session_offers_the_styles_of_the_file_of_many(shelf):
 
 
 def test_a_chosen_style_fades_in_within_half_a_second(loader, clock):
-    state = LiveState.of(config(), 4)
-    painter = LivePainter(loader, state, loader.choose(0).result())
+    painter = LivePainter(config(), loader, loader.choose(0).result())
+    state = painter.state
 
     def shows(style: str) -> bool:
         painter.follow()
@@ -93,8 +92,8 @@ def test_a_chosen_style_fades_in_within_half_a_second(loader, clock):
 
 
 def test_a_slider_mixes_what_mixes(loader, clock):
-    state = LiveState.of(config(), 4)
-    painter = LivePainter(loader, state, loader.choose(0).result())
+    painter = LivePainter(config(), loader, loader.choose(0).result())
+    state = painter.state
     mixed = {"mix=0.25": "gogh:3,hokusai:1", "mix=1": "hokusai", "other=2": "seurat", "mix=0": "gogh:1"}
     for word, style in mixed.items():
         state.apply(word)
@@ -110,7 +109,8 @@ def test_a_slider_mixes_what_mixes(loader, clock):
 def test_what_the_camera_sees_becomes_the_painting_at_a_key(loader, tmp_path):
     images.write(tmp_path / "seen.png", gradient())
     with Controls(config(), loader, 20) as controls:
-        controls.do("photograph")  # there is no frame yet
+        controls.do("photograph")
+        assert "no picture yet" in controls._notice
         controls.paint(gradient())
         controls.do("photograph")
         assert controls.state.style == 4 and loader.names[4] == "painting 1"
@@ -172,13 +172,12 @@ def test_before_a_camera_that_stands_paint_stays_until_something_is_chosen():
 
         def __call__(self, frame: np.ndarray, vector: None) -> np.ndarray:
             if meanwhile:
-                state.apply(meanwhile.pop())
+                painter.state.apply(meanwhile.pop())
             return rng.integers(100, 120, frame.shape, dtype=np.uint8)
 
     meanwhile: list[str] = []
     for hold in (True, False):
-        state = LiveState.of(config(), 1)
-        painter = LivePainter(None, state, Trembling(), hold)
+        painter = LivePainter(config(stabilize="hold" if hold else "none"), [Trembling], Trembling())
         first, second = painter.paint(FRAME), painter.paint(FRAME)
         assert np.array_equal(first, second) == hold
         meanwhile.append("weaker")  # by a viewer, while a frame is painted: it is of the state before

@@ -203,21 +203,20 @@ def fading(height: int, width: int, seconds: float, rounds: int = 5) -> dict:
     As many as it can, one after the other; rest and fade in turns, medians of the rounds. A fade takes half a second,
     and the next begins when it ends.
     """
-    from fst.media.live.state import LiveState
+    from fst.config.infer import InferConfig
     from fst.media.live.style_loader import FADE_SECONDS, LivePainter, StyleLoader
     from fst.stylize.styles import live_styles
 
     names = live_styles(["gogh", "seurat", "kandinsky"])
     loader = StyleLoader(names, lambda style: _stylizer(style, "auto", "auto", live=True))
     loaded = [loader.choose(index).result() for index in range(len(names))]
-    state, frame = LiveState(len(names)), made_frame(height, width)
-    painter = LivePainter(loader, state, loaded[0], hold=False)
+    painter, frame = LivePainter(InferConfig(stabilize="none"), loader, loaded[0]), made_frame(height, width)
 
     def rate(fades: bool) -> float:
         started, frames, begun = time.perf_counter(), 0, 0
         while (passed := time.perf_counter() - started) < seconds:
             if fades and passed >= begun * FADE_SECONDS:
-                state.apply("next")
+                painter.state.apply("next")
                 begun += 1
             painter.follow()
             painter.paint(frame)

@@ -12,7 +12,7 @@ import numpy as np
 
 from fst import images
 from fst.errors import UserError
-from fst.media.live.state import HELP, LiveState
+from fst.media.live.state import HELP
 from fst.media.live.style_loader import LivePainter, StyleLoader
 from fst.media.live.window import letter, slide
 from fst.media.places import numbered
@@ -31,26 +31,22 @@ class Controls(contextlib.AbstractContextManager):
 
     def __init__(self, config: InferConfig, loader: StyleLoader, rate: float):
         self.ended = False  # whether "quit" was asked for
-        self.state = LiveState.of(config, len(loader))
         self._config = config
         self._loader = loader
         self._rate = rate
-        self._painter = LivePainter(loader, self.state, loader.choose(0).result(), config.stabilize == "hold")
+        self._painter = LivePainter(config, loader, loader.choose(0).result())
+        self.state = self._painter.state
         self._times: deque[float] = deque(maxlen=30)  # of the last frames
-        self._frame: np.ndarray | None = None
         self._picture: np.ndarray | None = None
         self._recorder: Recorder | None = None
         self._recording = contextlib.ExitStack()
-        self._notice, self._notice_ends = "", 0.0
-        self._help_ends = time.monotonic() + HELP_SECONDS
+        self._say(HELP, HELP_SECONDS)
 
     def __exit__(self, *_: object) -> None:
-        if self._recorder is not None:
-            self._end_recording()
+        self._end_recording()
 
     def paint(self, frame: np.ndarray) -> np.ndarray:
         """uint8 (H, W, 3) RGB from the camera to what the window shows: painted, lettered, beside the source."""
-        self._frame = frame
         try:
             self._painter.follow()
         except UserError as error:
@@ -66,24 +62,18 @@ class Controls(contextlib.AbstractContextManager):
         return shown
 
     def do(self, word: str) -> None:
-        """What a key means: a word of `fst.media.live.state.KEYS`, or a digit for a style."""
-        of_picture = {"save": self._save, "record": self._record, "photograph": self._photograph}
-        if word == "quit":
-            self.ended = True
-        elif word == "help":
-            shown = self._help_ends > time.monotonic()
-            self._help_ends = 0.0 if shown else time.monotonic() + 3 * HELP_SECONDS
-        elif word in of_picture:
-            if self._picture is None:
-                return
-            try:
-                of_picture[word]()
-            except UserError as error:
-                self._say(str(error), ERROR_SECONDS)
-        elif not word.isdecimal() or 0 < int(word) <= self.state.styles:
-            self.state.apply(word)
-            if "mix" not in word:  # the slider shows that
-                self._say(str(self.state))
+        """What a key means once a frame is there: a word of `fst.media.live.state.KEYS`, or a digit for a style."""
+        own = {"quit": self._quit, "help": self._help, "save": self._save, "record": self._record}
+        own["photograph"] = self._painter.choose_painting
+        try:
+            if word in own:
+                own[word]()
+            elif not word.isdecimal() or 0 < int(word) <= self.state.styles:
+                self.state.apply(word)
+                if "mix" not in word:  # the slider shows that
+                    self._say(str(self.state))
+        except UserError as error:
+            self._say(str(error), ERROR_SECONDS)
 
     def record(self, path: Path, shape: tuple[int, int]) -> None:
         """Begin to record what is painted, of (height, width)."""
@@ -92,24 +82,28 @@ class Controls(contextlib.AbstractContextManager):
         self._recorder = self._recording.enter_context(Recorder(path, shape, self._rate, self._config))
 
     def _record(self) -> None:
-        if self._recorder is not None:
-            self._end_recording()
-        else:
+        if self._recorder is None:
             self.record(self._new_path(".mp4"), self._picture.shape[:2])
+        else:
+            self._end_recording()
 
     def _end_recording(self) -> None:
         recorder, self._recorder = self._recorder, None
         self._recording.close()
-        self._say(f"recorded {recorder.path}")
-        print(f"Recorded {recorder.path}, {recorder.seconds:.1f} s")
+        if recorder is not None:
+            self._say(f"recorded {recorder.path}")
+            print(f"Recorded {recorder.path}, {recorder.seconds:.1f} s")
+
+    def _quit(self) -> None:
+        self.ended = True
+
+    def _help(self) -> None:
+        self._say(HELP, 0 if self._shown_notice() == HELP else 3 * HELP_SECONDS)
 
     def _save(self) -> None:
         path = images.write(self._new_path(".png"), self._picture)
         self._say(f"saved {path}")
         print(f"Saved {path}")
-
-    def _photograph(self) -> None:
-        self._painter.choose_painting(self._frame, self._config.painting_size)
 
     def _new_path(self, suffix: str) -> Path:
         return numbered(Path(f"{self._painter.stylizer.name}-{time.strftime('%Y%m%d-%H%M%S')}{suffix}"))
@@ -117,10 +111,8 @@ class Controls(contextlib.AbstractContextManager):
     def _say(self, text: str, seconds: float = NOTICE_SECONDS) -> None:
         self._notice, self._notice_ends = text, time.monotonic() + seconds
 
-    @property
-    def progress(self) -> str:
-        """How long the recording is, and how fast frames come."""
-        return f"{self._recorder.seconds:6.1f} s  {self._fps:4.1f} fps"
+    def _shown_notice(self) -> str:
+        return self._notice if time.monotonic() < self._notice_ends else ""
 
     @property
     def _fps(self) -> float:
@@ -129,7 +121,7 @@ class Controls(contextlib.AbstractContextManager):
 
     def _texts(self) -> dict[str, str]:
         """What is lettered into the window, by corner."""
-        state, names, now = self.state, self._loader.names, time.monotonic()
+        state, names = self.state, self._loader.names
         title = f"{names[state.style]} loads ..." if state.style != self._painter.shown else names[state.style]
         if state.mix:
             title += f" {1 - state.mix:.0%}, {names[state.other]} {state.mix:.0%}"
@@ -137,8 +129,6 @@ class Controls(contextlib.AbstractContextManager):
         if self._recorder is not None:
             minutes, seconds = divmod(int(self._recorder.seconds), 60)
             texts["top right"] = f"{minutes}:{seconds:02d}"
-        if now < self._notice_ends:
-            texts["bottom left"] = self._notice
-        elif now < self._help_ends:
-            texts["bottom left"] = HELP
+        if notice := self._shown_notice():
+            texts["bottom left"] = notice
         return texts

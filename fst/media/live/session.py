@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fst.errors import UserError
+from fst.media.bar import progress, say
 from fst.media.live import window
 from fst.media.live.camera import Camera, NoCamera
 from fst.media.live.controls import Controls
@@ -91,25 +91,25 @@ def _show(config: InferConfig, loader: StyleLoader, path: Path | None) -> None:
     with Camera(config.webcam) as camera, _until_interrupted() as stop:
         frame, seen, shown = camera.first(), 0, None
         first(frame)  # compiles the network: seconds that should not be in a film
-        with Controls(config, loader, camera.rate) as controls:
+        with (
+            Controls(config, loader, camera.rate) as controls,
+            progress(None, "frame", shown=path is not None) as bar,
+        ):
             if path is None:
                 shown = window.Window("fst")
             else:
                 controls.record(path, frame.shape[:2])
-                print(f"Recording {camera.name} to {path}; press Ctrl-C to end.", file=sys.stderr)
+                say(f"Recording {camera.name} to {path}; press Ctrl-C to end.")
             while not stop.is_set() and not controls.ended:
                 found = camera.newest(seen, timeout=0.05)
                 if found is not None:
                     seen, frame = found
                     picture = controls.paint(frame)
+                    bar(advance=1)
                     if shown is not None:
                         shown.show(picture)
-                    elif sys.stderr.isatty():
-                        print(f"\r{controls.progress} ", end="", file=sys.stderr)
                 while shown is not None and not controls.ended and (word := shown.key()) is not None:
                     controls.do(word)
-            if path is not None and sys.stderr.isatty():
-                print(file=sys.stderr)
 
 
 @contextlib.contextmanager

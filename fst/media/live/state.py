@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from fst.stylize.framing import COLORS
 
 if TYPE_CHECKING:
     from fst.config.infer import InferConfig
@@ -25,9 +29,10 @@ s   save a picture
 r   record
 h   help
 q   quit"""
-COLORS = ("style", "content")
+# Words that go on to the next of what there is to choose, and words that move a share from 0 to 1.
+TURNS = {"next": ("style", 1), "previous": ("style", -1)}
+TURNS |= {"colors": ("colors", 1), "mirror": ("mirror", 1), "side": ("side", 1)}
 STEPS = {"stronger": ("strength", 0.1), "weaker": ("strength", -0.1), "mix": ("mix", 0.1), "unmix": ("mix", -0.1)}
-READ = {int: int, float: float, str: str, bool: {"true": True, "false": False}.__getitem__}
 
 
 @dataclass
@@ -55,41 +60,33 @@ class LiveState:
         One of "next", "previous" or a number (the first style is 1); "stronger", "weaker"; "mix", "unmix"; "colors",
         "mirror" and "side", which change to and fro; KEY=VALUE with an attribute and what it becomes.
         """
-        key, given, value = word.partition("=")
-        if given:
-            self._set(key, value)
-        elif word.isdecimal():
-            self._set("style", str(int(word) - 1))
-        elif word in ("next", "previous"):
-            self._choose((self.style + (1 if word == "next" else -1)) % self.styles)
+        key, _, text = ("style", "", str(int(word) - 1)) if word.isdecimal() else word.partition("=")
+        if word in TURNS:
+            key, step = TURNS[word]
+            choices = self._choices()[key]
+            new = choices[(choices.index(getattr(self, key)) + step) % len(choices)]
         elif word in STEPS:
-            name, change = STEPS[word]
-            setattr(self, name, round(min(1.0, max(0.0, getattr(self, name) + change)), 2))
-        elif word == "colors":
-            self.colors = COLORS[1 - COLORS.index(self.colors)]
-        elif word in ("mirror", "side"):
-            setattr(self, word, not getattr(self, word))
+            key, step = STEPS[word]
+            new = round(min(1.0, max(0.0, getattr(self, key) + step)), 2)
         else:
+            new = self._read(key, text)
+        if new is None:
             raise ValueError(f"'{word[:40]}' is not understood")
+        if key == "style" and new != self.style:
+            self.other, self.mix = self.style, 0.0
+        setattr(self, key, new)
 
-    def _set(self, key: str, value: str) -> None:
-        kind = type(vars(self).get(key))
-        try:
-            new = READ[kind](value)
-        except (KeyError, ValueError):
-            raise ValueError(f"'{key[:20]}={value[:20]}' is not understood") from None
-        allowed = {int: range(self.styles), str: COLORS, bool: (True, False)}
-        fits = 0 <= new <= 1 if kind is float else new in allowed[kind]
-        if key == "styles" or not fits:
-            raise ValueError(f"{key} cannot be {value[:20]}")
-        if key == "style":
-            self._choose(new)
-        else:
-            setattr(self, key, new)
+    def _choices(self) -> dict[str, Sequence[int | str | bool]]:
+        styles, switch = range(self.styles), (False, True)
+        return {"style": styles, "other": styles, "colors": COLORS, "mirror": switch, "side": switch}
 
-    def _choose(self, style: int) -> None:
-        if style != self.style:
-            self.style, self.other, self.mix = style, self.style, 0.0
+    def _read(self, key: str, text: str) -> float | int | str | bool | None:
+        """The value that a text names, as "0.5", "2", "content" or "true"; None: no such thing can be chosen."""
+        if key not in ("mix", "strength"):
+            return {str(choice).lower(): choice for choice in self._choices().get(key, ())}.get(text)
+        with contextlib.suppress(ValueError):
+            return share if 0 <= (share := float(text)) <= 1 else None
+        return None
 
     def __str__(self) -> str:
         return f"strength {self.strength:.0%}, {'the source' if self.colors == 'content' else 'the style'}'s colours"

@@ -21,6 +21,7 @@ from fst.stylize.many import Style, bundled, of_many
 from fst.stylize.styles import short
 
 if TYPE_CHECKING:
+    from fst.config.infer import InferConfig
     from fst.stylize import Stylizer
 
 FADE_SECONDS = 0.5  # from style to style of one file of many
@@ -91,24 +92,28 @@ class StyleLoader:
 
 
 class LivePainter:
-    """Paints frames as a state says. While a style loads, the last one goes on, at the beginning the `first`.
+    """Paints frames as one viewer's state says; while a style loads, in the last one, at the beginning in the `first`.
 
-    Styles of one file of many fade into each other and mix. With `hold`, paint stays where the picture stays.
+    Styles of one file of many fade into each other and mix. With `stabilize=hold`, paint stays where the picture stays.
     """
 
-    def __init__(self, loader: StyleLoader, state: LiveState, first: Stylizer, hold: bool = True):
-        self.state = state
+    def __init__(self, config: InferConfig, loader: StyleLoader, first: Stylizer):
+        self.state = LiveState.of(config, len(loader))
         self.stylizer = first
         self.shown = 0  # index of the style that paints
         self._loader = loader
+        self._painting_size = config.painting_size
+        self._source: np.ndarray | None = None  # the last frame, unpainted
         self._vector = self._before = first.vector  # what the last frame was painted by; what is faded from
         self._chosen = -FADE_SECONDS  # when the fade began
         self._other: Stylizer | None = None  # mixed in
-        self._hold = Hold() if hold else None
+        self._hold = Hold() if config.stabilize == "hold" else None
 
-    def choose_painting(self, painting: np.ndarray, size: int) -> None:
-        """Add a painting to the styles, as `StyleLoader.add`, and choose it."""
-        index = self._loader.add(painting, size)
+    def choose_painting(self, painting: np.ndarray | None = None) -> None:
+        """Add a painting, or what the camera sees, to the styles and choose it; a UserError as `StyleLoader.add`."""
+        if painting is None and self._source is None:
+            raise UserError("the camera has given no picture yet")
+        index = self._loader.add(self._source if painting is None else painting, self._painting_size)
         self.state.styles = len(self._loader)
         self.state.apply(f"style={index}")
 
@@ -117,28 +122,25 @@ class LivePainter:
 
         Where one cannot be loaded, or they do not mix, the state is again what is shown, and a UserError says why.
         """
-        state = self.state
+        state, other = self.state, None
         try:
-            chosen = self._loaded(state.style) if state.style != self.shown else None
-        except UserError:
-            state.style, state.mix = self.shown, 0.0
-            raise
-        if chosen is not None:
-            self._before = self._vector if chosen.many is self.stylizer.many else chosen.vector
-            self._chosen = time.monotonic()
-            self.stylizer, self.shown = chosen, state.style
-        self._other = None
-        try:
-            other = self._loaded(state.other) if state.mix else None
+            if state.style != self.shown and (chosen := self._loaded(state.style)) is not None:
+                self._before = self._vector if chosen.many is self.stylizer.many else chosen.vector
+                self._chosen = time.monotonic()
+                self.stylizer, self.shown = chosen, state.style
+            if state.mix and state.style == self.shown:
+                other = self._loaded(state.other)
             if other is not None and (other.many is None or other.many is not self.stylizer.many):
                 raise UserError(f"{self.stylizer.name} and {other.name} have networks of their own: they do not mix")
         except UserError:
-            state.mix = 0.0
+            state.style, state.mix, other = self.shown, 0.0, None
             raise
-        self._other = other
+        finally:
+            self._other = other
 
     def paint(self, frame: np.ndarray, *, here: bool = True) -> np.ndarray:
         """Paint uint8 (H, W, 3) RGB; mirrored and beside its source if so chosen, unless that is not done `here`."""
+        self._source = frame
         state = dataclasses.replace(self.state)  # which a viewer may change while the frame is painted
         if state.mirror and here:
             frame = cv2.flip(frame, 1)

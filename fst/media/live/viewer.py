@@ -20,7 +20,7 @@ from PIL import Image
 from fst import images
 from fst.errors import UserError
 from fst.media.live.camera import Camera
-from fst.media.live.state import KEYS, LiveState
+from fst.media.live.state import KEYS
 from fst.media.live.style_loader import LivePainter, StyleLoader
 
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ class Viewer:
 
     def __post_init__(self) -> None:
         self.loader = self.loader.for_viewer()
-        self.state = LiveState.of(self.config, len(self.loader))
-        self.source: np.ndarray | None = None  # the last frame, unpainted
         self.seen = 0  # the number of the last frame of this machine's device
         self.turn = asyncio.Lock()
         self.tasks: set[asyncio.Task] = set()  # one a frame under way
@@ -59,7 +57,7 @@ class Viewer:
         """Answer until the browser leaves."""
         config, loader = self.config, self.loader
         first = await asyncio.wrap_future(loader.choose(0))
-        self.painter = LivePainter(loader, self.state, first, config.stabilize == "hold")
+        self.painter = LivePainter(config, loader, first)
         camera = {"width": config.webcam.width, "height": config.webcam.height, "fps": config.webcam.fps}
         keys = {key: word for key, word in KEYS.items() if word not in ("record", "help", "quit")}
         here = self.camera is not None
@@ -94,8 +92,8 @@ class Viewer:
 
     async def _painted(self, picture: bytes) -> bytes:
         here = self.camera is not None
-        self.source = await self._newest() if here else await asyncio.to_thread(decode, picture)
-        paint = functools.partial(self.painter.paint, self.source, here=here)
+        source = await self._newest() if here else await asyncio.to_thread(decode, picture)
+        paint = functools.partial(self.painter.paint, source, here=here)
         painted = await asyncio.get_running_loop().run_in_executor(self.painting, paint)
         return await asyncio.to_thread(images.encode, painted, ".jpg", quality=JPEG_QUALITY)
 
@@ -109,23 +107,21 @@ class Viewer:
             return frame
 
     async def _obey(self, word: str) -> None:
+        styles = self.painter.state.styles
         try:
-            if word == "photograph" or word.startswith(PAINTING):
-                await self._add(word.removeprefix(PAINTING))
+            if word == "photograph":
+                self.painter.choose_painting()
+            elif word.startswith(PAINTING):  # a JPEG picture in base64
+                picture = b64decode(word.removeprefix(PAINTING))
+                self.painter.choose_painting(await asyncio.to_thread(decode, picture))
             else:
-                self.state.apply(word)
+                self.painter.state.apply(word)
+            if self.painter.state.styles > styles:
+                await self._tell(names=self.loader.names)
             await self._follow()
             await self._tell_state()
         except (ValueError, UserError) as error:
             await self._tell(error=str(error))
-
-    async def _add(self, word: str) -> None:
-        """Add a painting, a JPEG picture in base64, or what the camera sees; and choose it."""
-        painting = self.source if word == "photograph" else await asyncio.to_thread(decode, b64decode(word))
-        if painting is None:
-            raise ValueError("the camera has given no picture yet")
-        self.painter.choose_painting(painting, self.config.painting_size)
-        await self._tell(names=self.loader.names)
 
     async def _follow(self) -> None:
         shown = self.painter.shown
@@ -138,7 +134,7 @@ class Viewer:
             await self._tell_state()
 
     async def _tell_state(self) -> None:
-        await self._tell(state=asdict(self.state), shown=self.painter.shown)
+        await self._tell(state=asdict(self.painter.state), shown=self.painter.shown)
 
     async def _tell(self, **words: object) -> None:
         with contextlib.suppress(ConnectionError):
