@@ -93,6 +93,27 @@ def test_a_network_that_cannot_be_painted_in_strips_is_painted_whole(tmp_path, i
     assert np.array_equal(stylizer(picture(100, 100)), whole)
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Conv2d(4, 4, 3, padding="same"),
+        nn.Conv2d(4, 4, 3, padding=2, dilation=2),
+        nn.Conv2d(4, 4, (3, 5), padding=(1, 2)),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"),
+        nn.Upsample(scale_factor=2, mode="bilinear"),
+        nn.Upsample(scale_factor=1.5),
+        nn.Upsample(size=(88, 64)),
+        nn.InstanceNorm2d(4, track_running_stats=True),
+        nn.BatchNorm2d(4, track_running_stats=False),
+        nn.AdaptiveAvgPool2d(8),
+    ],
+    ids=repr,
+)
+def test_what_sees_more_than_a_few_rows_is_not_computed_so(module):
+    with pytest.raises(strips.Whole):
+        strips.through(nn.Sequential(nn.ReLU(), module), Array(torch.zeros(1, 4, 44, 32)))
+
+
 def test_large_frames_are_painted_in_strips():
     johnson, realtime = (Traits.of(build(name)) for name in ("johnson", "realtime"))
     assert not framing.in_strips(1000, 1000, johnson) and framing.in_strips(2400, 2400, johnson)

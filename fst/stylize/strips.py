@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from fst import images
 from fst.networks import Network
 from fst.networks.blocks import Residual, ResizedConv
-from fst.networks.conditional import ConditionalNorm
+from fst.networks.conditional import Conditional
 from fst.stylize.backend import Traits
 from fst.stylize.framing import pad
 from fst.stylize.many import Style
@@ -134,31 +134,58 @@ class Kept(Rows):
         return self.values[:, :, start:stop].float().add_(self.base)
 
 
+class Whole(Exception):
+    """A module sees more of a picture than a few rows at a time: what it is part of is painted whole."""
+
+
 def through(module: nn.Module, below: Rows, size: int | None = None) -> Rows:
     """What comes out of a module for the rows below it; statistics are gathered now, the rest is computed when read.
 
     `size` is the positions in the image, by which layers are judged too large to keep; None: as many as in `below`.
+
+    Raises:
+        Whole: it cannot be computed so.
     """
-    size = size or below.height * below.width
+    size, kind = size or below.height * below.width, type(module)
     if behaves_as(module, nn.Sequential):
         for part in module:
             below = through(part, below, size)
         return below
     if behaves_as(module, Residual):
         return _sum(below, through(module.body, below, size))
-    if behaves_as(module, ResizedConv):
+    if kind is ResizedConv:
         return through(nn.Sequential(*module.folded()), below, size)
-    if isinstance(module, nn.InstanceNorm2d):
+    if kind is nn.InstanceNorm2d and not module.track_running_stats:
         return _normalised(below, module, size)
-    if isinstance(module, nn.Conv2d):
+    if kind is nn.Conv2d:
         return _convolved(below, module)
-    if isinstance(module, nn.Upsample):
+    if kind is nn.Upsample and module.mode == "nearest" and _is_whole(module.scale_factor):
         return Layer(below, module, factor=int(module.scale_factor))
-    if isinstance(module, nn.PixelShuffle):
+    if kind is nn.PixelShuffle:
         return Layer(below, module, factor=module.upscale_factor)
-    if isinstance(module, nn.PixelUnshuffle):
+    if kind is nn.PixelUnshuffle:
         return Layer(below, module, kernel=module.downscale_factor, stride=module.downscale_factor)
-    return Layer(below, module)
+    if kind in POINTWISE or (kind is nn.BatchNorm2d and module.track_running_stats):
+        return Layer(below, module)
+    raise Whole
+
+
+def _is_whole(factor: float | tuple[float, ...] | None) -> bool:
+    return isinstance(factor, float) and factor.is_integer()
+
+
+@torch.inference_mode()
+def runs_in_strips(network: Network) -> bool:
+    """Whether a network, on the CPU, can be computed a few rows at a time, by the modules that it is made of."""
+    if not network.strips or type(network).stylize is not Network.stylize:
+        return False
+    plain = network.folded(network.table[:1]) if isinstance(network, Conditional) else network
+    least = np.zeros((network.smallest, network.smallest, 3), np.uint8)
+    try:
+        through(plain.layers, Image(pad(least, network), plain, torch.device("cpu")))
+    except Whole:
+        return False
+    return True
 
 
 def _sum(first: Rows, second: Rows) -> Rows:
@@ -169,6 +196,10 @@ def _sum(first: Rows, second: Rows) -> Rows:
 
 
 def _convolved(below: Rows, module: nn.Conv2d) -> Rows:
+    pairs = (module.kernel_size, module.stride, module.padding)  # padding may be a word: "same"
+    square = all(isinstance(pair, tuple) and len(set(pair)) == 1 for pair in pairs) and module.dilation == (1, 1)
+    if not square or module.padding_mode not in PADDING:
+        raise Whole
     window = {"kernel": module.kernel_size[0], "stride": module.stride[0], "padding": module.padding[0]}
 
     def run(strip: Tensor) -> Tensor:
@@ -199,28 +230,3 @@ def _normalised(below: Rows, module: nn.InstanceNorm2d, size: int) -> Rows:
     offset = (module.bias.cpu() if module.affine else 0) - mean * scale
     scale, offset = (part.float().to(strip.device)[:, None, None] for part in (scale, offset))
     return Layer(kept or below, lambda strip: torch.addcmul(offset, strip, scale))
-
-
-def runs_in_strips(network: Network) -> bool:
-    """Whether a network can be computed a few rows at a time, by the modules that its `layers` are made of."""
-    return network.strips and type(network).stylize is Network.stylize and _runs(network.layers)
-
-
-def _runs(module: nn.Module) -> bool:
-    if behaves_as(module, nn.Sequential):
-        return all(map(_runs, module))
-    if behaves_as(module, Residual):
-        return _runs(module.body)
-    if type(module) is nn.InstanceNorm2d:
-        return not module.track_running_stats
-    if type(module) is nn.BatchNorm2d:
-        return module.track_running_stats
-    if type(module) is nn.Conv2d:
-        pairs = (module.kernel_size, module.stride, module.padding)  # padding may be a word: "same"
-        square = all(isinstance(pair, tuple) and len(set(pair)) == 1 for pair in pairs) and module.dilation == (1, 1)
-        return square and module.padding_mode in PADDING
-    if type(module) is nn.Upsample:
-        factor = module.scale_factor
-        return module.mode == "nearest" and isinstance(factor, (int, float)) and factor == int(factor)
-    # A ConditionalNorm is an nn.InstanceNorm2d in the network that is folded for a style.
-    return type(module) in (ConditionalNorm, ResizedConv, nn.PixelShuffle, nn.PixelUnshuffle, *POINTWISE)

@@ -31,8 +31,9 @@ class TorchBackend:
         self.device = device()
         if self.device.type == "cpu":
             keep_memory()
-        self.network = style.shared().to(self.device, memory_format=torch.channels_last)
-        self.traits = Traits.of(self.network)
+        network = style.shared()
+        self.traits = Traits.of(network)
+        self.network = network.to(self.device, memory_format=torch.channels_last)
         self.lock = threading.Lock()  # a network of many styles holds a picture's vector while it paints
 
     @torch.inference_mode()
