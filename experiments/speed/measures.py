@@ -105,6 +105,7 @@ def film_parts(style: str, clip: str, precision: str) -> dict:
     from fst.media.video.decode import VideoReader
     from fst.media.video.encode import VideoWriter
     from fst.media.video.paint_video import paint_video
+    from fst.stylize import framing
 
     stylizer = _stylizer(style, "auto", precision)
     converter = colour.Converter()
@@ -134,8 +135,9 @@ def film_parts(style: str, clip: str, precision: str) -> dict:
         height, width = frames[0].shape[:2]
         kind = colour.Colour()
         painted = list(stylizer.stream(frames))
-        [compiled] = stylizer._backend.compiled.values()
-        request = compiled.create_infer_request()
+        backend, working = stylizer._backend, framing.working(frames[0], None, framing.MARGIN)
+        matrix = working.matrix if planar else None
+        request = backend._compile(backend._padded(working).shape, "THROUGHPUT", matrix).create_infer_request()
         cost = {
             "decoding": _core_seconds(decoded),
             "frames out of the decoder": _core_seconds(read),

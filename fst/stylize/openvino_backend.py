@@ -7,14 +7,13 @@ once and kept (`fst.stylize.cache`); after that torch is not imported again.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import json
 import sys
 import threading
 import timeit
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -79,12 +78,10 @@ class OpenVinoBackend:
                 f"precision=int8: {style.path.name} has no 8-bit ranges; measure them with "
                 f"python -m fst.stylize.ranges {style.path} PHOTOS, or omit precision="
             )
-        if precision == "auto" and self.precision == "int8":
-            _say_once(self.folder, style)
         self.fold = facts["fold"]  # see `fst.stylize.planar.fold_of`
         self.takes_planes = self.fold > 0
         self.last_shape: tuple[int, ...] | None = None
-        self.compiled: OrderedDict[tuple, ov.CompiledModel] = OrderedDict()
+        self.compiled = functools.lru_cache(SHAPES_KEPT)(_compiled)
         self.lock = threading.Lock()  # an infer request paints one frame at a time
 
     def _made(self, matrix: Matrix | None) -> Path:
@@ -111,8 +108,6 @@ class OpenVinoBackend:
         for frame, vector in frames:
             padded, matrix = self._padded(frame), frame.matrix if isinstance(frame, Planes) else None
             if (padded.shape, matrix) != kind:
-                while busy:
-                    yield self._result(*busy.popleft())
                 kind = padded.shape, matrix
                 compiled = self._compile(padded.shape, "THROUGHPUT", matrix)
                 requests = itertools.cycle([compiled.create_infer_request() for _ in range(IN_FLIGHT)])
@@ -137,38 +132,24 @@ class OpenVinoBackend:
         return painted[:height, :width].copy()  # the next request writes there again
 
     def _compile(self, shape: tuple[int, ...] | None, hint: str, matrix: Matrix | None = None) -> ov.CompiledModel:
-        key = (shape, hint, matrix)
-        if key not in self.compiled:
-            graph, floats = (EIGHT_BITS, self.float_precision) if self.precision == "int8" else (GRAPH, self.precision)
-            settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": floats}
-            if hint == "THROUGHPUT":
-                settings["NUM_STREAMS"] = str(IN_FLIGHT)
-            if shape is None or self.live:  # what a start begins with; the shapes of all photos would fill the disk
-                settings["CACHE_DIR"] = str(self.folder)
-            folder = self.folder if matrix is None else self._made(matrix)
-            self.compiled[key] = _compiled(folder / graph, shape or (-1, -1, 3), settings)
-        self.compiled.move_to_end(key)
-        while len(self.compiled) > SHAPES_KEPT:
-            self.compiled.popitem(last=False)
-        return self.compiled[key]
+        graph, floats = (EIGHT_BITS, self.float_precision) if self.precision == "int8" else (GRAPH, self.precision)
+        settings = [("PERFORMANCE_HINT", hint), ("INFERENCE_PRECISION_HINT", floats)]
+        if hint == "THROUGHPUT":
+            settings.append(("NUM_STREAMS", str(IN_FLIGHT)))
+        if shape is None or self.live:  # what a start begins with; the shapes of all photos would fill the disk
+            settings.append(("CACHE_DIR", str(self.folder)))
+        folder = self.folder if matrix is None else self._made(matrix)
+        return self.compiled(folder / graph, shape or (-1, -1, 3), *settings)
 
 
-def _compiled(graph: Path, shape: tuple[int, ...], settings: dict[str, str]) -> ov.CompiledModel:
+def _compiled(graph: Path, shape: tuple[int, ...], *settings: tuple[str, str]) -> ov.CompiledModel:
     model = core().read_model(graph)
     model.reshape({model.input(0): [1, *shape]})
-    return core().compile_model(model, "CPU", settings)
+    return core().compile_model(model, "CPU", dict(settings))
 
 
 def _inputs(frame: np.ndarray, vector: np.ndarray | None) -> list[np.ndarray]:
     return [frame[None]] if vector is None else [frame[None], np.ascontiguousarray(vector)[None]]
-
-
-def _say_once(folder: Path, style: Style) -> None:
-    """Say that 8 bits are used, the first time that a style's graphs are."""
-    with contextlib.suppress(OSError):
-        (folder / "said").touch(exist_ok=False)
-        near = f"{style.info.int8['psnr']:.0f} dB from 32 bits, which nobody sees"
-        print(f"style '{style.name}' paints in 8 bits here ({near}); precision=f32 turns that off", file=sys.stderr)
 
 
 def _make(style: Style, folder: Path, matrix: Matrix | None) -> None:
@@ -197,6 +178,8 @@ def _make(style: Style, folder: Path, matrix: Matrix | None) -> None:
         facts["float_precision"] = _fastest_precision(folder / EIGHT_BITS)
         if has_int8() and style.info.int8["psnr"] >= ranges.ENOUGH:
             facts["precision"] = "int8"
+            near = f"{style.info.int8['psnr']:.0f} dB from 32 bits, which nobody sees"
+            print(f"style '{style.name}' paints in 8 bits here ({near}); precision=f32 turns that off", file=sys.stderr)
     (folder / FACTS).write_text(json.dumps(facts))
 
 
@@ -232,8 +215,7 @@ def _fastest_precision(graph: Path) -> str:
         return "f32"
 
     def seconds(precision: str) -> float:
-        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
-        compiled = _compiled(graph, TRIAL, settings)
+        compiled = _compiled(graph, TRIAL, ("PERFORMANCE_HINT", "LATENCY"), ("INFERENCE_PRECISION_HINT", precision))
         vectors = [np.ones(list(vector.shape), np.float32) for vector in compiled.inputs[1:]]
         inputs, request = [np.zeros((1, *TRIAL), np.uint8), *vectors], compiled.create_infer_request()
         return min(timeit.repeat(lambda: request.infer(inputs), number=1, repeat=5))
