@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from clips import film, pixels, scene
 from PIL import Image, ImageCms
-from styles import make_style
+from styles import make_many, make_style
 from test_stylize import picture
 
 from fst import stylefile
@@ -41,6 +41,7 @@ def shelf(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("styles")
     make_style(folder / "gogh.safetensors", "realtime")
     make_style(folder / "hokusai.safetensors", "realtime")
+    make_many(folder / "many.safetensors", ("gogh", "seurat"))
     return folder
 
 
@@ -332,9 +333,9 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["source=none.jpg"], "none.jpg does not exist"),
         (["source=photo.png", "style=gog"], "did you mean 'gogh'"),
         (["source=photo.png", "output=out.xyz"], "no picture is written as '.xyz'"),
-        (["source=photo.png", "quality=0"], "1..100"),
+        (["source=photo.png", "quality=0"], "between 1 and 100"),
         (["source=photo.png", "output=window"], "window"),
-        (["source=photo.png", "strength=2"], "0..1"),
+        (["source=photo.png", "strength=2"], "between 0 and 1"),
         (["source=photo.png", "strength=abc"], "strength"),
         (["source=photo.png", "size=[1"], "size"),
         (["sorce=photo.png"], "did you mean 'source'"),
@@ -368,7 +369,9 @@ def test_help_and_the_table_of_styles(capsys, monkeypatch):
     infer.main(["styles"])
     rows = capsys.readouterr().out.splitlines()
     assert rows[0].split() == ["style", "network", "content", "objective", "painting", "artist", "year"]
-    assert [row.split()[:2] for row in rows[1:]] == [["gogh", "realtime"], ["hokusai", "realtime"]]
+    alone, many = ("gogh", "hokusai"), ("gogh", "seurat")
+    expected = [[name, "realtime"] for name in alone] + [[name, "realtime_many"] for name in many]
+    assert [row.split()[:2] for row in rows[1:]] == expected
     assert "1889" in rows[1] and "A Test" in rows[1]
 
 

@@ -222,7 +222,7 @@ def test_window_or_page(chosen, devices, monkeypatch):
     monkeypatch.setattr(window, "has_display", lambda: True)
     live_session.run(config(), ["invert"])
     live_session.run(config(output="page"), ["invert"])
-    live_session.run(config(source="webcam:3", output="page"), ["invert"])
+    live_session.run(config(device="3", output="page"), ["invert"])
     monkeypatch.setattr(window, "has_display", lambda: False)
     live_session.run(config(), ["invert"])
     assert chosen == ["window", ("page", None), ("page", "3"), ("page", None)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from styles import make_style
+from styles import make_many, make_style
 
 from fst import stylefile
 from fst.errors import UserError
@@ -30,6 +30,7 @@ def shelf(tmp_path, monkeypatch) -> Path:
     """A shelf of bundled styles: gogh and hokusai."""
     make_style(tmp_path / "shelf/gogh.safetensors", "realtime")
     make_style(tmp_path / "shelf/hokusai.safetensors", "realtime")
+    make_many(tmp_path / "shelf/many.safetensors")
     monkeypatch.setattr(stylefile, "BUNDLED", tmp_path / "shelf")
     return tmp_path / "shelf"
 
@@ -129,10 +130,10 @@ def test_size_is_the_networks_long_edge_and_the_result_has_the_sources(style, si
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"strength": 1.5}, "0..1"),
-        ({"strength": float("nan")}, "0..1"),
+        ({"strength": 1.5}, "between 0 and 1"),
+        ({"strength": float("nan")}, "between 0 and 1"),
         ({"colors": "contents"}, "'content'"),
-        ({"size": 3}, "16"),
+        ({"size": 3}, "at least 16"),
         ({"backend": "opnvino"}, "'openvino'"),
     ],
 )

@@ -168,7 +168,7 @@ def test_ranges_are_put_into_a_file_and_change_nothing_else(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ({"precision": "int4"}, "unknown precision 'int4'"),
+        ({"precision": "int4"}, "precision is 'int4'"),
         ({"precision": "int8", "backend": "torch"}, "OpenVINO"),
         ({"precision": "bf16", "backend": "torch"}, "OpenVINO"),
     ],

@@ -13,7 +13,7 @@ import torch
 from clips import film, pixels
 from criteria import build_criterion
 from PIL import Image
-from styles import bundled_shelf, make_many, make_style
+from styles import bundled_shelf, make_many
 from test_infer import infer
 from test_stylize import by_hand, picture
 from test_stylize_backends import START, psnr
@@ -272,16 +272,6 @@ def test_what_makes_no_sense_is_said_in_a_line(shelf, style, says):
     finally:
         for name in ("newer", "torn"):
             (shelf / f"{name}.safetensors").unlink()
-
-
-def test_without_a_file_of_many_the_message_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(stylefile, "BUNDLED", tmp_path)
-    images.write(tmp_path / "wave.png", gradient())
-    with pytest.raises(UserError, match="no file of many styles"):
-        styles.find(tmp_path / "wave.png")
-    make_style(tmp_path / "gogh.safetensors", "realtime")
-    with pytest.raises(UserError, match="does not mix"):
-        styles.find("gogh:0.5,hokusai:0.5")
 
 
 def test_the_list_names_styles_of_both_kinds_with_their_figures(capsys):

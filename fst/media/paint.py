@@ -67,10 +67,12 @@ def paint(config: InferConfig) -> None:
     if kind == "live" or watched:
         from fst.media.live.session import run
 
+        webcam = config.webcam
         if kind == "video":  # a film or an address in the camera's place
-            webcam = dataclasses.replace(config.webcam, device=config.source, mirror=False)
-            config = dataclasses.replace(config, source="webcam", webcam=webcam)
-        run(config, styles)
+            webcam = dataclasses.replace(webcam, device=config.source, mirror=False)
+        elif number := config.source.removeprefix("webcam").removeprefix(":"):
+            webcam = dataclasses.replace(webcam, device=number)
+        run(dataclasses.replace(config, webcam=webcam), styles)
         return
     load = partial(Stylizer.configured, config)
     if kind == "photos":

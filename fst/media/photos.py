@@ -18,6 +18,7 @@ from fst.errors import UserError
 from fst.media.bar import progress, say
 from fst.media.places import STANDARD, check_free, numbered, target_of
 from fst.stylize import Stylizer
+from fst.values import between
 
 if TYPE_CHECKING:
     from fst.config.infer import InferConfig
@@ -47,8 +48,7 @@ def paint(config: InferConfig, styles: list[str], load: Callable[[str], Stylizer
         UserError: no photo, an output that does not fit, or photos that could not be painted.
     """
     quality = QUALITY if config.quality is None else config.quality
-    if not 1 <= quality <= 100:
-        raise UserError(f"quality={quality} is outside 1..100, the quality of a JPEG file")
+    between("quality", quality, 1, 100)
     config = dataclasses.replace(config, quality=quality)
     if config.source != STANDARD and is_many(config.source):
         _paint_many(config, styles, load)

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from fst.errors import UserError, near, require
+from fst.errors import UserError, require
 from fst.stylize.many import Many, Style, of_many
+from fst.values import one_of
 
 if TYPE_CHECKING:
     from fst.networks import Network
     from fst.stylize.planes import Planes
 
-BACKENDS = ("torch", "openvino")
+BACKENDS = ("auto", "torch", "openvino")
 PRECISIONS = ("auto", "f32", "bf16", "int8")
 
 
@@ -63,12 +64,10 @@ def load_backend(name: str, style: Style, *, live: bool = False, precision: str 
     Raises:
         UserError: no such backend or precision, they do not go together, or a package is not installed.
     """
-    if precision not in PRECISIONS:
-        raise UserError(f"unknown precision '{precision}'{near(precision, list(PRECISIONS))}")
+    one_of("precision", precision, PRECISIONS)
+    one_of("backend", name, BACKENDS)
     if name == "auto":
         name = _fastest() if precision == "auto" else "openvino"
-    if name not in BACKENDS:
-        raise UserError(f"unknown backend '{name}'{near(name, ['auto', *BACKENDS])}")
     if name == "openvino":
         require("openvino", "backend=openvino", otherwise="backend=torch")
     elif precision not in ("auto", "f32"):

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fst import images
-from fst.errors import UserError, near, require
+from fst.errors import UserError, require
 from fst.files import replacing
 from fst.stylize import styles
 from fst.stylize.framing import MARGIN, working
+from fst.values import one_of
 
 if TYPE_CHECKING:
     from fst.networks import Network
@@ -35,8 +36,7 @@ def export(kind: str, style: str, output: str | None, *, overwrite: bool) -> str
     Raises:
         UserError: an unknown format, a missing package, a file that exists, or outputs that do not agree.
     """
-    if kind != "onnx":
-        raise UserError(f"unknown export '{kind}'{near(kind, ['onnx'])}")
+    one_of("export", kind, ["onnx"])
     for package in ("onnx", "onnxruntime"):
         require(package, "export=onnx")
     found = styles.find(style)

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from fst import images
-from fst.errors import UserError, near
 from fst.stylize.planes import Planes
+from fst.values import at_least, between, one_of
 
 if TYPE_CHECKING:
     from fst.stylize.backend import Traits
@@ -23,12 +23,10 @@ WHOLE_FULL_RESOLUTION = 4_000_000  # of a network that has features as large as 
 
 def check(size: int | None, strength: float, colors: str) -> None:
     """Raise a UserError for a setting out of range."""
-    if size is not None and size < 16:
-        raise UserError(f"size={size} is too small: the long edge at which the network works, 16 pixels or more")
-    if not 0 <= strength <= 1:
-        raise UserError(f"strength={strength} is outside 0..1: 0 is the source, 1 the painting")
-    if colors not in COLORS:
-        raise UserError(f"unknown colors '{colors}'{near(colors, list(COLORS))}")
+    if size is not None:
+        at_least("size", size, 16)
+    between("strength", strength, 0, 1)
+    one_of("colors", colors, COLORS)
 
 
 def in_strips(height: int, width: int, traits: Traits) -> bool:

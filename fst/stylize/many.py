@@ -144,15 +144,12 @@ def opened(path: Path) -> Many:
     Raises:
         UserError: the file is missing, damaged, holds a single style, or is another version's.
     """
-    try:
-        stat = path.stat()
-    except OSError:
-        raise UserError(f"style file {path} does not exist") from None
-    return _opened(path, stat.st_mtime_ns, stat.st_size)
+    stat = path.stat() if path.exists() else None
+    return _opened(path, stat and (stat.st_mtime_ns, stat.st_size))
 
 
 @functools.lru_cache(maxsize=8)  # one object a file: what is compiled for it is shared by its styles
-def _opened(path: Path, *_: int) -> Many:
+def _opened(path: Path, _: object) -> Many:
     info = stylefile.read_info(path)
     if not is_many(info):
         raise UserError(f"{path} holds a single style: name it without ':'")
@@ -166,10 +163,9 @@ def _opened(path: Path, *_: int) -> Many:
     return Many(path, info, table)
 
 
-def bundled() -> Many | None:
+def bundled() -> Many:
     """The file of many styles that comes with fst."""
-    path = stylefile.BUNDLED / stylefile.MANY
-    return opened(path) if path.is_file() else None
+    return opened(stylefile.BUNDLED / stylefile.MANY)
 
 
 def along(stops: np.ndarray, count: int) -> Iterator[np.ndarray]:

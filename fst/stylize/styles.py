@@ -70,8 +70,6 @@ def live_styles(styles: list[str]) -> list[str]:
     Of names that the bundled file of many has, its own are taken, which mix and fade.
     """
     many = bundled()
-    if many is None:
-        return styles
     if len(styles) == 1 and styles[0] in many.names:
         styles = [*styles, *(name for name in many.names if name != styles[0])]
     return [f"{many.path}:{name}" if name in many.names else name for name in styles]
@@ -89,20 +87,16 @@ def print_styles() -> None:
     """Print name, network and painting of each bundled style, and its losses as `fst.evaluate.judge` has them.
 
     Raises:
-        UserError: none is bundled, or one is damaged.
+        UserError: one is damaged.
     """
     from rich.console import Console
     from rich.table import Table
 
-    rows = []
-    for name, path in stylefile.bundled().items():
-        info = stylefile.read_info(path)
-        rows.append((name, info, info.style))
-    if many := bundled():
-        paintings = many.info.style.get("paintings", {})
-        rows += [(name, many.info, paintings.get(name, {})) for name in many.names]
-    if not rows:
-        raise UserError("this copy of fst has no bundled styles: train one with python train.py style=gogh")
+    alone = {name: stylefile.read_info(path) for name, path in stylefile.bundled().items()}
+    many = bundled()
+    paintings = many.info.style.get("paintings", {})
+    rows = [(name, info, info.style) for name, info in alone.items()]
+    rows += [(name, many.info, paintings.get(name, {})) for name in many.names]
     table = Table(box=None, pad_edge=False)
     for column in ("style", "network", "content", "objective", "painting", "artist", "year"):
         table.add_column(column, justify="right" if column in ("content", "objective", "year") else "left")
@@ -118,7 +112,7 @@ def _each(name: str) -> list[str]:
     path = Path(name).expanduser()
     if path.is_dir() and not _style_files(path) and not (path / runfolder.CONFIG).exists():
         return [str(file) for file in images.files(path)]
-    if name == MANY and bundled() is not None:
+    if name == MANY:
         path = bundled().path
     elif path.is_dir() and _style_files(path):
         path = _style_files(path)[-1]
@@ -166,12 +160,10 @@ def _one(text: str, size: int) -> Style:
     """A style of a file of many: FILE.safetensors:NAME, or the bundled file's, by its name or a painting."""
     file = OF_FILE.fullmatch(text)
     many, name = (opened(Path(file[1]).expanduser()), file[2]) if file else (bundled(), text)
-    if many is not None and name in many.names:
+    if name in many.names:
         return of_many(many, name, many.vector(name)[None])
     painting = Path(name).expanduser()
     if _is_painting(painting):
-        if many is None:
-            raise UserError(f"style={text} is a painting, and this copy of fst has no file of many styles to read it")
         return of_many(many, painting.stem, many.read(painting, size)[None])
     if painting.suffix == ".ckpt" or len(painting.parts) > 1:
         raise UserError(f"style {text} does not exist; name a bundled style, a style file, a painting or a run folder")
@@ -183,7 +175,7 @@ def _one(text: str, size: int) -> Style:
     if not file and name != "custom" and name in groups.files("style"):
         train = f"python train.py style={name} method=adapt"
         raise UserError(f"no style '{name}' comes with fst, but it can be trained in a minute: {train}")
-    known = {*({} if file else shelf), *(many.names if many else [])}
+    known = {*({} if file else shelf), *many.names}
     raise UserError(f"unknown style '{name}'{near(name, sorted(known))}")
 
 

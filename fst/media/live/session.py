@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import threading
 import time
@@ -39,9 +38,6 @@ def run(config: InferConfig, styles: list[str]) -> None:
         UserError: an unknown style, no display or camera where one was asked for, a camera that is busy or was
             unplugged (a recording is completed first), or a file that cannot be written.
     """
-    _, _, number = (config.source or "").partition(":")
-    if number:
-        config = dataclasses.replace(config, webcam=dataclasses.replace(config.webcam, device=number))
     path = None if config.output in (None, "window", "page") else _recording_path(config, styles)
     if path is None:
         styles = live_styles(styles)

@@ -67,8 +67,6 @@ class StyleLoader:
     def add(self, painting: np.ndarray, size: int) -> int:
         """Add the style of a painting, uint8 (H, W, 3) RGB, read at a long edge of `size` pixels; its index."""
         many = self.choose(0).result().many or bundled()
-        if many is None:
-            raise UserError("this copy of fst has no file of many styles to read a painting with")
         if len(self) >= MOST:
             raise UserError(f"there are already {MOST} styles, the maximum: restart to add paintings")
         painting = many.fitted(painting, size)

@@ -15,6 +15,7 @@ import av
 from fst.errors import UserError
 from fst.files import replacing
 from fst.media.video.decode import Frame
+from fst.values import between
 
 _AHEAD = 4  # frames waiting to be encoded: enough to smooth out key frames, few enough to keep 4K frames in memory
 _END, _ABANDON = object(), object()
@@ -84,6 +85,6 @@ class Sink:
 
 def checked_quality(quality: int | None, default: int) -> int:
     """The quality asked for, or the default; a UserError where it is not within 0 to 100."""
-    if quality is not None and not 0 <= quality <= 100:
-        raise UserError(f"quality={quality} is not within 0 (small) to 100 (best)")
-    return default if quality is None else quality
+    quality = default if quality is None else quality
+    between("quality", quality, 0, 100)
+    return quality

@@ -16,6 +16,7 @@ import numpy as np
 from fst.errors import UserError
 from fst.media.video.blend import Blend
 from fst.stylize.planes import Planes
+from fst.values import one_of
 
 KEPT, NEW = 3.0, 8.0  # levels of 255 that a source changes by: up to the first its paint is kept, from the second new
 NEIGHBOURS = 5  # pixels square of the half-size picture, over which change is averaged: so noise is none
@@ -95,7 +96,6 @@ def steadier(way: str) -> Callable[[np.ndarray | Planes, np.ndarray | Planes], n
 
 def check(way: str, *, film: bool) -> None:
     """Refuse, by a UserError, a way that is unknown, or flow for something other than a film painted to a file."""
-    if way not in WAYS:
-        raise UserError(f"stabilize={way} is unknown: {', '.join(WAYS)}")
+    one_of("stabilize", way, WAYS)
     if way == "flow" and not film:
         raise UserError("stabilize=flow is for films that are written to a file: leave it out for photos and live")
