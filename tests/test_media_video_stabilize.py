@@ -231,7 +231,7 @@ def test_infer_stabilizes_a_film_and_nothing_else(tmp_path, monkeypatch) -> None
     for setting in ("source=photo.png", "source=webcam", f"source={source}\0output=page"):
         with pytest.raises(UserError, match="for films that are written to a file"):
             paint(compose([*setting.split("\0"), "stabilize=flow"]))
-    with pytest.raises(UserError, match="stabilize is .warp.; choose from flow, hold, none"):
+    with pytest.raises(UserError, match=r"stabilize is .warp.; choose from flow, hold, none"):
         paint(compose([f"source={source}", "stabilize=warp"]))
 
 

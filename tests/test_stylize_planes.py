@@ -21,7 +21,7 @@ from fst.media.video.paint_video import paint_video
 from fst.networks import NETWORKS, Network, build
 from fst.networks.blocks import ConvBlock
 from fst.stylize import Stylizer
-from fst.stylize.planar import fold_of
+from fst.stylize.planar import takes_planes
 from fst.stylize.planes import Matrix, Planes, folded, unfolded
 from fst.stylize.ranges import convolutions
 from fst.stylize.rewrite import faster
@@ -76,27 +76,25 @@ def rgb(path: Path, index: int = 0) -> np.ndarray:
     return frame.to_ndarray(format="rgb24")
 
 
-@pytest.mark.parametrize("fold", [2, 4])
-def test_a_folded_square_holds_its_pixels_row_by_row(fold):
+def test_a_folded_square_holds_its_pixels_row_by_row():
     random = np.random.default_rng(0)
     lines = [random.integers(0, 256, (side, side + 64), np.uint8) for side in (48, 24, 24)]
     for line in lines:
         line.setflags(write=False)  # as a decoder's memory, whose lines are longer than the picture
     planes = Planes(*(line[:, : 5 * len(line) // 3] for line in lines), Matrix(0.3, 0.1, False))
-    squares = folded(planes, fold)
-    half, y, x = fold // 2, 5, 3
-    expected = [planes.luma[y * fold : (y + 1) * fold, x * fold : (x + 1) * fold]]
-    expected += [plane[y * half : (y + 1) * half, x * half : (x + 1) * half] for plane in planes[1:3]]
-    assert squares[y, x].tolist() == np.concatenate([square.ravel() for square in expected]).tolist()
-    again = unfolded(squares, fold, planes.matrix)
+    squares = folded(planes)
+    y, x = 5, 3
+    expected = [*planes.luma[2 * y : 2 * y + 2, 2 * x : 2 * x + 2].ravel(), planes.blue[y, x], planes.red[y, x]]
+    assert squares[y, x].tolist() == expected
+    again = unfolded(squares, planes.matrix)
     assert all(np.array_equal(*pair) for pair in zip(again[:3], planes[:3], strict=True))
 
 
-@pytest.mark.parametrize(("kind", "fold"), zip(KINDS, (2, 4, 2, 4), strict=True))
-def test_colours_are_the_films_own(kind, fold):
+@pytest.mark.parametrize("kind", KINDS)
+def test_colours_are_the_films_own(kind):
     tags = KINDS[kind]
     source = film(Path("a.mp4"), [bars() // 2 + 60] * 3, tags=tags, options={"qp": "1"})
-    stylizer = Stylizer.load(own(Path("style.safetensors"), "turned", fold=fold), backend="openvino", precision="f32")
+    stylizer = Stylizer.load(own(Path("style.safetensors"), "turned"), backend="openvino", precision="f32")
     assert stylizer.takes_planes(64, 256)
     painted = paint_video(str(source), Path("b.mp4"), stylizer, quality=100)
     before, after = rgb(source).astype(float), rgb(painted).astype(float)
@@ -127,7 +125,7 @@ def to_planes(pixels: np.ndarray) -> list[np.ndarray]:
     ("settings", "network"),
     [
         ({"strength": 0.6}, {"widths": [8, 16], "depths": [0, 1]}),
-        ({"colors": "content"}, {"fold": 4, "widths": [8], "depths": [1], "end": "shuffle"}),
+        ({"colors": "content"}, {"widths": [8], "depths": [1], "end": "shuffle"}),
     ],
 )
 def test_planes_are_painted_as_their_rgb_is(network, settings):
@@ -187,4 +185,5 @@ def test_who_cannot_take_planes_says_so(tmp_path):
     assert not Stylizer.load(make_style(tmp_path / "johnson.safetensors"), backend="openvino").takes_planes(96, 128)
     zeros = Turned()
     zeros.layers[1][0].padding_mode = "zeros"
-    assert [fold_of(faster(network)) for network in (Turned(), Bent(), zeros)] == [2, 0, 0]
+    networks = (Turned(), Bent(), zeros, Turned(fold=4))
+    assert [takes_planes(faster(network)) for network in networks] == [True, False, False, False]

@@ -26,7 +26,7 @@ from fst.stylize.backend import Traits
 from fst.stylize.cache import made_once
 from fst.stylize.framing import pad
 from fst.stylize.many import Style
-from fst.stylize.planes import Matrix, Planes, channels, folded, unfolded
+from fst.stylize.planes import CHANNELS, Matrix, Planes, folded, unfolded
 
 # OpenVINO does without its converter. Importing that takes a fifth of a second, and tells Intel that it was imported.
 _CONVERTER = "openvino.tools.ovc"
@@ -78,8 +78,7 @@ class OpenVinoBackend:
                 f"precision=int8: {style.path.name} has no 8-bit ranges; measure them with "
                 f"python -m fst.stylize.ranges {style.path} PHOTOS, or omit precision="
             )
-        self.fold = facts["fold"]  # see `fst.stylize.planar.fold_of`
-        self.takes_planes = self.fold > 0
+        self.takes_planes = facts["planes"]
         self.last_shape: tuple[int, ...] | None = None
         self.compiled = functools.lru_cache(SHAPES_KEPT)(_compiled)
         self.lock = threading.Lock()  # an infer request paints one frame at a time
@@ -121,14 +120,14 @@ class OpenVinoBackend:
 
     def _padded(self, frame: np.ndarray | Planes) -> np.ndarray:
         padded = pad(frame, self.traits)
-        return folded(padded, self.fold) if isinstance(padded, Planes) else np.ascontiguousarray(padded)
+        return folded(padded) if isinstance(padded, Planes) else np.ascontiguousarray(padded)
 
     def _result(self, request: ov.InferRequest, frame: np.ndarray | Planes) -> np.ndarray | Planes:
         request.wait()
         height, width = frame.shape[:2]
         painted = request.get_output_tensor().data[0]
         if isinstance(frame, Planes):
-            return unfolded(painted, self.fold, frame.matrix).cropped(0, 0, height, width)
+            return unfolded(painted, frame.matrix).cropped(0, 0, height, width)
         return painted[:height, :width].copy()  # the next request writes there again
 
     def _compile(self, shape: tuple[int, ...] | None, hint: str, matrix: Matrix | None = None) -> ov.CompiledModel:
@@ -155,16 +154,16 @@ def _inputs(frame: np.ndarray, vector: np.ndarray | None) -> list[np.ndarray]:
 def _make(style: Style, folder: Path, matrix: Matrix | None) -> None:
     """Write a style's graphs to a folder: for films of a matrix; for RGB frames with what must be known of them."""
     from fst.stylize import ranges
-    from fst.stylize.planar import fold_of, planar
+    from fst.stylize.planar import planar, takes_planes
     from fst.stylize.rewrite import faster
 
     network = style.shared()
     quick = faster(network)
-    fold = fold_of(quick)
+    planes = takes_planes(quick)
     inputs = ranges.usable(style.info.int8)
     depth = 3
     if matrix is not None:
-        quick, depth = planar(quick, matrix), channels(fold)
+        quick, depth = planar(quick, matrix), CHANNELS
         first = next(iter(ranges.convolutions(network)))
         inputs = inputs and inputs | {first: (0, 1)}  # planes are in 8 bits already
     _write(quick, folder / GRAPH, depth)
@@ -172,7 +171,7 @@ def _make(style: Style, folder: Path, matrix: Matrix | None) -> None:
         _write(ranges.in_8_bits(network, inputs, quick), folder / EIGHT_BITS, depth)
     if matrix is not None:
         return
-    facts = {"traits": asdict(Traits.of(network)), "fold": fold, "float_precision": None}
+    facts = {"traits": asdict(Traits.of(network)), "planes": planes, "float_precision": None}
     facts["precision"] = _fastest_precision(folder / GRAPH)
     if inputs:
         facts["float_precision"] = _fastest_precision(folder / EIGHT_BITS)

@@ -17,42 +17,41 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fst.networks import Network
-from fst.stylize.planes import FOLDS, Matrix, channels
+from fst.stylize.planes import CHANNELS, Matrix
 from fst.stylize.rewrite import behaves_as
 
 
-def fold_of(network: Network) -> int:
-    """The edge of the squares that a network (`fst.stylize.rewrite.faster`) folds; 0: it cannot be given planes."""
+def takes_planes(network: Network) -> bool:
+    """Whether a network (`fst.stylize.rewrite.faster`) can be given planes: it folds squares of 2×2 pixels."""
     if not behaves_as(network.layers, nn.Sequential) or len(network.layers) < 4:
-        return 0
+        return False
     unfolding, first, *_, last, folding = network.layers
     if not isinstance(unfolding, nn.PixelUnshuffle) or not isinstance(folding, nn.PixelShuffle):
-        return 0
-    fold = unfolding.downscale_factor
-    if fold != folding.upscale_factor or fold not in FOLDS or len(_parts(last)) > 1 or not _convolution(last):
-        return 0
+        return False
+    if (
+        unfolding.downscale_factor != 2
+        or folding.upscale_factor != 2
+        or len(_parts(last)) > 1
+        or not _convolution(last)
+    ):
+        return False
     convolution = _convolution(first)
     if not convolution or convolution.padding_mode == "zeros":  # which would be a colour
-        return 0
-    return fold if _affine(network.before, 3) and _affine(network.after, 3) else 0
+        return False
+    return bool(_affine(network.before, 3) and _affine(network.after, 3))
 
 
 @torch.no_grad()
 def planar(network: Network, matrix: Matrix) -> Network:
-    """A copy of a network whose `fold_of` is not 0 that stylizes folded planes, (N, channels, h, w) in [0, 1]."""
+    """A copy of a network that `takes_planes` and stylizes folded ones, (N, CHANNELS, h, w) in [0, 1]."""
     network = copy.deepcopy(network)
     unfolding, *layers, folding = network.layers
-    fold = unfolding.downscale_factor
     first, last = _convolution(layers[0]), _convolution(layers[-1])
     to_yuv = _to_yuv(matrix)
-
-    def enter(squares: Tensor) -> Tensor:
-        return unfolding(network.before(_rgb(squares, fold, to_yuv)))
-
-    weight, bias = _affine(enter, channels(fold))
+    weight, bias = _affine(lambda x: unfolding(network.before(_rgb(x, to_yuv))), CHANNELS)
     kernels = first.weight.double()
     _give(first, torch.einsum("oikl,in->onkl", kernels, weight), _bias(first) + kernels.sum((2, 3)) @ bias)
-    weight, bias = _affine(lambda x: _squares(network.after(folding(x)), fold, to_yuv), last.out_channels)
+    weight, bias = _affine(lambda x: _squares(network.after(folding(x)), to_yuv), last.out_channels)
     _give(last, torch.einsum("no,oikl->nikl", weight, last.weight.double()), weight @ _bias(last) + bias)
     network.layers = nn.Sequential(*layers)
     network.before = network.after = lambda x: x
@@ -98,14 +97,11 @@ def _to_yuv(matrix: Matrix) -> Tensor:
     return torch.cat([torch.stack([luma, *differences]) * levels[:, None], zeros[:, None]], dim=1)
 
 
-def _rgb(squares: Tensor, fold: int, to_yuv: Tensor) -> Tensor:
-    luma, blue, red = squares.split([fold**2, fold**2 // 4, fold**2 // 4], dim=1)
-    planes = [F.pixel_shuffle(luma, fold)]
-    planes += [F.interpolate(F.pixel_shuffle(plane, fold // 2), scale_factor=2) for plane in (blue, red)]
+def _rgb(squares: Tensor, to_yuv: Tensor) -> Tensor:
+    planes = [F.pixel_shuffle(squares[:, :4], 2), F.interpolate(squares[:, 4:], scale_factor=2)]
     return torch.einsum("ry,nyhw->nrhw", torch.linalg.inv(to_yuv[:, :3]), torch.cat(planes, 1) - to_yuv[:, 3:, None])
 
 
-def _squares(rgb: Tensor, fold: int, to_yuv: Tensor) -> Tensor:
-    luma, *differences = (torch.einsum("yr,nrhw->nyhw", to_yuv[:, :3], rgb) + to_yuv[:, 3:, None]).split(1, dim=1)
-    halves = [F.pixel_unshuffle(F.avg_pool2d(plane, 2), fold // 2) for plane in differences]
-    return torch.cat([F.pixel_unshuffle(luma, fold), *halves], dim=1)
+def _squares(rgb: Tensor, to_yuv: Tensor) -> Tensor:
+    yuv = torch.einsum("yr,nrhw->nyhw", to_yuv[:, :3], rgb) + to_yuv[:, 3:, None]
+    return torch.cat([F.pixel_unshuffle(yuv[:, :1], 2), F.avg_pool2d(yuv[:, 1:], 2)], dim=1)

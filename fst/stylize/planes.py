@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-FOLDS = {2: np.int16, 4: np.int32}  # the edges of squares that can be folded, and numbers as wide as a square's row
+CHANNELS = 6  # of a folded square
 
 
 class Matrix(NamedTuple):
@@ -41,40 +41,22 @@ class Planes(NamedTuple):
         return self.each(lambda plane, of: plane[top // of :, left // of :][: height // of, : width // of])
 
 
-def channels(fold: int) -> int:
-    """How many channels `folded` gives: those of a square, in whole numbers of its rows."""
-    return fold * fold * 3 // 2
+def folded(planes: Planes) -> np.ndarray:
+    """Planes of a frame of even sides, as uint8 (H/2, W/2, CHANNELS).
 
-
-def folded(planes: Planes, fold: int) -> np.ndarray:
-    """Planes of a frame whose sides are multiples of `fold` (2 or 4), as uint8 (H / fold, W / fold, channels).
-
-    A square's channels are its luma row by row, then its blue and its red differences. OpenCV moves a row at a time.
+    The channels of a square of 2×2 pixels are its luma row by row, then its blue and its red difference. OpenCV moves
+    a row, which is as wide as a number of 16 bits, at a time.
     """
-    wide = FOLDS[fold]
-    rows = [planes.luma.view(wide)[row::fold] for row in range(fold)]
-    if fold == 2:
-        rows.append(cv2.merge(planes[1:3]).view(wide)[..., 0])
-    else:
-        pairs = [[plane.view(np.int16)[row::2] for row in (0, 1)] for plane in planes[1:3]]
-        rows += [cv2.merge(pair).view(wide)[..., 0] for pair in pairs]
-    return cv2.merge(rows).view(np.uint8)
+    rows = [planes.luma.view(np.int16)[row::2] for row in (0, 1)]
+    differences = cv2.merge(planes[1:3]).view(np.int16)[..., 0]
+    return cv2.merge([*rows, differences]).view(np.uint8)
 
 
-def unfolded(squares: np.ndarray, fold: int, matrix: Matrix) -> Planes:
+def unfolded(squares: np.ndarray, matrix: Matrix) -> Planes:
     """The inverse of `folded`."""
-    wide = FOLDS[fold]
-    height, width = squares.shape[0] * fold, squares.shape[1] * fold
-    luma = np.empty((height, width), np.uint8)
-    blue, red = np.empty((2, height // 2, width // 2), np.uint8)
-    rows = [luma.view(wide)[row::fold] for row in range(fold)]
-    if fold == 2:
-        both = np.empty((*blue.shape, 2), np.uint8)
-        cv2.split(squares.view(wide), [*rows, both.view(wide)[..., 0]])
-        cv2.split(both, [blue, red])
-    else:
-        pairs = np.empty((2, *squares.shape[:2], 2), np.int16)
-        cv2.split(squares.view(wide), [*rows, *pairs.view(wide)[..., 0]])
-        for plane, pair in zip((blue, red), pairs, strict=True):
-            cv2.split(pair, [plane.view(np.int16)[row::2] for row in (0, 1)])
-    return Planes(luma, blue, red, matrix)
+    height, width = squares.shape[:2]
+    luma = np.empty((2 * height, 2 * width), np.uint8)
+    differences = np.empty((height, width, 2), np.uint8)
+    rows = [luma.view(np.int16)[row::2] for row in (0, 1)]
+    cv2.split(squares.view(np.int16), [*rows, differences.view(np.int16)[..., 0]])
+    return Planes(luma, *cv2.split(differences), matrix)
