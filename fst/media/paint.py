@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,9 +73,8 @@ def paint(config: InferConfig) -> None:
             webcam = dataclasses.replace(webcam, device=number)
         run(dataclasses.replace(config, webcam=webcam), styles)
         return
-    load = partial(Stylizer.configured, config)
     if kind == "photos":
-        photos.paint(config, styles, load)
+        photos.paint(config, styles)
         return
     from fst.media.video.paint_video import paint_video
 
@@ -84,4 +82,5 @@ def paint(config: InferConfig) -> None:
     # What moves from style to style is to change, also where the film does not.
     how["stabilize"] = "none" if ">" in config.style else config.stabilize
     for style in styles:
-        print(paint_video(config.source, config.output, load(style), several=len(styles) > 1, **how))
+        stylizer = Stylizer.configured(config, style)
+        print(paint_video(config.source, config.output, stylizer, several=len(styles) > 1, **how))

@@ -6,7 +6,6 @@ import dataclasses
 import glob
 import sys
 from collections import Counter
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +36,7 @@ def is_many(source: str) -> bool:
     return path.is_dir() or (glob.has_magic(source) and not path.exists())
 
 
-def paint(config: InferConfig, styles: list[str], load: Callable[[str], Stylizer]) -> None:
+def paint(config: InferConfig, styles: list[str]) -> None:
     """Paint a photo, or every photo of a folder, in every style, and print where it went.
 
     Of many photos, those painted already are passed over and damaged ones skipped, with a line each. They keep their
@@ -51,12 +50,12 @@ def paint(config: InferConfig, styles: list[str], load: Callable[[str], Stylizer
     between("quality", quality, 1, 100)
     config = dataclasses.replace(config, quality=quality)
     if config.source != STANDARD and is_many(config.source):
-        _paint_many(config, styles, load)
+        _paint_many(config, styles)
     else:
-        _paint_one(config, styles, load)
+        _paint_one(config, styles)
 
 
-def _paint_one(config: InferConfig, styles: list[str], load: Callable[[str], Stylizer]) -> None:
+def _paint_one(config: InferConfig, styles: list[str]) -> None:
     piped = config.source == STANDARD
     to_standard = config.output == STANDARD or (piped and config.output is None)
     if to_standard and len(styles) > 1:
@@ -69,7 +68,7 @@ def _paint_one(config: InferConfig, styles: list[str], load: Callable[[str], Sty
     pixels, metadata = images.read_with_metadata(file)  # first: a missing photo is said before a style loads
     stem, suffix = "stdin" if piped else file.stem, _suffix_for(file, by_name=not to_standard)
     for style in styles:
-        stylizer = load(style)
+        stylizer = Stylizer.configured(config, style)
         if to_standard:
             data = images.encode(stylizer(pixels), suffix, metadata=metadata, quality=config.quality)
             sys.stdout.buffer.write(data)
@@ -85,7 +84,7 @@ def _paint_one(config: InferConfig, styles: list[str], load: Callable[[str], Sty
             print(f"{config.source} is transparent in places: {target} has white there", file=sys.stderr)
 
 
-def _paint_many(config: InferConfig, styles: list[str], load: Callable[[str], Stylizer]) -> None:
+def _paint_many(config: InferConfig, styles: list[str]) -> None:
     if config.output == STANDARD:
         raise UserError("output=- takes one photo: name a folder for many")
     if config.output is not None and Path(config.output).is_file():
@@ -100,7 +99,7 @@ def _paint_many(config: InferConfig, styles: list[str], load: Callable[[str], St
     try:
         with progress(total, "photo") as bar:
             for style in styles:
-                stylizer = load(style)
+                stylizer = Stylizer.configured(config, style)
                 folder = _folder_for(config, stylizer.name, several=len(styles) > 1)
                 folders.append(str(folder))
                 for photo, target in _targets(photos, folder).items():

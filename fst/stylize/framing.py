@@ -12,6 +12,7 @@ from fst.stylize.planes import Planes
 from fst.values import at_least, between, one_of
 
 if TYPE_CHECKING:
+    from fst.networks import Network
     from fst.stylize.backend import Traits
 
 COLORS = ("style", "content")
@@ -56,7 +57,7 @@ def _bordered(frame: np.ndarray | Planes, sides: tuple[int, ...], mode: int) -> 
     return cv2.copyMakeBorder(frame, *sides, mode)
 
 
-def pad(frame: np.ndarray | Planes, traits: Traits) -> np.ndarray | Planes:
+def pad(frame: np.ndarray | Planes, traits: Traits | Network) -> np.ndarray | Planes:
     """A frame grown at the bottom and right to what a network takes, as `fst.networks.Network` does, in uint8."""
     height, width = frame.shape[:2]
     bottom = max(-height % traits.multiple, traits.smallest - height)

@@ -21,9 +21,7 @@ from fst import images
 from fst.networks import Network
 from fst.networks.blocks import Residual, ResizedConv
 from fst.networks.conditional import Conditional
-from fst.stylize.backend import Traits
 from fst.stylize.framing import pad
-from fst.stylize.many import Style
 from fst.stylize.rewrite import behaves_as
 from fst.stylize.torch_backend import device
 
@@ -39,24 +37,18 @@ POINTWISE = (
 PADDING = {"reflect": "reflect", "zeros": "constant", "replicate": "replicate"}  # of convolutions -> of F.pad
 
 
-class StripPainter:
-    """Paints uint8 (H, W, 3) RGB frames in strips; memory grows by some 30 (realtime) to 90 (johnson) bytes a pixel."""
+@torch.inference_mode()
+def stylize(network: Network, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
+    """Paint uint8 (H, W, 3) RGB by a network that `runs_in_strips`, as a `fst.stylize.backend.Backend` does.
 
-    def __init__(self, style: Style) -> None:
-        self.device = device()
-        self.network = style.shared()
-        self.traits = Traits.of(self.network)
-
-    @torch.inference_mode()
-    def stylize(self, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
-        """Paint one frame, as a `fst.stylize.backend.Backend` does."""
-        network = self.network if vector is None else self.network.folded(torch.from_numpy(vector)[None])
-        network = network.to(self.device)
-        rows = through(network.layers, Image(pad(frame, self.traits), network, self.device))
-        painted = np.empty((rows.height, rows.width, 3), np.uint8)
-        for start, stop in rows.strips():
-            painted[start:stop] = images.to_pixels(network.after(rows.read(start, stop)))
-        return painted[: frame.shape[0], : frame.shape[1]]
+    Memory grows by some 30 (realtime) to 90 (johnson) bytes a pixel.
+    """
+    network = (network if vector is None else network.folded(torch.from_numpy(vector)[None])).to(device())
+    rows = through(network.layers, Image(pad(frame, network), network, device()))
+    painted = np.empty((rows.height, rows.width, 3), np.uint8)
+    for start, stop in rows.strips():
+        painted[start:stop] = images.to_pixels(network.after(rows.read(start, stop)))
+    return painted[: frame.shape[0], : frame.shape[1]]
 
 
 class Rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,6 @@ from fst.stylize.planes import Planes
 
 if TYPE_CHECKING:
     from fst.config.infer import InferConfig
-    from fst.stylize.strips import StripPainter
 
 
 class Stylizer:
@@ -95,9 +94,9 @@ class Stylizer:
         if isinstance(image, Image.Image):
             return Image.fromarray(self(np.asarray(image.convert("RGB")), vector))
         _check_frame(image)
-        painter = self._strip_painter if self._in_strips(*image.shape[:2]) else self._backend
+        stylize = self._stylize_in_strips if self._in_strips(*image.shape[:2]) else self._backend.stylize
         frame = framing.working(image, self.size, self._margin)
-        painted = painter.stylize(frame, self.vector if vector is None else vector)
+        painted = stylize(frame, self.vector if vector is None else vector)
         return framing.finish(image, painted, self.strength, self.colors, self._margin)
 
     def takes_planes(self, height: int, width: int) -> bool:
@@ -148,10 +147,10 @@ class Stylizer:
         return framing.in_strips(height + 2 * self._margin, width + 2 * self._margin, self._backend.traits)
 
     @functools.cached_property
-    def _strip_painter(self) -> StripPainter:
-        from fst.stylize.strips import StripPainter
+    def _stylize_in_strips(self) -> Callable[[np.ndarray, np.ndarray | None], np.ndarray]:
+        from fst.stylize import strips
 
-        return StripPainter(self._style)
+        return functools.partial(strips.stylize, self._style.shared())
 
 
 def _check_frame(frame: np.ndarray | Planes) -> None:

@@ -57,10 +57,8 @@ class StyleLoader:
     def choose(self, index: int) -> Future[Stylizer]:
         """The style's Stylizer, now or soon. A failure is told once: the next time, loading is tried again."""
         entry = self._entries[index]
-        future = entry.future
-        if future is None:
-            future = entry.future = self._loader.submit(entry.load)
-        elif future.done() and future.exception():
+        future = entry.future = entry.future or self._loader.submit(entry.load)
+        if future.done() and future.exception():
             entry.future = None
         return future
 
