@@ -12,7 +12,7 @@ _COPIED = {
     ".mov": {"aac", "mp3", "alac", "ac3", "eac3", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be"},
     ".webm": {"opus", "vorbis"},
 }
-_AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}
+_RATE = 48_000  # samples a second of what is encoded anew: Opus has no other, and everything plays it
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 
 
@@ -57,11 +57,9 @@ class Track:
 
 
 def _encoder(container: av.container.OutputContainer, source: AudioStream, suffix: str) -> AudioStream:
-    name, rate = "libopus" if suffix == ".webm" else "aac", source.codec_context.sample_rate
-    if name == "libopus" or rate not in _AAC_RATES:
-        rate = 48000
     # By the count alone: AVI and WAV do not say which channel is which, and the encoders want to know.
     channels = source.codec_context.layout.nb_channels
-    stream = container.add_stream(name, rate=rate, layout=_LAYOUTS.get(channels, "stereo"))
+    name = "libopus" if suffix == ".webm" else "aac"
+    stream = container.add_stream(name, rate=_RATE, layout=_LAYOUTS.get(channels, "stereo"))
     stream.codec_context.bit_rate = 96_000 * channels
     return stream
