@@ -88,9 +88,8 @@ class VideoWriter(Sink):
     time_base: Fraction | None = None  # the unit of `pts` in seconds; None: one frame
     codec: str | None = None  # "h264", "hevc" (or "h265"), "vp9", "av1"; None: the container's default
     quality: int | None = None
-    colour: Colour = field(
-        default_factory=Colour
-    )  # tags of the film, and the matrix and range by which RGB becomes YUV
+    # Tags of the film, and the matrix and range by which RGB becomes YUV.
+    colour: Colour = field(default_factory=Colour)
     sample_aspect: Fraction | None = None  # width of a pixel over its height; None: square
     sound: Sequence[AudioStream] = ()  # of an open input; their packets come with the frames
     metadata: dict[str, str] = field(default_factory=dict)  # title, artist, date and so on
