@@ -449,7 +449,7 @@ def test_a_format_without_colours_is_skipped_and_the_others_painted(capsys):
 
 
 def test_what_a_film_cannot_be_is_said_before_its_source_is_opened():
-    for words, said in ((["codec=foo"], "no video codec is called 'foo'"), (["quality=101"], "quality=101")):
+    for words, said in ((["codec=foo"], "no video codec is called 'foo'"), (["quality=101"], "quality is 101")):
         with pytest.raises(UserError, match=said):
             run("source=http://127.0.0.1:9/clip.mp4", "output=out.mp4", *words)
 

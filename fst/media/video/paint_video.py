@@ -18,7 +18,8 @@ from fst.media.bar import progress, say
 from fst.media.places import check_free, target_of
 from fst.media.video.animation import FORMATS, AnimationReader, AnimationWriter
 from fst.media.video.decode import Frame, VideoReader, is_address
-from fst.media.video.encode import VideoWriter
+from fst.media.video.encode import VideoWriter, choose
+from fst.media.video.sink import checked_quality
 from fst.media.video.stabilize import steadier
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ def paint_video(
     output = None if output is None else str(output)
     target = target_of(path.stem or "stream", suffix, stylizer.name, output, several=several)
     to_animation = target.suffix.lower() in FORMATS
+    # Said before the source is opened, which may take an address its time.
+    if not to_animation:
+        choose(target.suffix, codec)
+    elif codec is not None:
+        raise UserError(f"codec={codec} has no meaning for {target.name}: leave it out, or write .mp4")
+    checked_quality(quality, 0)
     if not is_address(source) and path.exists() and target.exists() and target.samefile(path):
         raise UserError(f"{target} is the source itself: choose another output=")
     check_free(target, overwrite)
@@ -91,8 +98,6 @@ def _writer(
     target: Path, reader: VideoReader | AnimationReader, first: Frame, quality: int | None, codec: str | None
 ) -> VideoWriter | AnimationWriter:
     if target.suffix.lower() in FORMATS:
-        if codec is not None:
-            raise UserError(f"codec={codec} has no meaning for {target.name}: leave it out, or write .mp4")
         was_animated = isinstance(reader, AnimationReader)
         how = {"loop": reader.loop, "shortest": 0} if was_animated else {"loop": 0, "shortest": 20}
         return AnimationWriter(target, time_base=reader.time_base, quality=quality, **how)
