@@ -43,8 +43,7 @@ def launch(task: Callable[..., Any], arguments: list[str]) -> None:
         options.multirun, overrides = True, sweep
     if options.multirun and replay.given(overrides, "resume"):
         raise UserError("resume= goes on in one run's folder: leave out -m, or start anew with rerun=")
-    earlier = replay.find(overrides)
-    primary = earlier.primary if earlier else PRIMARY
+    earlier = replay.earlier(overrides)
     with mistakes(overrides), initialize_config_dir(str(groups.CONF), PRIMARY, version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         if options.multirun:
@@ -52,31 +51,33 @@ def launch(task: Callable[..., Any], arguments: list[str]) -> None:
             return
         overrides = _of_one_run(overrides, earlier)
         if options.cfg:
-            hydra.show_cfg(primary, overrides, options.cfg, None)
+            hydra.show_cfg(PRIMARY, overrides, options.cfg, None)
             return
-        config, own = checked(overrides, earlier)
+        config, own = checked(overrides)
         if own.sweeper.get("params"):
             raise UserError("this is a sweep: add -m to run it")
         if not any(override.startswith("hydra.run.dir=") for override in overrides):
-            overrides = [*overrides, f"hydra.run.dir={quoted(f'{own.run.dir}_{folder_name(config)}')}"]
+            new = f"{own.run.dir}_{folder_name(config)}"
+            folder = str(replay.resumed(config.resume).resolve()) if config.resume else new
+            overrides = [*overrides, f"hydra.run.dir={quoted(folder)}"]
 
         def alone(config: DictConfig) -> None:
             with one_line_errors():  # Hydra would print a line of its own before an exception
                 task(config)
 
-        hydra.run(primary, alone, overrides)
+        hydra.run(PRIMARY, alone, overrides)
 
 
-def checked(overrides: list[str], earlier: replay.Replay | None = None) -> tuple[DictConfig, DictConfig]:
+def checked(overrides: list[str]) -> tuple[DictConfig, DictConfig]:
     """The config of one run, checked, and Hydra's own part of it; the first mistake is a UserError."""
-    config = composed(overrides, primary=earlier.primary if earlier else PRIMARY, with_hydra=True)
+    config = composed(overrides, with_hydra=True)
     hydra = config.hydra
     with mistakes(overrides), open_dict(config):
         del config["hydra"]
         typed = check(config)
     build(typed.method).check(typed)
-    if earlier is not None:
-        earlier.check_fit(config)
+    if config.resume:
+        replay.check_fit(config)
     return config, hydra
 
 
@@ -85,24 +86,23 @@ def folder_name(config: DictConfig) -> str:
     return f"{short_name(config.style)}_{number(config.loss.style_weight)}"
 
 
-def _of_one_run(overrides: list[str], earlier: replay.Replay | None) -> list[str]:
+def _of_one_run(overrides: list[str], earlier: list[str]) -> list[str]:
     """The overrides of a single run: what an earlier run brings, or an arm."""
-    if earlier is not None:
-        return [*earlier.overrides, *overrides]
-    if not any(override.startswith("arm=") for override in overrides):
-        return overrides
+    if earlier or not any(override.startswith("arm=") for override in overrides):
+        return [*earlier, *overrides]
     found, rest = arms.chosen(overrides)
     if len(found) != 1:
         raise UserError("arm= names several arms: add -m to run each")
     return [*found[0].arguments, *rest]
 
 
-def _many(task: Callable[..., Any], overrides: list[str], earlier: replay.Replay | None) -> None:
+def _many(task: Callable[..., Any], overrides: list[str], earlier: list[str]) -> None:
     """A multirun: a search, or the jobs of a grid and of a study's arms."""
     found, rest = arms.chosen(overrides)
+    rest = [*earlier, *rest]
     base = [*found[0].arguments, *rest] if found else rest
     samples = sweeps.samples(base)
-    _, hydra = checked(samples[0], earlier)
+    _, hydra = checked(samples[0])
     own = {f"{key}={value}": key for key, value in (hydra.sweeper.get("params") or {}).items()}
     swept = frozenset([*sweeps.split(base)[0], *own.values(), *(["arm"] if found else [])])
     of_arms = {override.partition("=")[0] for arm in found for override in arm.overrides}
@@ -111,16 +111,17 @@ def _many(task: Callable[..., Any], overrides: list[str], earlier: replay.Replay
     in_folder = f"hydra.sweep.dir={quoted(str(sweep.folder))}"
     if "basic_sweeper" not in hydra.sweeper._target_:
         for one in samples:
-            _as_job(checked(one, earlier)[0])
+            _as_job(checked(one)[0])
         direction = hydra.sweeper.direction
         count = len(direction) if OmegaConf.is_list(direction) else 1
         sweep = Sweep(sweep.folder, swept, reference=True, parallel=sweep.parallel, objectives=count)
         with held(sweep.folder):
             first = 1 + max((job["job"] for job in summary.read(sweep)), default=0)
-            given = [*overrides, in_folder, *search.go_on(hydra, overrides)]
-            sweeps.run(task, sweeps.search(earlier.primary if earlier else PRIMARY, given, first), sweep)
+            given = [*earlier, *overrides]
+            given += [in_folder, *search.go_on(hydra, given)]
+            sweeps.run(task, sweeps.search(given, first), sweep)
         return
-    jobs = _grid(found, [*own, *rest], sweep, earlier)
+    jobs = _grid(found, [*own, *rest], sweep)
     folders = tuple(os.path.abspath(job.folder) for job in jobs)  # noqa: PTH100  as Hydra names them
     sweep = Sweep(sweep.folder, swept, reference, sweep.parallel, jobs=folders)
     for_all = [*(override for override in overrides if override.startswith("hydra")), in_folder]
@@ -132,16 +133,14 @@ def _many(task: Callable[..., Any], overrides: list[str], earlier: replay.Replay
         sweeps.run(task, sweeps.grid(jobs, for_all), sweep)
 
 
-def _grid(
-    found: list[arms.Arm], overrides: list[str], sweep: Sweep, earlier: replay.Replay | None
-) -> list[sweeps.Planned]:
+def _grid(found: list[arms.Arm], overrides: list[str], sweep: Sweep) -> list[sweeps.Planned]:
     """Each job of a grid, its config checked, in its folder; one that has begun there goes on."""
     swept = sweeps.split(overrides)[0]
     jobs: list[sweeps.Planned] = []
     for arm in found or [None]:
         for combination in sweeps.combinations(overrides):
             own = [*arm.arguments, *combination] if arm else combination
-            config, _ = checked(own, earlier)
+            config, _ = checked(own)
             _as_job(config)
             changed = [override for override in combination if override.partition("=")[0] in swept]
             if arm:
@@ -149,19 +148,19 @@ def _grid(
                 folder = folder.with_name("_".join([folder.name, *map(readable, changed)]))
             else:
                 folder = sweep.folder / f"{len(jobs) + 1}_{folder_name(config)}"
-            jobs.append(_planned(own, folder, config, earlier))
+            jobs.append(_planned(own, folder, config))
     return jobs
 
 
-def _planned(overrides: list[str], folder: Path, config: DictConfig, earlier: replay.Replay | None) -> sweeps.Planned:
+def _planned(overrides: list[str], folder: Path, config: DictConfig) -> sweeps.Planned:
     """A job to run in a folder, where it may have begun or ended before; with other settings, that is a UserError."""
     if (folder / CONFIG).is_file():
         if (difference := replay.difference(folder, config)) is not None:
             raise UserError(f"{folder} was trained with {difference}: move it away to train it anew")
         if (folder / CHECKPOINT).is_file():
-            overrides = [f"resume={quoted(str(folder))}"]
-            earlier = replay.find(overrides)
-    return sweeps.Planned(earlier.primary if earlier else PRIMARY, overrides, folder)
+            resume = [f"resume={quoted(str(folder))}"]
+            overrides = [*replay.earlier(resume), *resume]
+    return sweeps.Planned(overrides, folder)
 
 
 def _as_job(config: DictConfig) -> None:

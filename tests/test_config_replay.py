@@ -24,10 +24,9 @@ from fst.runfolder import CHECKPOINT, CONFIG, RUN, read_metrics
 def config(*arguments: str) -> DictConfig:
     """What `train.py resume=...` or `rerun=...` is composed to."""
     given = commandline.arranged(list(arguments))[1]
-    earlier = replay.find(given)
-    assert earlier is not None
-    found = composed([*earlier.overrides, *given], primary=earlier.primary)
-    earlier.check_fit(found)
+    found = composed([*replay.earlier(given), *given])
+    if found.resume:
+        replay.check_fit(found)
     return found
 
 

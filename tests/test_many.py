@@ -67,7 +67,7 @@ def test_a_run_that_goes_on_from_its_last_step_keeps_each_styles_losses(run: Pat
     shutil.copytree(run, again)
     (again / "style.safetensors").unlink()
     overrides = [f"resume='{again}'"]
-    train(check(composed(overrides, primary=replay.find(overrides).primary)), again)
+    train(check(composed([*replay.earlier(overrides), *overrides])), again)
     infos = [stylefile.read_info(folder / "style.safetensors") for folder in (run, again)]
     assert infos[0].training == infos[1].training
 
@@ -90,12 +90,12 @@ def test_each_style_is_previewed_and_painted(run: Path) -> None:
 
 
 def test_an_earlier_run_of_several_is_repeated_with_all_of_them(run: Path) -> None:
-    again = check(composed([], primary=replay.find([f"rerun='{run}'"]).primary))
+    again = check(composed(replay.earlier([f"rerun='{run}'"])))
     assert list(styles(again.style)) == ["painting", "other_one"] and again.loss.style_weight == "auto"
 
 
 def test_a_sweep_compares_runs_of_several_by_the_mean_over_them(run: Path) -> None:
-    config = check(composed([], primary=replay.find([f"rerun='{run}'"]).primary))
+    config = check(composed(replay.earlier([f"rerun='{run}'"])))
     found = reference_losses(config, run)
     figures = stylefile.read_info(run / "style.safetensors").training["by_style"].values()
     assert found["reference/content_loss"] == pytest.approx(np.mean([of["content"] for of in figures]), rel=0.2)

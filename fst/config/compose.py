@@ -18,11 +18,8 @@ def compose(arguments: list[str]) -> DictConfig:
     return composed(commandline.arranged(arguments)[1])
 
 
-def composed(overrides: list[str], *, primary: str = PRIMARY, with_hydra: bool = False) -> DictConfig:
-    """As `compose`, after overrides in Hydra's grammar of `primary`, which may be an earlier run's (`config.replay`).
-
-    With `with_hydra`, Hydra's own part is kept.
-    """
+def composed(overrides: list[str], *, with_hydra: bool = False) -> DictConfig:
+    """As `compose`, after overrides in Hydra's grammar; with `with_hydra`, Hydra's own part is kept."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
@@ -39,7 +36,7 @@ def composed(overrides: list[str], *, primary: str = PRIMARY, with_hydra: bool =
         contextlib.nullcontext() if started else initialize_config_dir(str(groups.CONF), PRIMARY, version_base="1.3")
     )
     with mistakes(overrides), hydra:
-        return hydra_compose(config_name=primary, overrides=overrides, return_hydra_config=with_hydra)
+        return hydra_compose(config_name=PRIMARY, overrides=overrides, return_hydra_config=with_hydra)
 
 
 def mistakes(overrides: list[str]) -> contextlib.AbstractContextManager[None]:

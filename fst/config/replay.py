@@ -1,14 +1,12 @@
-"""`rerun=RUN` and `resume=RUN`: the config that an earlier run saved, with what is given now on top.
+"""`rerun=RUN` and `resume=RUN`: the settings that an earlier run saved, as overrides before those that are given now.
 
 The saved config has every setting, so defaults that have changed since do not matter, and what each `auto` became is in
-its place: a run that is repeated or goes on computes what it computed then. It becomes the primary config, in place of
-conf/train.yaml, and Hydra merges the command line into it. `resume` also has the run's folder and its checkpoint, and
-refuses settings that the checkpoint does not fit.
+its place: a run that is repeated or goes on computes what it computed then. `resume` also has the run's folder and its
+checkpoint, and refuses settings that the checkpoint does not fit.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from fst.config import groups
 from fst.config.commandline import FILE_KEYS, LISTS_OF_FILES, quoted
-from fst.config.compose import PRIMARY, composed, keys
+from fst.config.compose import composed
 from fst.config.schema import AUTO
 from fst.errors import UserError
 from fst.files import read_json
 from fst.runfolder import CHECKPOINT, CONFIG, RUN, circumstances, read_config
+from fst.values import leaves
 
 RUNS = Path("runs")
 OF_THE_RUN_ITSELF = ("rerun", "resume")
@@ -37,46 +36,61 @@ OF_METHOD = ("name", "schedule", "optimizer", "learning_rate", "muon_learning_ra
 OF_METHOD += ("coarsest", "colors")
 
 
-@dataclass(frozen=True)
-class Replay:
-    """An earlier run to go on from: the primary config made of it, and Hydra's overrides that it takes."""
+def earlier(overrides: list[str]) -> list[str]:
+    """The settings of the run that `resume=` or `rerun=` among overrides names, to stand before these; none of none.
 
-    folder: Path
-    saved: DictConfig
-    resume: bool
-    primary: str
-    overrides: list[str]
-
-    def check_fit(self, config: DictConfig) -> None:
-        """Raise UserError if the checkpoint does not fit the config, before anything in the run's folder is touched."""
-        saved = {group: self.saved.get(group) or () for group in ("method", "network")}
-        fixed = [f"method.{key}" for key in OF_METHOD if key in saved["method"]]
-        fixed += [f"network.{key}" for key in saved["network"]]
-        for key in fixed if self.resume else ():
-            before, now = OmegaConf.select(self.saved, key), OmegaConf.select(config, key)
-            if before != now:
-                said = key.removesuffix(".name")
-                raise UserError(
-                    f"the checkpoint in {self.folder} was made with {said}={before} and does not fit {said}={now}: "
-                    f"leave {said} out, or begin anew with rerun={self.folder}"
-                )
-
-
-def find(overrides: list[str]) -> Replay | None:
-    """The earlier run that `resume=` or `rerun=` among overrides names, made ready for Hydra.
-
-    One that is not there, is damaged, has no checkpoint or a setting that no longer exists is a UserError.
+    What the overrides choose anew is left out. A run that is not there, is damaged, has no checkpoint or a setting that
+    no longer exists is a UserError.
     """
-    wanted = {key: given(overrides, key) for key in ("resume", "rerun")}
-    if not any(wanted.values()):
-        return None
-    if all(wanted.values()):
+    resume, rerun = (given(overrides, key) for key in ("resume", "rerun"))
+    if not resume and not rerun:
+        return []
+    if resume and rerun:
         raise UserError("rerun= starts a run anew and resume= goes on with one: give one of them")
     if given(overrides, "experiment"):
         raise UserError("the earlier run has every setting, so experiment= has no part in it: leave it out")
-    if wanted["resume"]:
-        return _replay(_with_checkpoint(wanted["resume"]), overrides, resume=True)
-    return _replay(Path(wanted["rerun"] or "").expanduser(), overrides, resume=False)
+    folder = resumed(resume) if resume else Path(rerun).expanduser()
+    saved = _settings(folder) | (dict.fromkeys(NAMES) if rerun else {})
+    words = _choices(saved) | {key: _written(value) for key, value in saved.items()}
+    try:
+        composed([f"{key}={word}" for key, word in words.items()])
+    except UserError as error:
+        raise UserError(
+            f"{folder / CONFIG} does not fit this version of fst: {error} (run.json has the commit of then)"
+        ) from None
+    anew = _chosen_anew(overrides, list(words))
+    return [f"{key}={word}" for key, word in words.items() if key not in anew]
+
+
+def resumed(named: str) -> Path:
+    """The run folder that `resume=last|RUN|CHECKPOINT` means; UserError where there is no checkpoint."""
+    path = Path(named).expanduser()
+    if named == "last":
+        found = sorted(RUNS.rglob(str(CHECKPOINT)), key=lambda file: file.stat().st_mtime)
+        if not found:
+            raise UserError(f"resume=last finds no checkpoint under {RUNS.resolve()}; give the run folder instead")
+        return found[-1].parents[1]
+    if path.is_file():
+        path = path.resolve().parents[1]
+    elif not path.is_dir():
+        raise UserError(f"resume={named}: there is no such run folder or checkpoint")
+    if not (path / CHECKPOINT).is_file():
+        raise UserError(f"{path} holds no checkpoint to go on from ({CHECKPOINT})")
+    return path
+
+
+def check_fit(config: DictConfig) -> None:
+    """Raise UserError if a config's `resume` has a checkpoint that it does not fit, before its folder is touched."""
+    folder, now = resumed(config.resume), _flat(config)
+    for key, before in _settings(folder).items():
+        group, _, name = key.partition(".")
+        fixed = group == "network" or (group == "method" and name in OF_METHOD)
+        if fixed and now.get(key) != before:
+            said = key.removesuffix(".name")
+            raise UserError(
+                f"the checkpoint in {folder} was made with {said}={before} and does not fit {said}={now.get(key)}: "
+                f"leave {said} out, or begin anew with rerun={folder}"
+            )
 
 
 def difference(folder: Path, wanted: DictConfig) -> str | None:
@@ -84,10 +98,10 @@ def difference(folder: Path, wanted: DictConfig) -> str | None:
 
     Settings that are newer than the run are no difference, nor is `auto`, for which a run saves what it became.
     """
-    saved = _pinned(*_read(folder), folder)
-    for key in keys(wanted):
-        now, then = OmegaConf.select(wanted, key), OmegaConf.select(saved, key, default=AUTO)
-        if OmegaConf.is_dict(now) or AUTO in (now, then) or any(f"{key}.".startswith(f"{u}.") for u in UNLEARNT):
+    saved = _settings(folder)
+    for key, now in _flat(wanted).items():
+        then = saved.get(key, AUTO)
+        if AUTO in (now, then) or any(f"{key}.".startswith(f"{u}.") for u in UNLEARNT):
             continue
         if key in FILE_KEYS and now and then:
             now, then = (str(Path(name).expanduser().resolve()) for name in (now, then))
@@ -123,52 +137,6 @@ def given(overrides: list[str], key: str) -> str | None:
     return OmegaConf.create({"value": value}).value or None
 
 
-def _with_checkpoint(wanted: str) -> Path:
-    """The run folder that `resume=last|RUN|CHECKPOINT` means."""
-    path = Path(wanted).expanduser()
-    if wanted == "last":
-        found = sorted(RUNS.rglob(str(CHECKPOINT)), key=lambda file: file.stat().st_mtime)
-        if not found:
-            raise UserError(f"resume=last finds no checkpoint under {RUNS.resolve()}; give the run folder instead")
-        return found[-1].parents[1]
-    if path.is_file():
-        path = path.resolve().parents[1]
-    elif not path.is_dir():
-        raise UserError(f"resume={wanted}: there is no such run folder or checkpoint")
-    if not (path / CHECKPOINT).is_file():
-        raise UserError(f"{path} holds no checkpoint to go on from ({CHECKPOINT})")
-    return path
-
-
-def _replay(folder: Path, overrides: list[str], *, resume: bool) -> Replay:
-    """Register the saved config as a primary config of Hydra's."""
-    from hydra.core.config_store import ConfigStore
-
-    saved, facts = _read(folder)
-    pinned = _pinned(saved, facts, folder)
-    if not resume:
-        for name in NAMES:
-            OmegaConf.update(pinned, name, None)
-    primary = f"replay of {folder.resolve()}".replace("/", "|")  # Hydra takes a slash for a group
-    base = OmegaConf.load(groups.CONF / f"{PRIMARY}.yaml")
-    defaults = [_as_saved(entry, pinned) for entry in base.pop("defaults")]
-
-    def put(settings: DictConfig) -> None:
-        node = OmegaConf.merge({"defaults": defaults}, base, settings)
-        ConfigStore.instance().store(name=primary, node=node)
-
-    put(pinned)
-    try:
-        composed([], primary=primary)
-    except UserError as error:
-        raise UserError(
-            f"{folder / CONFIG} does not fit this version of fst: {error} (run.json has the commit of then)"
-        ) from None
-    put(_without_chosen_anew(pinned, overrides))
-    own_folder = [f"hydra.run.dir={quoted(str(folder.resolve()))}"] if resume else []
-    return Replay(folder, pinned, resume, primary, own_folder)
-
-
 def _read(folder: Path) -> tuple[DictConfig, dict[str, Any]]:
     """config.yaml and run.json of a run folder."""
     if not folder.is_dir() or not all((folder / name).is_file() for name in (CONFIG, RUN)):
@@ -178,24 +146,27 @@ def _read(folder: Path) -> tuple[DictConfig, dict[str, Any]]:
     return read_config(folder), facts
 
 
-def _pinned(saved: DictConfig, facts: dict[str, Any], folder: Path) -> DictConfig:
-    """The saved settings, with what each `auto` became, and files as seen from here."""
-    config = OmegaConf.create({key: value for key, value in saved.items() if key not in OF_THE_RUN_ITSELF})
+def _settings(folder: Path) -> dict[str, Any]:
+    """The saved settings by dotted key, with what each `auto` became, and files as seen from here."""
+    config, facts = _read(folder)
     try:
-        for key in (*FILE_KEYS, *LISTS_OF_FILES):
-            if (value := OmegaConf.select(config, key)) is not None:
-                OmegaConf.update(config, key, _from_then(value, facts))
-        for group in CHOICES:
-            if config.get(group) is not None and not config[group].name:
-                raise TypeError
+        found = {key: value for key, value in _flat(config).items() if key not in OF_THE_RUN_ITSELF}
+        for key in found.keys() & {*FILE_KEYS, *LISTS_OF_FILES}:
+            found[key] = _from_then(found[key], facts)
+        if any(config.get(group) is not None and not config[group].name for group in CHOICES):
+            raise TypeError
     except Exception:  # settings where there should be groups, and the other way round
         raise UserError(f"{folder / CONFIG} is damaged: it is no config of a run") from None
-    return config
+    return found
+
+
+def _flat(config: DictConfig) -> dict[str, Any]:
+    return dict(leaves(OmegaConf.to_container(config, resolve=True)))
 
 
 def _from_then(value: Any, facts: dict[str, Any]) -> Any:
     """Relative file names seen from the folder where the run was started."""
-    if OmegaConf.is_list(value):
+    if isinstance(value, list):
         return [_from_then(file, facts) for file in value]
     if not isinstance(value, str) or value.startswith("~") or Path(value).is_absolute():
         return value
@@ -203,32 +174,31 @@ def _from_then(value: Any, facts: dict[str, Any]) -> Any:
     return str(there) if there.exists() else value  # a word such as method.init=noise, or a file that is gone
 
 
-def _as_saved(entry: Any, saved: DictConfig) -> Any:
-    """An entry of the defaults list, with the choice that the saved config was made with."""
-    if not OmegaConf.is_dict(entry):
-        return entry
-    [(group, choice)] = entry.items()
-    if group in CHOICES and saved.get(group) is not None:
-        name = saved[group].name
+def _choices(saved: dict[str, Any]) -> dict[str, str]:
+    """The choice of each group with which the saved settings were made."""
+    found = {group: saved[f"{group}.name"] for group in CHOICES if f"{group}.name" in saved}
+    for group, name in found.items():
         if name not in groups.choices(group):
             if group != "style":
                 raise UserError(f"the earlier run had {group}={name}, which no longer exists")
-            name = "custom"
-        choice = name
-    return {group: choice}
+            found[group] = "custom"
+    return found
 
 
-def _without_chosen_anew(saved: DictConfig, overrides: list[str]) -> DictConfig:
-    """The saved settings, but for those that come with a choice that is given now."""
-    kept = saved.copy()
+def _written(value: Any) -> str:
+    """A value in Hydra's grammar."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_written, value))}]"
+    return quoted(value) if isinstance(value, str) else "null" if value is None else str(value)
+
+
+def _chosen_anew(overrides: list[str], earlier: list[str]) -> set[str]:
+    """Which of the earlier run's keys overrides replace: those that are given, and those that come with a choice."""
+    anew = set()
     for override in overrides:
-        group, _, values = override.partition("=")
-        if group not in groups.groups() or group not in kept:
-            continue
-        files = [groups.files(group).get(choice) for choice in values.split(",")]
-        if group in WHOLE or not all(files):
-            kept.pop(group)
-            continue
-        for key in {key for file in files for key in OmegaConf.load(file)}:
-            kept[group].pop(key, None)
-    return kept
+        key, _, values = override.partition("=")
+        files = [groups.files(key).get(choice) for choice in values.split(",")] if key in groups.groups() else []
+        if key in WHOLE or not all(files):
+            anew |= {own for own in earlier if own.startswith(f"{key}.")}
+        anew |= {key, *(f"{key}.{setting}" for file in files if file for setting in OmegaConf.load(file))}
+    return anew

@@ -51,7 +51,8 @@ class Job:
         folder = Path(hydra.runtime.output_dir)
         place = sweep.jobs.index(str(folder)) + 1 if sweep.jobs else hydra.job.num
         changed = [str(o) for o in hydra.overrides.task if o.partition("=")[0] in sweep.swept]
-        changed = changed or read_json(folder / JOB).get("overrides", [])  # of a job that goes on
+        if config.resume:  # it has every setting
+            changed = read_json(folder / JOB).get("overrides", [])
         facts = {"job": place, "overrides": changed, "folder": str(folder)}
         if sweep.stop_file.exists():
             return None

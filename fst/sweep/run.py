@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fst.config import groups
 from fst.config.commandline import quoted
+from fst.config.compose import PRIMARY
 from fst.files import read_json
 from fst.runfolder import JOB
 from fst.sweep import summary
@@ -32,9 +33,8 @@ SAME_DEFINITION = {f"loss.{key}" for key in ("style_weight", "content_weight", "
 
 @dataclass(frozen=True)
 class Planned:
-    """A job that is to run: its overrides, the primary config that they change, its run folder."""
+    """A job that is to run: its overrides and its run folder."""
 
-    primary: str
     overrides: list[str]
     folder: Path
 
@@ -91,22 +91,20 @@ def grid(jobs: list[Planned], hydra_overrides: list[str]) -> Callable[[Job], Non
     from hydra.core.plugins import Plugins
 
     def start(job: Job) -> None:
-        waiting = [planned for planned in jobs if not planned.done]
-        for primary in dict.fromkeys(planned.primary for planned in waiting):
-            config, context = _master(primary, hydra_overrides)
+        if waiting := [_in_folder(planned) for planned in jobs if not planned.done]:
+            config, context = _master(hydra_overrides)
             launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=config)
-            same = [planned for planned in waiting if planned.primary == primary]
-            launcher.launch([_in_folder(planned) for planned in same], initial_job_idx=0)
+            launcher.launch(waiting, initial_job_idx=0)
 
     return start
 
 
-def search(primary: str, overrides: list[str], first: int) -> Callable[[Job], None]:
+def search(overrides: list[str], first: int) -> Callable[[Job], None]:
     """What starts a search, by Hydra's sweeper; its jobs are numbered from `first` on."""
     from hydra.core.plugins import Plugins
 
     def start(job: Job) -> None:
-        config, context = _master(primary, overrides)
+        config, context = _master(overrides)
         sweeper = Plugins.instance().instantiate_sweeper(config=config, hydra_context=context, task_function=job)
         sweeper.sweeper.job_idx = first
         sweeper.sweep(arguments=OmegaConf.to_container(config.hydra.overrides.task, resolve=False))
@@ -146,7 +144,7 @@ def run(task: Callable[..., dict[str, float]], start: Callable[[Job], None], swe
         raise SystemExit(1)
 
 
-def _master(primary: str, overrides: list[str]) -> tuple[DictConfig, Any]:
+def _master(overrides: list[str]) -> tuple[DictConfig, Any]:
     """Hydra's own part of a multirun's config, and the context in which its plugins work."""
     from hydra._internal.callbacks import Callbacks
     from hydra.core.global_hydra import GlobalHydra
@@ -154,7 +152,7 @@ def _master(primary: str, overrides: list[str]) -> tuple[DictConfig, Any]:
 
     hydra = GlobalHydra.instance().hydra
     config = hydra.compose_config(
-        config_name=primary, overrides=overrides, run_mode=RunMode.MULTIRUN, with_log_configuration=True
+        config_name=PRIMARY, overrides=overrides, run_mode=RunMode.MULTIRUN, with_log_configuration=True
     )
     return config, HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
 
