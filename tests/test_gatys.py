@@ -201,11 +201,11 @@ def test_regions_are_shared_colours(tmp_path):
     Image.fromarray(own).save(tmp_path / "own.png")
     photo = np.zeros((300, 400, 3), np.uint8)
     regions = read_regions(str(tmp_path / "mask.jpg"), [str(tmp_path / "own.png")], photo, 1)
-    assert regions.count == 2
-    black, red = regions.photo[15, 5], regions.photo[15, 30]
+    labels, of_painting = regions
+    black, red = labels[15, 5], labels[15, 30]
     assert {black, red} == {1, 2}
-    assert regions.photo[15, 39] == 0
-    assert (regions.paintings[0][:10] == red).all() and (regions.paintings[0][10:] == black).all()
+    assert labels[15, 39] == 0
+    assert (of_painting[:10] == red).all() and (of_painting[10:] == black).all()
     with pytest.raises(UserError, match="no colour"):
         read_regions(str(tmp_path / "mask.jpg"), [], photo, 1)
     with pytest.raises(UserError, match="aspect"):

@@ -20,7 +20,9 @@ from fst import runfolder, tracking
 from fst.config.schema import LoggerConfig
 from fst.errors import UserError
 from fst.stylefile import StyleInfo
+from fst.tracking import loggers, metadata, previews
 from fst.tracking.metrics import MetricsFile
+from fst.tracking.records import log_images, log_style_file
 
 SETTINGS = {"style": {"name": "gogh"}, "loss": {"style_weight": 1e5, "style_layers": ["relu1_2"]}, "resume": None}
 STEPS = 23
@@ -50,8 +52,8 @@ class OneWeight(LightningModule):
         rising[1] = 0.25
         bright = torch.full((3, 24, 24), 0.75)
         return [
-            tracking.Preview("rising", rising, 1 - rising),
-            tracking.Preview("too bright/1", bright, bright + 0.5),
+            previews.Preview("rising", rising, 1 - rising),
+            previews.Preview("too bright/1", bright, bright + 0.5),
         ]
 
 
@@ -109,14 +111,14 @@ def run_dir(tmp_path_factory, without_key):
     """A finished offline W&B run."""
     folder = tmp_path_factory.mktemp("runs") / "a run"
     config = LoggerConfig(name="wandb", mode="auto", group="weights", tags=["test", "gogh"], notes="why", project="p")
-    logger = tracking.build_logger(config, folder, name="gogh 1e5", settings=SETTINGS)
+    logger = loggers.build_logger(config, folder, name="gogh 1e5", settings=SETTINGS)
     train(logger, folder, config=config)
     style = folder / "gogh.safetensors"
     style.write_bytes(b"tensors")
     info = StyleInfo("gogh", "johnson", {"width": 32}, training={"steps": STEPS})
-    tracking.log_style_file(logger, style, info)
-    tracking.log_images(logger, {"style": np.full((8, 8, 3), 200, np.uint8)}, caption="the painting")
-    tracking.finish(logger)
+    log_style_file(logger, style, info)
+    log_images(logger, {"style": np.full((8, 8, 3), 200, np.uint8)}, caption="the painting")
+    loggers.finish(logger)
     return folder
 
 
@@ -209,18 +211,18 @@ def test_two_runs_in_one_process(without_key, tmp_path, capsys):
     ids = []
     for name in ("one", "two"):
         config = LoggerConfig(name="wandb", mode="offline")
-        logger = tracking.build_logger(config, tmp_path / name, name=name, settings={"job": name})
+        logger = loggers.build_logger(config, tmp_path / name, name=name, settings={"job": name})
         logger.log_metrics({"x": 1.0}, 0)
         ids.append(logger.experiment.id)
-        tracking.finish(logger)
-        tracking.finish(logger)
+        loggers.finish(logger)
+        loggers.finish(logger)
         (run,) = (tmp_path / name / "wandb").glob("offline-run-*")
         (about,) = of_type(inspect(run), "run")
         assert about["config"]["update"]["job"] == name
     assert ids[0] != ids[1]
-    again = tracking.build_logger(config, tmp_path / "two", name="two", settings={}, resume=True)
+    again = loggers.build_logger(config, tmp_path / "two", name="two", settings={}, resume=True)
     assert again.experiment.id == ids[1]
-    tracking.finish(again, failed=True)
+    loggers.finish(again, failed=True)
     printed = capsys.readouterr()
     assert printed.err == ""
     assert len(printed.out.splitlines()) == 3
@@ -228,10 +230,10 @@ def test_two_runs_in_one_process(without_key, tmp_path, capsys):
 
 
 def test_disabled_wandb_takes_everything_and_writes_nothing(without_key, tmp_path):
-    logger = tracking.build_logger(LoggerConfig(name="wandb", mode="disabled"), tmp_path, name="x", settings={})
+    logger = loggers.build_logger(LoggerConfig(name="wandb", mode="disabled"), tmp_path, name="x", settings={})
     train(logger, tmp_path, steps=3)
-    tracking.log_style_file(logger, __file__, StyleInfo("gogh", "johnson"))
-    tracking.finish(logger)
+    log_style_file(logger, __file__, StyleInfo("gogh", "johnson"))
+    loggers.finish(logger)
     assert not list(tmp_path.rglob("*.wandb"))
 
 
@@ -241,17 +243,17 @@ def test_bad_wandb_settings_are_one_line(without_key, tmp_path):
         LoggerConfig(name="wandb", mode="online"),
     ):
         with pytest.raises(UserError) as caught:
-            tracking.build_logger(config, tmp_path, name="x", settings={})
+            loggers.build_logger(config, tmp_path, name="x", settings={})
         assert "\n" not in str(caught.value)
 
 
 def test_tensorboard_reads_back(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    logger = tracking.build_logger(LoggerConfig(name="tensorboard"), tmp_path, name="x", settings=SETTINGS)
+    logger = loggers.build_logger(LoggerConfig(name="tensorboard"), tmp_path, name="x", settings=SETTINGS)
     train(logger, tmp_path)
-    tracking.log_style_file(logger, __file__, StyleInfo("gogh", "johnson"))
-    tracking.finish(logger)
+    log_style_file(logger, __file__, StyleInfo("gogh", "johnson"))
+    loggers.finish(logger)
     files = list((tmp_path / "tensorboard").glob("events*"))
     assert files
     events = EventAccumulator(str(tmp_path / "tensorboard"), size_guidance={"images": 0}).Reload()
@@ -328,7 +330,7 @@ def test_the_run_folder_says_how_a_run_ended(tmp_path):
 
     seen = []
     assert runfolder.state(tmp_path) is None
-    tracking.write_run(tmp_path, {})
+    metadata.write_run(tmp_path, {})
     train(None, tmp_path, module=Stops())
     assert set(seen) == {"running"} and len(seen) == 4 and runfolder.state(tmp_path) == "stopped"
     train(None, tmp_path, steps=2)
@@ -340,10 +342,10 @@ def test_the_run_folder_says_how_a_run_ended(tmp_path):
 
 
 def test_without_a_logger_previews_still_land(tmp_path):
-    assert tracking.build_logger(LoggerConfig(name="none"), tmp_path, name="x", settings={}) is None
+    assert loggers.build_logger(LoggerConfig(name="none"), tmp_path, name="x", settings={}) is None
     train(None, tmp_path, steps=3)
-    tracking.log_images(None, {"x": torch.zeros(3, 4, 4)})
-    tracking.finish(None)
+    log_images(None, {"x": torch.zeros(3, 4, 4)})
+    loggers.finish(None)
     assert sorted(path.stem for path in (tmp_path / "previews").glob("*.png")) == [
         "step-000001",
         "step-000002",
@@ -354,9 +356,9 @@ def test_without_a_logger_previews_still_land(tmp_path):
 def test_without_a_server_a_run_is_offline_and_says_why(without_key, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
     wandb.teardown()
-    logger = tracking.build_logger(LoggerConfig(name="wandb"), tmp_path, name="x", settings={})
+    logger = loggers.build_logger(LoggerConfig(name="wandb"), tmp_path, name="x", settings={})
     assert logger.experiment.offline
-    tracking.finish(logger)
+    loggers.finish(logger)
     printed = capfd.readouterr()
     assert "http://127.0.0.1:9 does not answer" in printed.out
     assert printed.err == ""

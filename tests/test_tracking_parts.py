@@ -15,7 +15,6 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from torch.utils.data import DataLoader, IterableDataset
 
-from fst import tracking
 from fst.errors import UserError
 from fst.tracking import measures, metadata, progress, wandb_mode
 from fst.tracking.measures import images_in
@@ -196,7 +195,7 @@ def fit(module, callbacks, loader, *, steps, checkpoint=None, every=4):
 
 def test_throughput_leaves_out_validation_callbacks_and_slow_windows(clock):
     loader = DataLoader(SlowPhotos(clock), batch_size=2)
-    trainer = fit(SlowModule(clock), [tracking.Throughput(), Slow(clock)], loader, steps=20)
+    trainer = fit(SlowModule(clock), [measures.Throughput(), Slow(clock)], loader, steps=20)
     metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
     assert metrics["train/step_seconds"] == pytest.approx(0.02 + 0.03)
     assert metrics["train/images_per_second"] == pytest.approx(2 / 0.05)
@@ -205,7 +204,7 @@ def test_throughput_leaves_out_validation_callbacks_and_slow_windows(clock):
 
 
 def test_iterations_without_images_have_step_seconds_alone(clock):
-    trainer = fit(SlowModule(clock), [tracking.Throughput()], DataLoader(torch.zeros(50, 1)), steps=8)
+    trainer = fit(SlowModule(clock), [measures.Throughput()], DataLoader(torch.zeros(50, 1)), steps=8)
     assert "train/images_per_second" not in trainer.callback_metrics
     assert float(trainer.callback_metrics["train/step_seconds"]) == pytest.approx(0.03)
 
@@ -215,9 +214,9 @@ def test_iterations_without_images_have_step_seconds_alone(clock):
 
 def test_plain_progress_lines(clock):
     out = io.StringIO()
-    line = tracking.ProgressLine(Console(file=out), plain_seconds=4.95)
+    line = progress.ProgressLine(Console(file=out), plain_seconds=4.95)
     loader = DataLoader(SlowPhotos(clock), batch_size=2)
-    fit(SlowModule(clock), [tracking.Throughput(), Slow(clock), line], loader, steps=100)
+    fit(SlowModule(clock), [measures.Throughput(), Slow(clock), line], loader, steps=100)
 
     def seconds(step):  # from the end of step 1: 0.1 s a step, a validation every four, the slow step
         return (step - 1) * 0.1 + (step - 1) // 4 * 0.3 + (4.97 if step >= 10 else 0)
@@ -244,7 +243,7 @@ def test_live_bar_starts_where_a_resumed_run_is_and_ends_full(clock, tmp_path):
     trainer.save_checkpoint(tmp_path / "at8.ckpt")
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, force_interactive=True, width=100, color_system=None)
-    fit(SlowModule(clock), [tracking.ProgressLine(console)], loader, steps=12, checkpoint=tmp_path / "at8.ckpt")
+    fit(SlowModule(clock), [progress.ProgressLine(console)], loader, steps=12, checkpoint=tmp_path / "at8.ckpt")
     shown = out.getvalue()
     assert "8/12 first step" in shown
     assert " 7/12" not in shown
@@ -259,7 +258,7 @@ def test_an_exception_gives_the_terminal_back(clock):
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, force_interactive=True, width=100)
     with pytest.raises(UserError):
-        fit(Fails(clock), [tracking.ProgressLine(console)], DataLoader(torch.zeros(50, 1)), steps=12)
+        fit(Fails(clock), [progress.ProgressLine(console)], DataLoader(torch.zeros(50, 1)), steps=12)
     assert "\x1b[?25h" in out.getvalue()  # the cursor is shown again
 
 
@@ -268,10 +267,10 @@ def test_an_exception_gives_the_terminal_back(clock):
 
 def test_write_run_takes_texts_literally_and_remembers_earlier_starts(tmp_path):
     config = {"a": 2, "notes": "it costs ${a}, or \\${a}", "names": ["${b}"]}
-    tracking.write_run(tmp_path, config)
+    metadata.write_run(tmp_path, config)
     assert OmegaConf.to_container(OmegaConf.load(tmp_path / "config.yaml"), resolve=True) == config
     first = json.loads((tmp_path / "run.json").read_text())
-    tracking.write_run(tmp_path, {"a": 3})
+    metadata.write_run(tmp_path, {"a": 3})
     second = json.loads((tmp_path / "run.json").read_text())
     assert OmegaConf.load(tmp_path / "config.yaml") == {"a": 3}
     assert first["earlier"] == []
@@ -295,7 +294,7 @@ def test_git_state_of_a_checkout_and_of_a_package_inside_another(tmp_path, monke
     assert metadata.git_state() == {"commit": git("rev-parse", "HEAD"), "branch": "trunk", "dirty": False}
     (tmp_path / "file").write_text("two\n")
     assert metadata.git_state()["dirty"]
-    tracking.write_run(tmp_path / "run", {})
+    metadata.write_run(tmp_path / "run", {})
     assert "+two\n" in (tmp_path / "run" / "changes.patch").read_text()
     inside = tmp_path / "venv"
     inside.mkdir()

@@ -102,7 +102,7 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 def _previews(folder: Path) -> tuple[dict[str, Path], dict[str, dict[int, Path]]]:
-    """As `fst.tracking.Previews` writes them: photos/NAME.png and step-000100/NAME.png."""
+    """As `fst.tracking.previews` writes them: photos/NAME.png and step-000100/NAME.png."""
     photos = {path.stem: path for path in sorted((folder / "photos").glob("*.png"))}
     pictures: dict[str, dict[int, Path]] = {}
     for path in sorted(folder.glob("step-*/*.png")):

@@ -111,7 +111,7 @@ def difference(folder: Path, wanted: DictConfig) -> str | None:
 
 
 def differences(folder: str | Path, now: dict[str, Any]) -> list[str]:
-    """What is not as it was in the run of a folder, one line each, by `fst.tracking.run_metadata()`."""
+    """What is not as it was in the run of a folder, one line each, by `fst.tracking.metadata.run_metadata()`."""
     facts = _read(Path(folder).expanduser())[1]
     then, here = circumstances(facts), circumstances(now)
     was_changed, is_changed = then.pop("changes"), here.pop("changes")

@@ -79,16 +79,16 @@ class Feedforward(Method):
         self.config, self.result = config, run_dir / STYLE
         accelerator = parts.accelerator(config.trainer.accelerator)
         config.trainer.precision = fast.choose_precision(config.trainer.precision, accelerator)
-        self.paintings = {name: parts.read_painting(one) for name, one in several.styles(config.style).items()}
+        self.paintings = [(one.title, parts.read_painting(one)) for one in several.styles(config.style).values()]
         criterion = parts.criterion(config.loss)
-        style = criterion.style_target([images.to_tensor(one) for one in self.paintings.values()])
+        style = criterion.style_target([images.to_tensor(one) for _, one in self.paintings])
         style = parts.decide_style_weight(config, criterion, style)
         self.data = PhotoData(config.data, seed=config.seed, room=criterion.room)
         config.data.name = self.data.name
         self.data.prepare_data()
         network = build(config.network.name, **network_settings(config))
         if self.init_from is not None and config.resume is None:
-            init_from(network, self.init_from, config.network.name, next(iter(self.paintings.values())))
+            init_from(network, self.init_from, config.network.name, self.paintings[0][1])
         network = network.to(memory_format=torch.channels_last)
         where = {"accelerator": accelerator, "full_resolution": network.full_resolution}
         config.compile = fast.choose_compile(config.compile, config.trainer.max_steps, **where)
@@ -124,12 +124,6 @@ class Feedforward(Method):
         weights = f"style={number(config.loss.style_weight)} content={number(config.loss.content_weight)}"
         return f"{config.style.name} {config.network.name} {config.loss.architecture} {weights}"
 
-    def log_inputs(self, logger: Logger | None) -> None:
-        from fst.tracking import log_painting
-
-        for place, (name, one) in enumerate(several.styles(self.config.style).items(), start=1):
-            log_painting(logger, self.result.parent, self.paintings[name], one.title, place)
-
     def finish(self) -> None:
         """The ranges that painting in 8 bits needs, on the held-out photos."""
         from fst.stylize import ranges
@@ -144,7 +138,7 @@ class Feedforward(Method):
         stylefile.save(self.result, self.module.network, self.module.style_info())
 
     def log_result(self, logger: Logger) -> None:
-        from fst.tracking import log_style_file
+        from fst.tracking.records import log_style_file
 
         log_style_file(logger, self.result, self.module.style_info())
 

@@ -22,7 +22,7 @@ from fst.methods.muon import MuonAdam
 from fst.networks import Network, framed
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
 from fst.stylize.framing import MARGIN
-from fst.tracking import Preview
+from fst.tracking.previews import Preview
 
 if TYPE_CHECKING:
     from fst.methods.feedforward import Feedforward

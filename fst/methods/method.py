@@ -16,6 +16,7 @@ A method's file imports Lightning inside its functions, so that its settings are
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from fst.errors import UserError, near
 from fst.values import Registry
 
 if TYPE_CHECKING:
+    import numpy as np
     import pytorch_lightning as pl
     from pytorch_lightning.loggers import Logger
 
@@ -37,9 +39,10 @@ class Method:
     """What is trained, on what, and what it leaves behind: attributes from `prepare` on."""
 
     config: TrainConfig  # the run's, with every `auto` decided: what the run folder's config.yaml says
-    module: pl.LightningModule  # has `previews() -> list[Preview]` (`fst.tracking`)
+    module: pl.LightningModule  # has `previews() -> list[Preview]` (`fst.tracking.previews`)
     data: Any  # a LightningDataModule, or anything that Trainer.fit takes
     result: Path  # the file that `write_result` writes
+    paintings: Sequence[tuple[str | None, np.ndarray]] = ()  # title and uint8 (H, W, 3), as the run sees each
 
     def check(self, config: TrainConfig) -> None:
         """Raise UserError for settings of a run that make no sense, or do not go with this method."""
@@ -59,9 +62,6 @@ class Method:
     def run_name(self) -> str:
         """The run's name in its logger."""
         return f"{self.config.style.name} {self.config.method.name}"
-
-    def log_inputs(self, logger: Logger | None) -> None:
-        """Hand what the run starts from to its logger."""
 
     def finish(self) -> None:
         """Measure, once training is complete, what the result file reports."""

@@ -25,7 +25,10 @@ from fst.methods.checkpoints import CheckedFiles, Checkpoints
 from fst.methods.method import Method
 from fst.methods.parts import accelerator
 from fst.system import keep_memory
-from fst.tracking import build_logger, callbacks, finish, run_metadata, write_run
+from fst.tracking import callbacks
+from fst.tracking.loggers import build_logger, finish
+from fst.tracking.metadata import run_metadata, write_run
+from fst.tracking.records import log_painting
 
 
 def run(config: TrainConfig, run_dir: Path) -> Method:
@@ -50,7 +53,8 @@ def run(config: TrainConfig, run_dir: Path) -> Method:
     checkpoints = Checkpoints(run_dir, config.trainer.checkpoint_every_n_steps, method)
     settings = dataclasses.asdict(config)
     with tracked(config, run_dir, settings, method.run_name()) as logger:
-        method.log_inputs(logger)
+        for number, (title, painting) in enumerate(method.paintings, start=1):
+            log_painting(logger, run_dir, painting, title, number)
         trainer = _trainer(config, method, logger, checkpoints, run_dir)
         try:
             trainer.fit(method.module, method.data, ckpt_path=checkpoints.path if config.resume else None)

@@ -5,27 +5,10 @@ from pathlib import Path
 from pytorch_lightning import Callback
 
 from fst.config.schema import LoggerConfig
-from fst.tracking.loggers import build_logger, finish
 from fst.tracking.measures import GradientNorm, Throughput
-from fst.tracking.metadata import run_metadata, write_run
 from fst.tracking.metrics import RunRecord
-from fst.tracking.previews import Preview, Previews
+from fst.tracking.previews import Previews
 from fst.tracking.progress import ProgressLine
-from fst.tracking.records import log_images, log_painting, log_style_file
-
-__all__ = [
-    "Preview",
-    "ProgressLine",
-    "Throughput",
-    "build_logger",
-    "callbacks",
-    "finish",
-    "log_images",
-    "log_painting",
-    "log_style_file",
-    "run_metadata",
-    "write_run",
-]
 
 
 def callbacks(config: LoggerConfig, run_dir: Path) -> list[Callback]:

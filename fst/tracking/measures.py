@@ -1,6 +1,7 @@
 """What a run measures of itself: speed, waiting for data, gradient norm, learning rate."""
 
 from collections import deque
+from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -69,39 +70,35 @@ class Throughput(Callback):
         if self._window is None:
             self._window = _Window()
         else:
-            self._window.add(perf_counter() - self._began, waited, images_in(batch), trainer.global_step - self._step)
+            self._window.seconds += perf_counter() - self._began + waited
+            self._window.waited += waited
+            self._window.images += images_in(batch) * trainer.world_size
+            self._window.steps += trainer.global_step - self._step
         self._step = trainer.global_step
         if due and self._window.steps:
             self._windows.append(self._window)
             self._window = _Window()
-            self._log(module, trainer.world_size)
+            self._log(module)
 
-    def _log(self, module: LightningModule, processes: int) -> None:
-        seconds = [window.work + window.wait for window in self._windows]
-        module.log_dict(
-            {
-                "train/step_seconds": median(s / w.steps for s, w in zip(seconds, self._windows, strict=True)),
-                "train/data_wait": sum(window.wait for window in self._windows) / sum(seconds),
-            },
-            rank_zero_only=True,
-        )
-        if all(window.images for window in self._windows):
-            rate = median(w.images / s for s, w in zip(seconds, self._windows, strict=True))
-            module.log("train/images_per_second", rate * processes, rank_zero_only=True)
+    def _log(self, module: LightningModule) -> None:
+        windows = self._windows
+        found = {
+            "train/step_seconds": median(window.seconds / window.steps for window in windows),
+            "train/data_wait": sum(window.waited for window in windows) / sum(window.seconds for window in windows),
+        }
+        if all(window.images for window in windows):
+            found["train/images_per_second"] = median(window.images / window.seconds for window in windows)
+        module.log_dict(found, rank_zero_only=True)
 
 
+@dataclass
 class _Window:
-    """Sums over some steps; times in seconds."""
+    """Sums over some steps."""
 
-    def __init__(self) -> None:
-        self.work = self.wait = 0.0
-        self.images = self.steps = 0
-
-    def add(self, work: float, wait: float, images: int, steps: int) -> None:
-        self.work += work
-        self.wait += wait
-        self.images += images
-        self.steps += steps
+    seconds: float = 0.0  # of work and of waiting for data
+    waited: float = 0.0
+    images: int = 0
+    steps: int = 0
 
 
 class _WaitClock(PassThroughProfiler):

@@ -17,7 +17,6 @@ from fst.values import above_zero, at_least, is_file, one_of
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
-    from pytorch_lightning.loggers import Logger
 
 OPTIMIZERS = ("lbfgs", "adam")
 COLORS = ("style", "content", "match")
@@ -93,7 +92,7 @@ class Gatys(Method):
 
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
         from fst.methods.gatys.film import Film, spaced
-        from fst.methods.gatys.problem import problem
+        from fst.methods.gatys.problem import Problem
         from fst.methods.gatys.style_transfer import GatysStyleTransfer
 
         self.config, self.steps = config, min(self.iterations, config.trainer.max_steps)
@@ -101,17 +100,19 @@ class Gatys(Method):
         if config.trainer.precision == "auto":
             config.trainer.precision = "32-true"
         config.compile = False
-        self.inputs = problem(self, parts.read_painting(config.style), config)
-        config.method.size = max(self.inputs.size)
+        inputs = Problem(self, parts.read_painting(config.style), config)
+        config.method.size = max(inputs.size)
+        titles = [config.style.title, *(Path(name).name for name in self.styles)]
+        self.paintings = list(zip(titles, inputs.paintings, strict=True))
         criterion = parts.criterion(config.loss)
-        first = criterion.style_target([images.to_tensor(self.inputs.paintings[0])])
+        first = criterion.style_target([images.to_tensor(inputs.paintings[0])])
         parts.decide_style_weight(config, criterion, first)
         self.name = Path(config.content).stem if config.content else "texture"
         self.result = run_dir / f"{self.name}-{short_name(config.style)}.png"
         self.metadata = images.read_with_metadata(config.content)[1] if config.content else None
         shown_steps = spaced(self.steps) if self.animation_steps is None else self.animation_steps
         self.films = [Film(run_dir, self.animation, shown_steps)] if self.animation else []
-        self.module, self.data = GatysStyleTransfer(criterion, self.inputs, self), None
+        self.module, self.data = GatysStyleTransfer(criterion, inputs, self), None
 
     def trainer_settings(self) -> dict[str, Any]:
         # The module says itself how precise its features are; the optimiser works in fp32.
@@ -132,22 +133,8 @@ class Gatys(Method):
         weights = f"style={number(loss.style_weight)} content={number(loss.content_weight)}"
         return f"{self.config.style.name} gatys {loss.architecture} {weights} {self.name}"
 
-    def log_inputs(self, logger: Logger | None) -> None:
-        from fst.tracking import log_images, log_painting
-
-        titles = [self.config.style.title, *(Path(name).name for name in self.styles)]
-        for place, (painting, title) in enumerate(zip(self.inputs.paintings, titles, strict=True), start=1):
-            log_painting(logger, self.result.parent, painting, title, number=place)
-        if self.inputs.photo is not None:
-            log_images(logger, {"content": images.resize(self.inputs.photo, self.inputs.size)}, step=0)
-
     def write_result(self) -> None:
         images.write(self.result, self.module.result(), metadata=self.metadata)
-
-    def log_result(self, logger: Logger) -> None:
-        from fst.tracking import log_images
-
-        log_images(logger, {"picture": self.module.picture()}, step=self.module.global_step)
 
     def epilogue(self) -> dict[str, str]:
         animation = {"animation": ", ".join(shown(path) for film in self.films for path in film.films)}

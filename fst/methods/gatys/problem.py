@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 from fst import images
 from fst.errors import UserError
 from fst.methods.gatys import colors
-from fst.methods.gatys.regions import Regions, read_regions
+from fst.methods.gatys.regions import read_regions
 
 if TYPE_CHECKING:
     from fst.config.schema import TrainConfig
@@ -55,28 +54,41 @@ def plan(size: tuple[int, int], coarsest: int | None, iterations: int, least: in
     return [Scale(smaller, end) for smaller, end, before in zip(sizes, ends, [0, *ends], strict=False) if end > before]
 
 
-@dataclass(frozen=True)
 class Problem:
-    """The inputs of an optimisation, uint8 (H, W, 3) RGB."""
+    """The inputs of an optimisation, uint8 (H, W, 3) RGB, read from a config's files.
 
-    photo: np.ndarray | None  # None for a texture
-    paintings: list[np.ndarray]  # coloured as `colors` asks, as large as the loss takes them at the final size
-    size: tuple[int, int]  # of the image at the end, (height, width)
-    colors: str  # style, content or match
-    shares: list[float] | None  # how much of each painting; None: equal
-    regions: Regions | None  # which part of the photo takes its style from where; None: all from all
+    `photo` is None for a texture; `paintings` are coloured as method.colors asks, as large as the loss takes them at
+    the final `size`, (height, width); `channels` of the image are 1 where only luminance is optimised.
 
-    @property
-    def channels(self) -> int:
-        """Of the image: 1 where only luminance is optimised."""
-        return 1 if self.colors == "content" else 3
+    Args:
+        method: its settings.
+        painting: the first one.
+        config: the run's.
+
+    Raises:
+        UserError: a file that cannot be read, or masks that do not fit.
+    """
+
+    def __init__(self, method: Gatys, painting: np.ndarray, config: TrainConfig) -> None:
+        self.photo = photo = images.read(config.content) if config.content else None
+        others = [images.read(name) for name in method.styles]
+        others = [images.resize(other, images.fit_long_edge(*other.shape[:2], config.style.size)) for other in others]
+        self.paintings = [_coloured(each, photo, method.colors) for each in (painting, *others)]
+        shape = (painting if photo is None else photo).shape[:2]
+        largest = TEXTURE if photo is None else min(LARGEST, max(shape))
+        self.size = images.fit_long_edge(*shape, method.size or largest)
+        self.grey = method.colors == "content"
+        self.channels = 1 if self.grey else 3
+        self.regions: list[np.ndarray] = []
+        if method.content_mask is not None:
+            self.regions = read_regions(method.content_mask, method.style_masks, photo, len(self.paintings))
 
     def photo_at(self, size: tuple[int, int]) -> Tensor | None:
         """The photo as the content loss takes it, (1, 3, H, W) in [0, 1]."""
         if self.photo is None:
             return None
         pixels = images.resize(self.photo, size)
-        return images.to_tensor(colors.luminance(pixels) if self.colors == "content" else pixels)
+        return images.to_tensor(colors.luminance(pixels) if self.grey else pixels)
 
     def paintings_at(self, size: tuple[int, int], least: int) -> list[Tensor]:
         """The paintings, reduced as much as the image is (but never below `least` pixels), (1, 3, H, W) in [0, 1]."""
@@ -93,44 +105,17 @@ class Problem:
 
         They are on the paintings' device.
         """
-        if self.regions is None:
+        if not self.regions:
             return None, None
-        device = paintings[0].device
-        sizes = [size, *(painting.shape[-2:] for painting in paintings)]
-        labels = [self.regions.photo, *self.regions.paintings]
-        masks = [_masks(own, self.regions.count, at).to(device) for own, at in zip(labels, sizes, strict=True)]
-        return masks[0], masks[1:]
+        count, sizes = int(self.regions[0].max()), [size, *(painting.shape[-2:] for painting in paintings)]
+        masks = [_masks(own, count, at) for own, at in zip(self.regions, sizes, strict=True)]
+        photo, *others = [mask.to(paintings[0].device) for mask in masks]
+        return photo, others
 
     def picture(self, image: Tensor, size: tuple[int, int]) -> np.ndarray:
         """The image as a picture at `size`, uint8 (H, W, 3), with the photo's colours where those are asked for."""
         pixels = images.resize(images.to_pixels(image.expand(-1, 3, -1, -1)), size)
-        if self.colors != "content":
-            return pixels
-        return colors.with_luminance(images.resize(self.photo, size), pixels)
-
-
-def problem(method: Gatys, painting: np.ndarray, config: TrainConfig) -> Problem:
-    """The problem of a config, its files read: UserError for one that cannot be, or masks that do not fit.
-
-    `painting` is the first one, uint8 (H, W, 3).
-    """
-    photo = images.read(config.content) if config.content else None
-    others = [images.read(name) for name in method.styles]
-    others = [images.resize(other, images.fit_long_edge(*other.shape[:2], config.style.size)) for other in others]
-    paintings = [painting, *others]
-    shape = (painting if photo is None else photo).shape[:2]
-    largest = TEXTURE if photo is None else min(LARGEST, max(photo.shape))
-    regions = None
-    if method.content_mask is not None:
-        regions = read_regions(method.content_mask, method.style_masks, photo, len(paintings))
-    return Problem(
-        photo,
-        [_coloured(each, photo, method.colors) for each in paintings],
-        images.fit_long_edge(*shape, method.size or largest),
-        method.colors,
-        method.style_shares,
-        regions,
-    )
+        return colors.with_luminance(images.resize(self.photo, size), pixels) if self.grey else pixels
 
 
 def _coloured(pixels: np.ndarray, photo: np.ndarray | None, wanted: str) -> np.ndarray:

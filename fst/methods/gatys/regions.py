@@ -6,7 +6,6 @@ green and blue being dark, middling or bright, so that JPEG and soft edges do no
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,17 +16,11 @@ WHITE = np.full((1, 1, 3), 2, np.uint8)
 LEAST_SHARE = 0.002  # of the mask: smaller regions are the edges of others
 
 
-@dataclass(frozen=True)
-class Regions:
-    """Masks as uint8 labels (H, W): 0 for none, else the region's number; the photo's and each painting's."""
+def read_regions(mask: str, painting_masks: Sequence[str], photo: np.ndarray, paintings: int) -> list[np.ndarray]:
+    """The photo's regions and each painting's, uint8 (H, W): 0 for none, else the region's number, from 1 on.
 
-    count: int
-    photo: np.ndarray
-    paintings: list[np.ndarray]
-
-
-def read_regions(mask: str, painting_masks: Sequence[str], photo: np.ndarray, paintings: int) -> Regions:
-    """Read the photo's mask and one a painting; without those, white is styled as the paintings are, the rest is left.
+    They are read from the photo's mask and one a painting; without those, white is styled as the paintings are, the
+    rest is left.
 
     Raises:
         UserError: masks that fit neither the photo, the number of paintings nor each other.
@@ -50,7 +43,7 @@ def read_regions(mask: str, painting_masks: Sequence[str], photo: np.ndarray, pa
             "the paintings' masks" if painting_masks else "white, which is what is styled without method.style_masks"
         )
         raise UserError(f"no colour of {mask} is in {where}")
-    return Regions(len(shared), _labels(colours, shared), [_labels(other, shared) for other in others])
+    return [_labels(each, shared) for each in (colours, *others)]
 
 
 def _colours(name: str) -> np.ndarray:

@@ -21,7 +21,7 @@ from fst.losses.names import smallest_side
 from fst.losses.style_target import StyleTarget, combine
 from fst.methods.gatys import optimise
 from fst.methods.gatys.problem import Problem, Scale, plan
-from fst.tracking import Preview
+from fst.tracking.previews import Preview
 
 if TYPE_CHECKING:
     from fst.methods.gatys.baseline import Gatys
@@ -83,7 +83,7 @@ class GatysStyleTransfer(pl.LightningModule):
         """The mixture of the paintings, or of each region's: a region takes from the paintings that have it."""
         if self.criterion.style is None:
             return StyleTarget({})
-        shares = torch.tensor(self.problem.shares or [1.0] * len(paintings))[:, None]
+        shares = torch.tensor(self.method.style_shares or [1.0] * len(paintings))[:, None]
         if masks is not None:
             shares = shares * torch.stack([own.flatten(1).amax(1) > 0 for own in masks]).cpu()
         masks = masks or [None] * len(paintings)
