@@ -247,6 +247,16 @@ def test_the_programs_answer_at_once_from_any_folder(tmp_path, program, argument
     assert seconds < 3, "processor time: about 1 s on an idle machine"
 
 
+@pytest.mark.parametrize("argument", ["method.margin=-1", "method=gatys method.history=0"])
+def test_a_methods_own_values_are_answered_without_torch(argument) -> None:
+    code = "import sys; from fst.config.compose import compose; from fst.config.schema import check;"
+    code += "from fst.methods.method import build\ntry: build(check(compose(sys.argv[1:])).method)\n"
+    code += "except Exception as error: print(error, '|', {'torch', 'pytorch_lightning', 'wandb'} & set(sys.modules))"
+    command = [sys.executable, "-c", code, *argument.split()]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "but it must be at least" in ran.stdout and ran.stdout.endswith("| set()\n"), ran.stdout + ran.stderr
+
+
 def test_help_is_a_screen_that_names_every_choice() -> None:
     ran = subprocess.run(
         [sys.executable, ROOT / "train.py", "--help"], cwd="/", capture_output=True, text=True, timeout=60

@@ -15,8 +15,7 @@ from fst.data.paintings import painting
 from fst.errors import UserError
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.methods import parts
-from fst.methods.feedforward import init_from
-from fst.methods.parts import automatic_style_weight
+from fst.methods.parts import automatic_style_weight, init_from
 from fst.networks import build
 from fst.stylefile import StyleInfo
 

@@ -27,8 +27,7 @@ from fst.errors import UserError, one_line_errors  # noqa: E402
 from fst.evaluate import judge  # noqa: E402
 from fst.evaluate.figures import write_jpeg  # noqa: E402
 from fst.files import write_json  # noqa: E402
-from fst.methods.feedforward import init_from  # noqa: E402
-from fst.methods.parts import automatic_style_weight  # noqa: E402
+from fst.methods.parts import automatic_style_weight, init_from  # noqa: E402
 from fst.networks import Network, build  # noqa: E402
 from fst.runfolder import STYLE  # noqa: E402
 from fst.tracking.previews import side_by_side  # noqa: E402

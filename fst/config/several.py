@@ -6,6 +6,7 @@ names in `style.names`; each of them is composed here, a choice of conf/style or
 
 import re
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -39,6 +40,12 @@ def styles(style: StyleConfig) -> dict[str, StyleConfig]:
 def is_many(config: TrainConfig) -> bool:
     """Whether the network is one of many styles."""
     return hasattr(config.network, "styles")
+
+
+def network_settings(config: TrainConfig) -> dict[str, Any]:
+    """The network's keyword arguments, of a network of many styles with the names of the run's."""
+    own = {"styles": list(styles(config.style))} if is_many(config) else {}
+    return {key: value for key, value in vars(config.network).items() if key != "name"} | own
 
 
 def together(names: list[str]) -> str:

@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fst import images
-from fst.data.painting_crops import crops
+from fst.config.schema import StyleConfig
+from fst.config.several import fit
+from fst.data.painting_crops import crops, split
+from fst.data.paintings import painting
 from fst.errors import UserError
 from fst.losses.criterion import Criterion
 from fst.losses.names import HEADS
@@ -20,6 +22,7 @@ from fst.methods.parts import LEAST, MOST, STARRY_NIGHT, UNIT
 from fst.networks import Network
 
 MIXED = 0.25  # of the paintings that are drawn: mixtures of two
+UNSEEN = 4  # held-out paintings that it is validated and previewed on
 SLOWER = 0.1  # the predictor's learning rate, of the others'
 
 Read = dict[str, Tensor]  # Gram matrices by layer, as a predictor reads them
@@ -34,14 +37,14 @@ class Shelf:
     def __init__(self, files: Iterable[Path], criterion: Criterion, seed: int) -> None:
         self.layer_weights = criterion.style.layer_weights
         device = criterion.features.mean.device
-        features = student().to(device)
+        self.features = student().to(device)
         seen: list[dict] = []
         for number, file in enumerate(files):
             try:
                 pictures = [crop.to(device) for crop in crops(file, seed + number)]
             except UserError:
                 continue
-            grams = criterion.style_target(pictures).grams | read(features, pictures)
+            grams = criterion.style_target(pictures).grams | read(self.features, pictures)
             seen.append({key: _packed(gram) for key, gram in grams.items()})
         if not seen:
             raise UserError("none of style.paintings can be read")
@@ -72,15 +75,16 @@ class AnyStyle(ManyStyles):
     shelf: Shelf  # the paintings to learn from
     unseen: dict[str, tuple[StyleTarget, Read]]  # what to reach for held-out ones, to validate on, and what is read
 
-    def hang(self, learnt: Iterable[Path], held_out: dict[str, np.ndarray], seed: int) -> None:
-        """Read the paintings to learn from, and the held-out ones, uint8 (H, W, 3)."""
+    def hang(self, style: StyleConfig, seed: int) -> None:
+        """Read the folder `style.paintings`: what to learn from, and some held-out ones at `style.size`."""
+        learnt, held_out = split(style.paintings)
+        print(f"reading {len(learnt)} paintings")
         self.shelf, self.unseen = Shelf(learnt, self.criterion, seed), {}
-        device = self.criterion.features.mean.device
-        features = student().to(device)
-        for name, pixels in held_out.items():
-            picture = images.to_tensor(pixels).to(device)
+        for file in held_out[:: -(-len(held_out) // UNSEEN)]:
+            pixels = painting(StyleConfig("custom", str(file), style.size))
+            picture = images.to_tensor(pixels).to(self.criterion.features.mean.device)
             target = weighted(self.criterion.style_target([picture]), self.shelf.layer_weights)
-            self.unseen[name] = (target, read(features, [picture]))
+            self.unseen[fit(file.stem)] = (target, read(self.shelf.features, [picture]))
 
     def drawn(self, count: int) -> Aim:
         pairs, odd = divmod(self.global_step, 2)  # of two steps, one paints the more of the table where a batch is odd

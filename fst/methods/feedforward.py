@@ -9,31 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from fst import images, stylefile
 from fst.config import several
 from fst.config.schema import StyleConfig, TrainConfig, choices
-from fst.data.painting_crops import split
-from fst.data.paintings import SWATCHES, painting
+from fst.data.paintings import SWATCHES
 from fst.errors import UserError
 from fst.files import number, shown
-from fst.methods import fast, parts
 from fst.methods.method import Method, register
-from fst.networks import Network, build, framed
-from fst.networks.conditional import Conditional
 from fst.runfolder import PREVIEWS, STYLE
 from fst.stylefile import StyleInfo
-from fst.values import above_zero, at_least, one_of, snake_case
+from fst.values import above_zero, at_least, one_of
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
+    from fst.networks import Network
+
 OPTIMIZERS = ("muon", "adam")
 SCHEDULES = ("constant", "cosine")
-UNSEEN = 4  # held-out paintings that a network with a predictor is validated and previewed on
 
 
 @register
@@ -66,15 +59,20 @@ class Feedforward(Method):
 
     def check(self, config: TrainConfig) -> None:
         _check_styles(config)
-        with torch.device("meta"):  # without memory: what constructors refuse is said before anything starts
-            build(config.network.name, **network_settings(config))
-            parts.build_terms(config.loss)
-        if config.data.size <= 2 * self.margin:
-            raise UserError(f"method.margin is {self.margin}, which leaves nothing of data.size={config.data.size}")
         config.loss.check_size("data.size less method.margin at both edges", config.data.size - 2 * self.margin)
+        import torch
+
+        from fst.methods import parts
+
+        with torch.device("meta"):  # without memory: what constructors refuse is said before anything starts
+            parts.network(config)
+            parts.build_terms(config.loss)
 
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
+        import torch
+
         from fst.data.photo_data import PhotoData
+        from fst.methods import fast, parts
 
         self.config, self.result = config, run_dir / STYLE
         accelerator = parts.accelerator(config.trainer.accelerator)
@@ -86,9 +84,9 @@ class Feedforward(Method):
         self.data = PhotoData(config.data, seed=config.seed, room=criterion.room)
         config.data.name = self.data.name
         self.data.prepare_data()
-        network = build(config.network.name, **network_settings(config))
+        network = parts.network(config)
         if self.init_from is not None and config.resume is None:
-            init_from(network, self.init_from, config.network.name, self.paintings[0][1])
+            parts.init_from(network, self.init_from, config.network.name, self.paintings[0][1])
         network = network.to(memory_format=torch.channels_last)
         where = {"accelerator": accelerator, "full_resolution": network.full_resolution}
         config.compile = fast.choose_compile(config.compile, config.trainer.max_steps, **where)
@@ -103,18 +101,15 @@ class Feedforward(Method):
         from fst.methods.any_module import AnyStyle
         from fst.methods.feedforward_module import FeedForwardStyleTransfer
         from fst.methods.many_module import ManyStyles
+        from fst.methods.parts import accelerator
 
         config = self.config
         reads = several.is_many(config) and config.network.predictor
         kind = AnyStyle if reads else ManyStyles if several.is_many(config) else FeedForwardStyleTransfer
         module = kind(network, criterion, style, self, steps=config.trainer.max_steps, info=style_info(config))
         if reads:
-            learnt, held_out = split(config.style.paintings)
-            print(f"reading {len(learnt)} paintings")
-            criterion.to(parts.accelerator(config.trainer.accelerator))
-            unseen = held_out[:: -(-len(held_out) // UNSEEN)]
-            of = {several.fit(file.stem): StyleConfig("custom", str(file), config.style.size) for file in unseen}
-            module.hang(learnt, {name: painting(one) for name, one in of.items()}, config.seed)
+            criterion.to(accelerator(config.trainer.accelerator))
+            module.hang(config.style, config.seed)
         named = [(Path(name).stem, images.to_tensor(images.read(name))[0]) for name in config.logger.preview_images]
         module.preview_photos = named or self.data.preview_photos(config.logger.preview_count)
         return module
@@ -157,6 +152,9 @@ class Feedforward(Method):
         }
 
     def _paint(self, run_dir: Path) -> Path:
+        import torch
+
+        from fst.networks import framed
         from fst.stylize.framing import MARGIN
 
         content = Path(self.config.content)
@@ -168,12 +166,6 @@ class Feedforward(Method):
         return picture
 
 
-def network_settings(config: TrainConfig) -> dict[str, Any]:
-    """The network's keyword arguments, of a network of many styles with the names of the run's."""
-    own = {"styles": list(several.styles(config.style))} if several.is_many(config) else {}
-    return {key: value for key, value in vars(config.network).items() if key != "name"} | own
-
-
 def _check_styles(config: TrainConfig) -> None:
     if config.style.names and not several.is_many(config):
         many = [name for name, found in choices("network").items() if "styles" in found.arguments]
@@ -182,40 +174,6 @@ def _check_styles(config: TrainConfig) -> None:
         raise UserError("network.styles is what style=[gogh,hokusai] sets: leave it out")
     if getattr(config.network, "predictor", 0) and not config.loss.style_weight:
         raise UserError("network.predictor learns from the style loss: give loss.style_weight a value above 0")
-
-
-def init_from(network: Network, style: str, name: str, painting: np.ndarray) -> None:
-    """Give a network of that name the weights of a trained style, so that another is learnt in a fraction of the steps.
-
-    The style is a bundled one's name, a style file or a run folder. A file of many styles is asked for the painting's,
-    uint8 (H, W, 3).
-
-    Raises:
-        UserError: no such style, its network is not of the same shape, or a painting that no style is read from.
-    """
-    shelf = stylefile.bundled() | {"many": stylefile.BUNDLED / stylefile.MANY}
-    path = shelf.get(style, Path(style).expanduser())
-    path = path / STYLE if path.is_dir() else path
-    weights, info = stylefile.load(path)
-    kind, settings = info.network, info.settings
-    if isinstance(weights, Conditional) and not isinstance(network, Conditional):
-        kind, settings = snake_case(weights.plain_class.__name__), weights.settings
-        weights = weights.folded(_read(weights, path, painting))
-    shapes = [{key: value.shape for key, value in of.state_dict().items()} for of in (weights, network)]
-    if kind != name or shapes[0] != shapes[1]:
-        described = ", ".join(f"network.{key}={value}" for key, value in settings.items())
-        raise UserError(f"method.init_from={style} holds another network than this run's: {kind} with {described}")
-    network.load_state_dict(weights.state_dict())
-
-
-def _read(network: Conditional, path: Path, painting: np.ndarray) -> Tensor:
-    """The style vector (1, V) that a file of many styles begins a painting with."""
-    from fst.stylize.many import opened
-
-    if network.predictor is None:
-        return network.table.mean(0, keepdim=True)
-    many = opened(path)
-    return torch.from_numpy(many.read_pixels(many.fitted(painting, max(painting.shape[:2]))))[None]
 
 
 def style_info(config: TrainConfig) -> StyleInfo:
@@ -229,7 +187,7 @@ def style_info(config: TrainConfig) -> StyleInfo:
         if "artist" not in about and name != "custom":
             name = Path(config.style.image).stem  # another picture than the one that the style's name stands for
     training = {key: dict(vars(getattr(config, key))) for key in ("loss", "data", "method")} | {"seed": config.seed}
-    return StyleInfo(name, config.network.name, network_settings(config), about, training)
+    return StyleInfo(name, config.network.name, several.network_settings(config), about, training)
 
 
 def about_painting(style: StyleConfig) -> dict[str, Any]:

@@ -10,7 +10,7 @@ line of its docstring is its help; it checks its own values. `fst.methods.run` t
     Trainer(..., **method.trainer_settings()).fit(method.module, method.data)
     method.write_result()                 # at every checkpoint and at the end
 
-A method's file imports Lightning inside its functions, so that its settings are checked soon.
+A method's file imports torch and Lightning inside its functions, so that its settings are checked at once.
 """
 
 from __future__ import annotations

@@ -1,12 +1,15 @@
-"""What methods have in common: from settings to criterion, painting, style weight and accelerator."""
+"""What methods are made of: from settings to criterion, network, painting, style weight and accelerator."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from fst import stylefile
 from fst.config.schema import AUTO, LossConfig, StyleConfig, TrainConfig
-from fst.config.several import is_many
+from fst.config.several import is_many, network_settings
 from fst.config.signatures import registered
 from fst.data.paintings import SWATCHES, located, painting
 from fst.errors import UserError
@@ -15,6 +18,10 @@ from fst.losses.style_target import StyleTarget
 from fst.losses.term import Term
 from fst.losses.terms import TERMS
 from fst.losses.weights import load_features
+from fst.networks import Network, build
+from fst.networks.conditional import Conditional
+from fst.runfolder import STYLE
+from fst.values import snake_case
 
 UNIT = 1e5  # the style weight for The Starry Night
 STARRY_NIGHT = 323.0  # that times its target's energy, at 512 pixels, to relu3_3
@@ -27,6 +34,45 @@ def read_painting(style: StyleConfig) -> np.ndarray:
     if file.parent == SWATCHES:
         style.image = str(file)
     return painting(style)
+
+
+def network(config: TrainConfig) -> Network:
+    """The network of a config; UserError for a value that it refuses."""
+    return build(config.network.name, **network_settings(config))
+
+
+def init_from(network: Network, style: str, name: str, painting: np.ndarray) -> None:
+    """Give a network of that name the weights of a trained style, so that another is learnt in a fraction of the steps.
+
+    The style is a bundled one's name, a style file or a run folder. A file of many styles is asked for the painting's,
+    uint8 (H, W, 3).
+
+    Raises:
+        UserError: no such style, its network is not of the same shape, or a painting that no style is read from.
+    """
+    shelf = stylefile.bundled() | {"many": stylefile.BUNDLED / stylefile.MANY}
+    path = shelf.get(style, Path(style).expanduser())
+    path = path / STYLE if path.is_dir() else path
+    weights, info = stylefile.load(path)
+    kind, settings = info.network, info.settings
+    if isinstance(weights, Conditional) and not isinstance(network, Conditional):
+        kind, settings = snake_case(weights.plain_class.__name__), weights.settings
+        weights = weights.folded(_read(weights, path, painting))
+    shapes = [{key: value.shape for key, value in of.state_dict().items()} for of in (weights, network)]
+    if kind != name or shapes[0] != shapes[1]:
+        described = ", ".join(f"network.{key}={value}" for key, value in settings.items())
+        raise UserError(f"method.init_from={style} holds another network than this run's: {kind} with {described}")
+    network.load_state_dict(weights.state_dict())
+
+
+def _read(network: Conditional, path: Path, painting: np.ndarray) -> Tensor:
+    """The style vector (1, V) that a file of many styles begins a painting with."""
+    from fst.stylize.many import opened
+
+    if network.predictor is None:
+        return network.table.mean(0, keepdim=True)
+    many = opened(path)
+    return torch.from_numpy(many.read_pixels(many.fitted(painting, max(painting.shape[:2]))))[None]
 
 
 def criterion(loss: LossConfig) -> Criterion:

@@ -11,7 +11,6 @@ from fst import images
 from fst.config.schema import TrainConfig, short_name
 from fst.errors import UserError
 from fst.files import number, shown
-from fst.methods import parts
 from fst.methods.method import Method, register
 from fst.values import above_zero, at_least, is_file, one_of
 
@@ -68,6 +67,8 @@ class Gatys(Method):
     def check(self, config: TrainConfig) -> None:
         if config.content is None:
             self._check_without_photo(config)
+        from fst.methods import parts
+
         trainer = config.trainer
         if config.style.names:
             raise UserError("method=gatys mixes paintings by method.styles=[FILE,...]: style= is one")
@@ -91,6 +92,7 @@ class Gatys(Method):
             raise UserError("method.content_mask needs a photo: content=PHOTO")
 
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
+        from fst.methods import parts
         from fst.methods.gatys.film import Film, spaced
         from fst.methods.gatys.problem import Problem
         from fst.methods.gatys.style_transfer import GatysStyleTransfer
