@@ -158,11 +158,9 @@ def state(run_dir: Path) -> str | None:
 
 
 def _alive(process: object) -> bool:
-    if not isinstance(process, int):
-        return False
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, TypeError, OverflowError):  # it ended; run.json is damaged
         return False
     except OSError:  # another user's
         pass

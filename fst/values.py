@@ -41,11 +41,6 @@ def is_file(key: str, name: str | None) -> None:
         raise UserError(f"{key}: there is no file {name}")
 
 
-def is_count(value: object) -> bool:
-    """Whether it is a whole number above 0, as a number or as text."""
-    return str(value).isdigit() and int(str(value)) > 0
-
-
 def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted key and value of every setting in a nested dict, as ("loss.style_weight", 1e5)."""
     for key, value in settings.items():

@@ -21,8 +21,8 @@ from fst.config.schema import LoggerConfig
 from fst.errors import UserError
 from fst.stylefile import StyleInfo
 from fst.tracking import loggers, metadata, previews
+from fst.tracking.loggers import log_images, log_style_file
 from fst.tracking.metrics import MetricsFile
-from fst.tracking.records import log_images, log_style_file
 
 SETTINGS = {"style": {"name": "gogh"}, "loss": {"style_weight": 1e5, "style_layers": ["relu1_2"]}, "resume": None}
 STEPS = 23
@@ -220,7 +220,7 @@ def test_two_runs_in_one_process(without_key, tmp_path, capsys):
         (about,) = of_type(inspect(run), "run")
         assert about["config"]["update"]["job"] == name
     assert ids[0] != ids[1]
-    again = loggers.build_logger(config, tmp_path / "two", name="two", settings={}, resume=True)
+    again = loggers.build_logger(config, tmp_path / "two", name="two", settings={"resume": "last"})
     assert again.experiment.id == ids[1]
     loggers.finish(again, failed=True)
     printed = capsys.readouterr()

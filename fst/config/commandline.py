@@ -7,7 +7,6 @@ mistake that can be told from the words alone becomes one line.
 import argparse
 import os
 import re
-from typing import NoReturn
 
 from fst.config import groups
 from fst.config.several import together
@@ -23,25 +22,18 @@ CHOSEN = ("data", "logger", "method", "network")  # `name` in these is set by th
 NO_WORD = r"(?i)null|true|false|-?(nan|inf|[\d_]+(e-?\d+)?)"  # what Hydra's grammar takes for another thing
 
 
-class _Options(argparse.ArgumentParser):
-    """Train.py's options, which may stand anywhere among the overrides; a mistake is a UserError."""
-
-    def __init__(self) -> None:
-        super().__init__(add_help=False, allow_abbrev=False)
-        self.add_argument("overrides", nargs="*")
-        self.add_argument("-m", "--multirun", action="store_true")
-        self.add_argument("--cfg", choices=("job", "hydra", "all"))  # show the config instead of running
-
-    def error(self, message: str) -> NoReturn:
-        unknown = message.removeprefix("unrecognized arguments: ")
-        if unknown == message:
-            raise UserError(message)
-        raise UserError(f"there is no option '{unknown.split()[0]}'{near(unknown.split()[0], ['--multirun', '--cfg'])}")
-
-
 def arranged(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """(options, overrides ready for Hydra's grammar) of a command line that may mix them; a mistake is a UserError."""
-    given = _Options().parse_intermixed_args(arguments)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("--cfg", choices=("job", "hydra", "all"))  # show the config instead of running
+    try:
+        given, unknown = parser.parse_known_intermixed_args(arguments)
+    except argparse.ArgumentError as error:
+        raise UserError(str(error)) from None
+    if unknown:
+        raise UserError(f"there is no option '{unknown[0]}'{near(unknown[0], ['--multirun', '--cfg'])}")
     return given, [ready(word, multirun=given.multirun) for override in given.overrides for word in several(override)]
 
 

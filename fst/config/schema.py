@@ -13,7 +13,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from fst.config.signatures import Signature, registered
 from fst.errors import UserError
 from fst.losses.names import check_layers, check_weights, layer_names, smallest_side
-from fst.values import above_zero, at_least, between, is_count, is_file, one_of
+from fst.values import above_zero, at_least, between, is_file, one_of
 
 AUTO = "auto"
 LARGEST_PAINTING, LARGEST_CROP = 4096, 2048  # pixels: beyond, the features fill the memory of any machine
@@ -166,10 +166,10 @@ class TrainerConfig:
         one_of("trainer.strategy", self.strategy, ("auto", "ddp"))
         one_of("trainer.precision", self.precision, PRECISIONS)
         devices = self.devices
-        if devices not in ("auto", -1) and not is_count(devices) and not (isinstance(devices, list) and devices):
-            raise UserError(
-                f"trainer.devices is '{devices}'; write auto, a number of devices, or a list of them as [0,1]"
-            )
+        counted = str(devices).isdigit() and int(devices) > 0
+        if devices not in ("auto", -1) and not counted and not (isinstance(devices, list) and devices):
+            said = "write auto, a number of devices, or a list of them as [0,1]"
+            raise UserError(f"trainer.devices is '{devices}'; {said}")
 
 
 @dataclass

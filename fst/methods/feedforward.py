@@ -133,7 +133,7 @@ class Feedforward(Method):
         stylefile.save(self.result, self.module.network, self.module.style_info())
 
     def log_result(self, logger: Logger) -> None:
-        from fst.tracking.records import log_style_file
+        from fst.tracking.loggers import log_style_file
 
         log_style_file(logger, self.result, self.module.style_info())
 

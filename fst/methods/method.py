@@ -43,6 +43,7 @@ class Method:
     data: Any  # a LightningDataModule, or anything that Trainer.fit takes
     result: Path  # the file that `write_result` writes
     paintings: Sequence[tuple[str | None, np.ndarray]] = ()  # title and uint8 (H, W, 3), as the run sees each
+    callbacks: Sequence[pl.Callback] = ()  # of its own, besides tracking and checkpoints
 
     def check(self, config: TrainConfig) -> None:
         """Raise UserError for settings of a run that make no sense, or do not go with this method."""
@@ -54,10 +55,6 @@ class Method:
     def trainer_settings(self) -> dict[str, Any]:
         """Arguments of Lightning's Trainer that this method needs otherwise than the config has them."""
         return {}
-
-    def callbacks(self) -> list[pl.Callback]:
-        """Callbacks of its own, besides tracking and checkpoints."""
-        return []
 
     def run_name(self) -> str:
         """The run's name in its logger."""

@@ -26,9 +26,8 @@ from fst.methods.method import Method
 from fst.methods.parts import accelerator
 from fst.system import keep_memory
 from fst.tracking import callbacks
-from fst.tracking.loggers import build_logger, finish
+from fst.tracking.loggers import build_logger, finish, log_painting
 from fst.tracking.metadata import run_metadata, write_run
-from fst.tracking.records import log_painting
 
 
 def run(config: TrainConfig, run_dir: Path) -> Method:
@@ -78,7 +77,7 @@ def tracked(config: TrainConfig, run_dir: Path, settings: dict, name: str) -> It
     """The run's files and logger; closed at the end, as failed when an error passes through."""
     with contextlib.nullcontext() if rank_zero_only.rank else runfolder.held(run_dir):
         write_run(run_dir, settings)
-        logger = build_logger(config.logger, run_dir, name=name, settings=settings, resume=config.resume is not None)
+        logger = build_logger(config.logger, run_dir, name=name, settings=settings)
         try:
             yield logger
         except BaseException as error:
@@ -114,7 +113,7 @@ def _trainer(
         "enable_model_summary": False,
         "enable_progress_bar": False,  # tracking's callbacks have one
         "logger": logger or False,
-        "callbacks": [*callbacks(config.logger, run_dir), *method.callbacks(), checkpoints],
+        "callbacks": [*callbacks(config.logger, run_dir), *method.callbacks, checkpoints],
         "default_root_dir": run_dir,
         "plugins": [CheckedFiles()],
     }

@@ -1,5 +1,6 @@
 """What a run was: enough to understand it later and to run it again."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -84,12 +85,10 @@ def _git(*arguments: str) -> str | None:
 
 
 def _cpu_model() -> str:
-    try:
+    with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass
     return platform.processor() or platform.machine()
 
 

@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from fst import images
 from fst.runfolder import PREVIEWS
-from fst.tracking.records import log_images, pixels
+from fst.tracking.loggers import log_images, pixels
 
 GAP = 8  # pixels between pictures
 CELL = 512  # longest edge of a picture on a sheet
@@ -61,19 +61,20 @@ class Previews(Callback):
         self._at = trainer.global_step
         with torch.no_grad():
             previews = module.previews()
-            pairs = _named([(p.name, pixels(p.photo), pixels(p.result)) for p in previews])
-            rows = [list(of_one) for _, of_one in itertools.groupby(previews, key=lambda p: id(p.photo))]
-        for name, photo, result in pairs:
+        here, logged = self.folder / f"step-{self._at:06d}", {}
+        for name, preview in zip(_names(previews), previews, strict=True):
+            photo, result = pixels(preview.photo), pixels(preview.result)
             original = self.folder / "photos" / f"{name}.png"
             if not original.exists():
                 images.write(original, photo)
-            images.write(self.folder / f"step-{self._at:06d}" / f"{name}.png", result)
-        if pairs:
-            pictures = [[pixels(row[0].photo), *(pixels(p.result) for p in row)] for row in rows]
-            images.write(self.folder / f"step-{self._at:06d}.png", sheet(pictures))
-        pictures = {f"preview/{name}": side_by_side([photo, result]) for name, photo, result in pairs}
+            images.write(here / f"{name}.png", result)
+            logged[f"preview/{name}"] = side_by_side([photo, result])
+        rows = [list(of_one) for _, of_one in itertools.groupby(previews, key=lambda preview: id(preview.photo))]
+        if rows:
+            pictures = [[pixels(row[0].photo), *(pixels(preview.result) for preview in row)] for row in rows]
+            images.write(here.with_suffix(".png"), sheet(pictures))
         for logger in trainer.loggers:
-            log_images(logger, pictures, self._at)
+            log_images(logger, logged, self._at)
 
 
 def sheet(pictures: list[list[np.ndarray]]) -> np.ndarray:
@@ -101,12 +102,8 @@ def _fitted(picture: np.ndarray) -> np.ndarray:
     return images.resize(picture, images.fit_long_edge(height, width, min(CELL, max(height, width))))
 
 
-def _named(pairs: list[tuple[str, np.ndarray, np.ndarray]]) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """The pairs with names fit for files and metric keys, each once: "a b/c" becomes "a_b_c", its twin "a_b_c-2"."""
-    seen: dict[str, int] = {}
-    named = []
-    for name, photo, result in pairs:
-        name = re.sub(r"[^\w.-]+", "_", name).strip("._") or "photo"
-        seen[name] = seen.get(name, 0) + 1
-        named.append((name if seen[name] == 1 else f"{name}-{seen[name]}", photo, result))
-    return named
+def _names(previews: list[Preview]) -> list[str]:
+    """Names fit for files and metric keys, each once: "a b/c" becomes "a_b_c", its twin "a_b_c-2"."""
+    names = [re.sub(r"[^\w.-]+", "_", preview.name).strip("._") or "photo" for preview in previews]
+    before = [names[:place].count(name) for place, name in enumerate(names)]
+    return [f"{name}-{twins + 1}" if twins else name for name, twins in zip(names, before, strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fst import images
 from fst.config.schema import TrainConfig, short_name
@@ -13,9 +13,6 @@ from fst.errors import UserError
 from fst.files import number, shown
 from fst.methods.method import Method, register
 from fst.values import above_zero, at_least, is_file, one_of
-
-if TYPE_CHECKING:
-    import pytorch_lightning as pl
 
 OPTIMIZERS = ("lbfgs", "adam")
 COLORS = ("style", "content", "match")
@@ -113,7 +110,8 @@ class Gatys(Method):
         self.result = run_dir / f"{self.name}-{short_name(config.style)}.png"
         self.metadata = images.read_with_metadata(config.content)[1] if config.content else None
         shown_steps = spaced(self.steps) if self.animation_steps is None else self.animation_steps
-        self.films = [Film(run_dir, self.animation, shown_steps)] if self.animation else []
+        self.films = [run_dir / f"animation.{kind}" for kind in self.animation]
+        self.callbacks = [Film(self.films, shown_steps)] if self.films else []
         self.module, self.data = GatysStyleTransfer(criterion, inputs, self), None
 
     def trainer_settings(self) -> dict[str, Any]:
@@ -127,9 +125,6 @@ class Gatys(Method):
             "gradient_clip_val": None,
         }
 
-    def callbacks(self) -> list[pl.Callback]:
-        return self.films
-
     def run_name(self) -> str:
         loss = self.config.loss
         weights = f"style={number(loss.style_weight)} content={number(loss.content_weight)}"
@@ -139,9 +134,8 @@ class Gatys(Method):
         images.write(self.result, self.module.result(), metadata=self.metadata)
 
     def epilogue(self) -> dict[str, str]:
-        animation = {"animation": ", ".join(shown(path) for film in self.films for path in film.films)}
         return {
             "picture": shown(self.result),
-            **(animation if self.films else {}),
+            **({"animation": ", ".join(map(shown, self.films))} if self.films else {}),
             "run folder": f"{shown(self.result.parent)}   (previews/ has the picture, step by step)",
         }

@@ -13,7 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from fst import images
 from fst.media.video.animation import AnimationWriter
 from fst.media.video.encode import VideoWriter
-from fst.tracking.records import pixels
+from fst.tracking.loggers import pixels
 
 FRAMES = 100
 RATE = 12  # frames a second
@@ -27,14 +27,13 @@ def spaced(steps: int) -> list[int]:
 
 
 class Film(Callback):
-    """Keep frames in run_dir/animation/000123.png, and at the end of the fit write run_dir/animation.mp4 (.gif, .webp).
+    """Keep frames in run_dir/animation/000123.png, and at the end of the fit write films, run_dir/animation.mp4, say.
 
     Frames are files, so a resumed run's film has those from before. Steps are global ones, 0 for the start.
     """
 
-    def __init__(self, run_dir: Path, formats: Sequence[str], steps: Sequence[int]) -> None:
-        self.folder = run_dir / "animation"
-        self.films = [run_dir / f"animation.{kind}" for kind in formats]
+    def __init__(self, films: Sequence[Path], steps: Sequence[int]) -> None:
+        self.films, self.folder = films, films[0].with_suffix("")
         self.steps = frozenset(steps)
 
     @rank_zero_only

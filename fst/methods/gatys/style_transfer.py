@@ -41,6 +41,7 @@ class GatysStyleTransfer(pl.LightningModule):
         self.criterion, self.problem, self.method = criterion, problem, method
         self.least = least_edge(criterion)
         self.plan = plan(problem.size, method.coarsest, method.steps, self.least)
+        self.stage = 0  # in the plan
         self.image = nn.Parameter(self._start(self.plan[0].size))
         self.objective: optimise.Objective | None = None
         self._evaluations = 0  # before this start of a resumed run
@@ -55,12 +56,8 @@ class GatysStyleTransfer(pl.LightningModule):
         return [0]  # one validation, at the end
 
     @property
-    def _index(self) -> int:
-        return [scale.size for scale in self.plan].index(tuple(self.image.shape[-2:]))
-
-    @property
     def scale(self) -> Scale:
-        return self.plan[self._index]
+        return self.plan[self.stage]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """An optimiser for the image at its present size; the targets of that size are taken, too."""
@@ -99,8 +96,8 @@ class GatysStyleTransfer(pl.LightningModule):
             "long_edge": float(max(self.scale.size)),
         }
         self.log_dict({f"train/{name}": value for name, value in logged.items()})
-        if self.global_step >= self.scale.until and self._index + 1 < len(self.plan):
-            self._enlarge(self.plan[self._index + 1].size)
+        if self.global_step >= self.scale.until and self.stage + 1 < len(self.plan):
+            self._enlarge()
 
     def validation_step(self, batch: Any, index: int) -> None:
         """Named as a network's validation, so that both methods stand in one table."""
@@ -119,13 +116,13 @@ class GatysStyleTransfer(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         image = checkpoint["state_dict"]["image"]
-        size = tuple(image.shape[-2:])
-        if size not in [scale.size for scale in self.plan] or image.shape[1] != self.problem.channels:
+        size, sizes = tuple(image.shape[-2:]), [scale.size for scale in self.plan]
+        if size not in sizes or image.shape[1] != self.problem.channels:
             raise UserError(
                 f"the run stopped with an image of {size[1]}×{size[0]} pixels, a size these settings do not pass "
                 "through: resume with content, method.size, method.coarsest and method.colors as they were"
             )
-        self.image = nn.Parameter(torch.empty_like(image))
+        self.image, self.stage = nn.Parameter(torch.empty_like(image)), sizes.index(size)
         self._evaluations = checkpoint.get("evaluations", 0)
 
     @torch.no_grad()
@@ -157,10 +154,11 @@ class GatysStyleTransfer(pl.LightningModule):
             start = images.to_tensor(images.resize(images.read(self.method.init), size))
         return start if self.problem.channels == 3 else start.mean(1, keepdim=True)
 
-    def _enlarge(self, size: tuple[int, int]) -> None:
-        """Go on at a larger size from what there is, with an optimiser that knows nothing of the smaller one."""
+    def _enlarge(self) -> None:
+        """Go on at the next size from what there is, with an optimiser that knows nothing of the smaller one."""
+        self.stage += 1
         with torch.no_grad():
-            larger = F.interpolate(self.image, size, mode="bicubic", align_corners=False).clamp_(0, 1)
+            larger = F.interpolate(self.image, self.scale.size, mode="bicubic", align_corners=False).clamp_(0, 1)
         self.image = nn.Parameter(larger)
         self.trainer.optimizers = [self.configure_optimizers()]
 
