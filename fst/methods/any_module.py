@@ -16,8 +16,7 @@ from fst.losses.criterion import Criterion
 from fst.losses.names import HEADS
 from fst.losses.student import read, student
 from fst.losses.style_target import StyleTarget, batched
-from fst.methods.feedforward_module import Aim
-from fst.methods.many_module import ManyStyles
+from fst.methods.feedforward_module import Aim, ManyStyles
 from fst.methods.parts import LEAST, MOST, STARRY_NIGHT, UNIT
 from fst.networks import Network
 

@@ -99,8 +99,7 @@ class Feedforward(Method):
 
     def _module(self, network: Network, criterion: Any, style: Any) -> Any:
         from fst.methods.any_module import AnyStyle
-        from fst.methods.feedforward_module import FeedForwardStyleTransfer
-        from fst.methods.many_module import ManyStyles
+        from fst.methods.feedforward_module import FeedForwardStyleTransfer, ManyStyles
         from fst.methods.parts import accelerator
 
         config = self.config

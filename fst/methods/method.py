@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fst.config.signatures import registered
-from fst.errors import UserError, near
 from fst.values import Registry
 
 if TYPE_CHECKING:
@@ -76,10 +75,8 @@ class Method:
 
 
 def build(config: Any) -> Method:
-    """The method of a config group, by its `name` and settings; UserError for one unknown, or a value it refuses."""
-    known = registered("methods")
-    if config.name not in known:
-        raise UserError(f"unknown method '{config.name}'{near(config.name, list(known))}")
-    importlib.import_module(known[config.name].module)  # this one's file alone
-    settings = {key: getattr(config, key) for key in known[config.name].arguments}
+    """The method of a config group, by its `name` and settings; UserError for a value that it refuses."""
+    signature = registered("methods")[config.name]
+    importlib.import_module(signature.module)  # this one's file alone
+    settings = {key: getattr(config, key) for key in signature.arguments}
     return METHODS[config.name](**settings)

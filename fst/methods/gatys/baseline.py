@@ -117,10 +117,8 @@ class Gatys(Method):
     def trainer_settings(self) -> dict[str, Any]:
         # The module says itself how precise its features are; the optimiser works in fp32.
         return {
-            "devices": 1,
             "max_steps": self.steps,
             "val_check_interval": self.steps + 1,  # at the end alone
-            "log_every_n_steps": min(self.config.trainer.log_every_n_steps, self.steps),
             "precision": "32-true",
             "gradient_clip_val": None,
         }
