@@ -16,6 +16,7 @@ import pytest
 import sweep_program
 import torch
 import yaml
+from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 from test_tracking import inspect, of_type
 from training import here, run_here, tiny_arguments, train_here
@@ -119,6 +120,31 @@ def test_a_killed_sweep_goes_on_and_does_nothing_twice(tmp_path: Path, tiny_vgg:
     assert "job 1 of 2 is done: mine/1_painting_2e5" in said and "2 of 2 jobs done" in said
     assert (tmp_path / "mine/1_painting_2e5" / METRICS).read_bytes() == first
     assert torch.load(begun / CHECKPOINT, weights_only=False)["global_step"] == step + 2
+
+
+def test_begun_and_new_jobs_are_started_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a parallel sweep which goes on runs both side by side."""
+    monkeypatch.chdir(tmp_path)
+    begun = Path("mine/1_gogh_1e5")
+    (begun / CHECKPOINT).parent.mkdir(parents=True)
+    (begun / CHECKPOINT).touch()
+    (begun / "run.json").write_text('{"folder": "."}')
+    (begun / "job.json").write_text('{"job": 1, "overrides": ["seed=1"], "status": "stopped"}')
+    OmegaConf.save(compose(["seed=1", "loss.tv_weight=2"]), begun / CONFIG)
+    launchers, seen, made = [], [], Plugins.instantiate_launcher
+
+    def counted(plugins: Plugins, **how: object) -> object:
+        launchers.append(made(plugins, **how))
+        return launchers[-1]
+
+    def task(config: DictConfig, **_: bool) -> dict[str, float]:
+        seen.append((config.resume, config.seed, config.loss.tv_weight, config.logger.run_name))
+        return {}
+
+    monkeypatch.setattr(Plugins, "instantiate_launcher", counted)
+    launch(task, ["-m", "seed=1,2", "loss.tv_weight=2", "hydra.sweep.dir=mine"])
+    assert len(launchers) == 1 and seen == [(str(begun), 1, 2, None), (None, 2, 2, "seed=2")]
+    assert json.loads((begun / "job.json").read_text())["overrides"] == ["seed=1"]
 
 
 def test_a_studys_arms_are_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
