@@ -36,14 +36,14 @@ class Shelf:
     def __init__(self, files: Iterable[Path], criterion: Criterion, seed: int) -> None:
         self.layer_weights = criterion.style.layer_weights
         device = criterion.features.mean.device
-        self.features = student().to(device)
+        features = student().to(device)
         seen: list[dict] = []
         for number, file in enumerate(files):
             try:
                 pictures = [crop.to(device) for crop in crops(file, seed + number)]
             except UserError:
                 continue
-            grams = criterion.style_target(pictures).grams | read(self.features, pictures)
+            grams = criterion.style_target(pictures).grams | read(features, pictures)
             seen.append({key: _packed(gram) for key, gram in grams.items()})
         if not seen:
             raise UserError("none of style.paintings can be read")
@@ -79,11 +79,12 @@ class AnyStyle(ManyStyles):
         learnt, held_out = split(style.paintings)
         print(f"reading {len(learnt)} paintings")
         self.shelf, self.unseen = Shelf(learnt, self.criterion, seed), {}
+        device = self.criterion.features.mean.device
+        features = student().to(device)
         for file in held_out[:: -(-len(held_out) // UNSEEN)]:
-            pixels = painting(StyleConfig("custom", str(file), style.size))
-            picture = images.to_tensor(pixels).to(self.criterion.features.mean.device)
+            picture = images.to_tensor(painting(StyleConfig("custom", str(file), style.size))).to(device)
             target = weighted(self.criterion.style_target([picture]), self.shelf.layer_weights)
-            self.unseen[fit(file.stem)] = (target, read(self.shelf.features, [picture]))
+            self.unseen[fit(file.stem)] = (target, read(features, [picture]))
 
     def drawn(self, count: int) -> Aim:
         pairs, odd = divmod(self.global_step, 2)  # of two steps, one paints the more of the table where a batch is odd
