@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ from training import run_here, tiny_arguments
 
 from fst import stylefile
 from fst.errors import UserError, one_line_errors
+from fst.files import write_json
 from fst.methods.checkpoints import CheckedFiles, Checkpoints
 from fst.runfolder import (
     CHECKPOINT,
     FINISHED,
     METRICS,
     PREVIEWS,
+    RUN,
     STYLE,
     check_checkpoint,
     held,
@@ -53,6 +56,12 @@ def test_a_damaged_row_is_left_out_and_no_error(tmp_path: Path, damage: bytes) -
     assert [row.step for row in read_rows(tmp_path)] == [1, 2]
     (tmp_path / METRICS).write_bytes(damage + good)
     assert read_rows(tmp_path) == []
+
+
+@pytest.mark.parametrize("process", [10**30, "x", None])
+def test_a_run_whose_process_number_is_damaged_was_stopped(tmp_path: Path, process: object) -> None:
+    write_json(tmp_path / RUN, {"state": "running", "host": socket.gethostname(), "process": process})
+    assert state(tmp_path) == "stopped"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
