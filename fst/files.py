@@ -35,6 +35,12 @@ def replacing(target: Path) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
 
 
+def check_free(target: Path, overwrite: bool) -> None:
+    """Raise a UserError, before the work is done, for a file that exists."""
+    if target.exists() and not overwrite:
+        raise UserError(f"{target} exists already: add overwrite=true, or name another output=")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text, as `replacing` does."""
     with replacing(path) as beside:

@@ -19,6 +19,7 @@ from fst.methods.gatys import colors, optimise
 from fst.methods.gatys.problem import plan
 from fst.methods.gatys.regions import read_regions
 from fst.methods.method import build
+from fst.stylize.framing import with_luminance
 
 LAYERS = ["relu1_2", "relu2_2", "relu3_3"]
 
@@ -184,7 +185,7 @@ def test_matched_colours_have_the_photos_mean_and_covariance():
 def test_the_photos_colours_stay_under_a_new_luminance():
     photo = np.random.default_rng(1).integers(60, 190, (20, 30, 3)).astype(np.uint8)
     grey = np.full((20, 30, 3), 128, np.uint8)
-    mixed = colors.with_luminance(photo, grey).astype(float)
+    mixed = with_luminance(photo, grey).astype(float)
     weights = np.array([0.299, 0.587, 0.114])
     luma = mixed @ weights
     assert np.abs(luma - 128).max() < 2

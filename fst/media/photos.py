@@ -14,8 +14,9 @@ from PIL import Image
 
 from fst import images
 from fst.errors import UserError
+from fst.files import check_free
 from fst.media.bar import progress, say
-from fst.media.places import STANDARD, check_free, numbered, target_of
+from fst.media.places import STANDARD, numbered, target_of
 from fst.stylize import Stylizer
 from fst.values import between
 

@@ -7,8 +7,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from fst.errors import UserError
-
 STANDARD = "-"  # standard input or output
 
 
@@ -25,12 +23,6 @@ def target_of(stem: str, suffix: str, style: str, output: str | None, *, several
     if target.is_dir() or output.endswith(("/", os.sep)) or not target.suffix:
         return target / named
     return target.with_stem(f"{target.stem}-{style}") if several else target
-
-
-def check_free(target: Path, overwrite: bool) -> None:
-    """Raise a UserError, before the work is done, for a file that exists."""
-    if target.exists() and not overwrite:
-        raise UserError(f"{target} exists already: add overwrite=true, or name another output=")
 
 
 def numbered(path: Path, taken: Callable[[Path], bool] = Path.exists) -> Path:

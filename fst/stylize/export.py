@@ -11,7 +11,7 @@ import numpy as np
 
 from fst import images
 from fst.errors import UserError, require
-from fst.files import replacing
+from fst.files import check_free, replacing
 from fst.stylize import styles
 from fst.stylize.framing import MARGIN, working
 from fst.values import one_of
@@ -45,8 +45,7 @@ def export(kind: str, style: str, output: str | None, *, overwrite: bool) -> str
     target = Path(output).expanduser() if output is not None else Path(f"{found.name}.onnx")
     if target.suffix != ".onnx":
         raise UserError(f"output={target} should end in .onnx")
-    if target.exists() and not overwrite:
-        raise UserError(f"{target} exists already: add overwrite=true, or name another output=")
+    check_free(target, overwrite)
     network = found.network()
     with replacing(target) as beside:
         _write(network, beside, found)

@@ -85,7 +85,7 @@ def finish(
     if painted.shape != source.shape:
         painted = _resized(painted, height, width)
     if colors == "content":
-        painted = _with_luminance(source, painted)
+        painted = with_luminance(source, painted)
     if strength < 1:
         painted = _mixed(painted, source, strength)
     return np.ascontiguousarray(painted)
@@ -95,8 +95,8 @@ def _mixed(painted: np.ndarray, source: np.ndarray, strength: float) -> np.ndarr
     return cv2.addWeighted(painted, strength, source, 1 - strength, 0)
 
 
-def _with_luminance(source: np.ndarray, painted: np.ndarray) -> np.ndarray:
-    """The source's chroma under the painting's luminance (Gatys et al. 2016, "Preserving color in neural style")."""
+def with_luminance(source: np.ndarray, painted: np.ndarray) -> np.ndarray:
+    """The source's chroma under the painted picture's luminance, uint8 (H, W, 3) (Gatys et al. 2016, section 4.2)."""
     mixed = cv2.cvtColor(source, cv2.COLOR_RGB2YCrCb)
     mixed[..., 0] = cv2.cvtColor(painted, cv2.COLOR_RGB2GRAY)
     return cv2.cvtColor(mixed, cv2.COLOR_YCrCb2RGB)

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fst.errors import UserError
+from fst.files import check_free
 from fst.media.bar import progress, say
 from fst.media.live import window
 from fst.media.live.camera import Camera, NoCamera
 from fst.media.live.controls import Controls
 from fst.media.live.style_loader import StyleLoader
-from fst.media.places import check_free, numbered
+from fst.media.places import numbered
 from fst.stylize import Stylizer
 from fst.stylize.many import Style
 from fst.stylize.styles import live_styles

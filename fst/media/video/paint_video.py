@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fst.errors import UserError
+from fst.files import check_free
 from fst.images import frame_count
 from fst.media.bar import progress, say
-from fst.media.places import check_free, target_of
+from fst.media.places import target_of
 from fst.media.video.animation import FORMATS, AnimationReader, AnimationWriter
 from fst.media.video.decode import Frame, VideoReader, is_address
 from fst.media.video.encode import VideoWriter, choose

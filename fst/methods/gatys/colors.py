@@ -32,13 +32,6 @@ def luminance(pixels: np.ndarray) -> np.ndarray:
     return np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
 
 
-def with_luminance(photo: np.ndarray, grey: np.ndarray) -> np.ndarray:
-    """The photo's colours under the luminance of a grey picture of its size."""
-    mixed = cv2.cvtColor(photo, cv2.COLOR_RGB2YCrCb)
-    mixed[..., 0] = grey[..., 0]
-    return cv2.cvtColor(mixed, cv2.COLOR_YCrCb2RGB)
-
-
 def _root(covariance: np.ndarray, power: float) -> np.ndarray:
     values, vectors = np.linalg.eigh(covariance)
     return (vectors * np.maximum(values, 1e-3) ** power) @ vectors.T  # 1e-3: of levels 0..255, for one-coloured images

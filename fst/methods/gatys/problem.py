@@ -13,6 +13,7 @@ from fst import images
 from fst.errors import UserError
 from fst.methods.gatys import colors
 from fst.methods.gatys.regions import read_regions
+from fst.stylize.framing import with_luminance
 
 if TYPE_CHECKING:
     from fst.config.schema import TrainConfig
@@ -115,7 +116,7 @@ class Problem:
     def picture(self, image: Tensor, size: tuple[int, int]) -> np.ndarray:
         """The image as a picture at `size`, uint8 (H, W, 3), with the photo's colours where those are asked for."""
         pixels = images.resize(images.to_pixels(image.expand(-1, 3, -1, -1)), size)
-        return colors.with_luminance(images.resize(self.photo, size), pixels) if self.grey else pixels
+        return with_luminance(images.resize(self.photo, size), pixels) if self.grey else pixels
 
 
 def _coloured(pixels: np.ndarray, photo: np.ndarray | None, wanted: str) -> np.ndarray:
