@@ -28,7 +28,7 @@ def launch(task: Callable[..., Any], arguments: list[str]) -> None:
     """Hand the command line to Hydra: one job, or many with `-m`. `task` receives each job's composed config.
 
     Every job's config is composed and checked before the first one starts or makes a folder. With `resume=` or
-    `rerun=` the earlier run's config takes the place of conf/train.yaml; `resume=SWEEP` goes on with a sweep.
+    `rerun=` the earlier run's settings stand before those given; `resume=SWEEP` goes on with a sweep.
 
     Raises:
         UserError: an unknown key or choice, an invalid value, or an earlier run that does not fit.
@@ -43,6 +43,7 @@ def launch(task: Callable[..., Any], arguments: list[str]) -> None:
         options.multirun, overrides = True, sweep
     if options.multirun and replay.given(overrides, "resume"):
         raise UserError("resume= goes on in one run's folder: leave out -m, or start anew with rerun=")
+    overrides = replay.located(overrides)
     earlier = replay.earlier(overrides)
     with mistakes(overrides), initialize_config_dir(str(groups.CONF), PRIMARY, version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
@@ -58,7 +59,7 @@ def launch(task: Callable[..., Any], arguments: list[str]) -> None:
             raise UserError("this is a sweep: add -m to run it")
         if not any(override.startswith("hydra.run.dir=") for override in overrides):
             new = f"{own.run.dir}_{folder_name(config)}"
-            folder = str(replay.resumed(config.resume).resolve()) if config.resume else new
+            folder = str(Path(config.resume).resolve()) if config.resume else new
             overrides = [*overrides, f"hydra.run.dir={quoted(folder)}"]
 
         def alone(config: DictConfig) -> None:
@@ -117,8 +118,7 @@ def _many(task: Callable[..., Any], overrides: list[str], earlier: list[str]) ->
         sweep = Sweep(sweep.folder, swept, reference=True, parallel=sweep.parallel, objectives=count)
         with held(sweep.folder):
             first = 1 + max((job["job"] for job in summary.read(sweep)), default=0)
-            given = [*earlier, *overrides]
-            given += [in_folder, *search.go_on(hydra, given)]
+            given = [*earlier, *overrides, in_folder, *search.go_on(hydra, overrides, earlier)]
             sweeps.run(task, sweeps.search(given, first), sweep)
         return
     jobs = _grid(found, [*own, *rest], sweep)

@@ -190,7 +190,7 @@ def test_an_invalid_value_is_refused(default, arguments, said) -> None:
         ("-m loss.style_weight=1,2 data.size=64,96,3", "data.size is 3"),
         ("-m style=gogh,hokusai network=johnson,jonson", "no network is called 'jonson'"),
         ("-m rerun=runs/a,runs/b", "rerun= takes one run"),
-        ("data.size=24", "data.size less method.margin at both edges is 8 pixels, but relu4_3 needs at least 16"),
+        ("data.size=24", "data.size=24 less method.margin=8 at both edges is 8 pixels, but relu4_3 needs at least 16"),
         ("content=~nobody-of-that-name/photo.jpg", "there is no file ~nobody-of-that-name/photo.jpg"),
         (f"logger.preview_images=[{','.join(['photo.jpg'] * 40)}]", "there is no file photo.jpg"),
     ],

@@ -1,6 +1,7 @@
 """resume= and rerun=: the config of then with every `auto` decided, and what is given now on top; damage in a line."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -23,7 +24,7 @@ from fst.runfolder import CHECKPOINT, CONFIG, RUN, read_metrics
 
 def config(*arguments: str) -> DictConfig:
     """What `train.py resume=...` or `rerun=...` is composed to."""
-    given = commandline.arranged(list(arguments))[1]
+    given = replay.located(commandline.arranged(list(arguments))[1])
     found = composed([*replay.earlier(given), *given])
     if found.resume:
         replay.check_fit(found)
@@ -121,6 +122,17 @@ def test_the_defaults_of_then_count(earlier: Path, tmp_path: Path) -> None:
     assert (found.style.name, found.style.image) == ("a-style-of-mine", str(earlier.parent / "painting.png"))
 
 
+def test_last_is_the_run_of_the_newest_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for age, name in enumerate(("a", "b,c", "d")):
+        file = Path("runs", name) / CHECKPOINT
+        file.parent.mkdir(parents=True)
+        file.touch()
+        os.utime(file, (1e9, 1e9 + age % 2))
+    assert replay.located(["seed=1", "resume=last"]) == ["seed=1", "resume='runs/b,c'"]
+    assert replay.located(["seed=1"]) == ["seed=1"]
+
+
 @pytest.mark.parametrize(
     ("damage", "arguments", "said"),
     [
@@ -131,6 +143,7 @@ def test_the_defaults_of_then_count(earlier: Path, tmp_path: Path) -> None:
         ("config.yaml=[1]", "", "config.yaml is damaged: "),
         pytest.param(f"config.yaml=[{'7, ' * 50_000}]", "", "it has 150002 bytes", id="a config of 150 kB"),
         ("config.yaml=style: 3", "", "config.yaml is damaged: it is no config of a run"),
+        ("network=null", "", "config.yaml is damaged: it is no config of a run"),
         ("run.json=\x00\xff", "", "run.json is damaged: "),
         pytest.param(f"run.json={'[' * 100_000}", "", "run.json is damaged: ", id="a deep run.json"),
         ("loss.gamma=2", "", "config.yaml does not fit this version of fst: there is no setting 'loss.gamma'"),

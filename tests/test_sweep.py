@@ -357,13 +357,26 @@ def test_the_reference_is_the_same_for_any_loss(tmp_path: Path, tiny_vgg: Path) 
 def test_more_objectives_than_there_are_losses_are_refused_before_anything_runs() -> None:
     three = "hydra.sweeper.direction=[minimize,minimize,minimize]"
     with pytest.raises(UserError, match="one or two"):
-        search.go_on(compose_hydra("hydra/sweeper=optuna", three), [])
+        search.go_on(compose_hydra("hydra/sweeper=optuna", three), [], [])
+
+
+def test_a_study_older_than_a_setting_of_its_rerun_goes_on(tmp_path: Path) -> None:
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path}/trials.db", study_name="mine")
+    trial = study.ask()
+    for key, value in {"seed": "1", "rerun": "runs/a"}.items():
+        trial.set_user_attr(key, value)
+    study.tell(trial, 3.0)
+    own = [f"hydra.sweeper.storage='sqlite:///{tmp_path}/trials.db'", "hydra.sweeper.study_name=mine"]
+    hydra = compose_hydra("hydra/sweeper=optuna", "hydra.sweeper.n_trials=5", *own)
+    assert search.go_on(hydra, ["rerun=runs/a", "seed=1"], ["method.new=3"]) == ["hydra.sweeper.n_trials=4"]
+    with pytest.raises(UserError, match="made with seed=1, but this command has seed=2"):
+        search.go_on(hydra, ["rerun=runs/a", "seed=2"], ["method.new=3"])
 
 
 def test_an_old_optuna_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optuna, "__version__", "2.10.1")
     with pytest.raises(UserError, match=r"pip install 'optuna>=4\.9"):
-        search.go_on(compose_hydra("hydra/sweeper=optuna"), [])
+        search.go_on(compose_hydra("hydra/sweeper=optuna"), [], [])
 
 
 @pytest.mark.parametrize("file", sorted(groups.EXPERIMENTS.glob("*/sweep.yaml")), ids=lambda file: file.parent.name)

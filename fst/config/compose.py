@@ -42,7 +42,7 @@ def composed(overrides: list[str], *, with_hydra: bool = False) -> DictConfig:
 def mistakes(overrides: list[str]) -> contextlib.AbstractContextManager[None]:
     """Turn what Hydra and OmegaConf raise at a mistake in overrides into a UserError of one line."""
     choices = [o for o in overrides if o.partition("=")[0] in groups.groups() and "," not in o]
-    # Of choices that do not go together no settings are known: the defaults' are.
+    # Of choices that do not go together no settings are known, and asking for them ends here again: the defaults' are.
     return messages.mistakes(lambda: known_keys(tuple(choices) if choices != overrides else ()))
 
 

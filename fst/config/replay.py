@@ -39,17 +39,15 @@ OF_METHOD += ("coarsest", "colors")
 def earlier(overrides: list[str]) -> list[str]:
     """The settings of the run that `resume=` or `rerun=` among overrides names, to stand before these; none of none.
 
-    What the overrides choose anew is left out. A run that is not there, is damaged, has no checkpoint or a setting that
-    no longer exists is a UserError.
+    What the overrides choose anew is left out. A run that is not there, is damaged or has a setting that no longer
+    exists is a UserError.
     """
     resume, rerun = (given(overrides, key) for key in ("resume", "rerun"))
     if not resume and not rerun:
         return []
-    if resume and rerun:
-        raise UserError("rerun= starts a run anew and resume= goes on with one: give one of them")
     if given(overrides, "experiment"):
         raise UserError("the earlier run has every setting, so experiment= has no part in it: leave it out")
-    folder = resumed(resume) if resume else Path(rerun).expanduser()
+    folder = Path(resume or rerun).expanduser()
     saved = _settings(folder) | (dict.fromkeys(NAMES) if rerun else {})
     words = _choices(saved) | {key: _written(value) for key, value in saved.items()}
     try:
@@ -62,8 +60,20 @@ def earlier(overrides: list[str]) -> list[str]:
     return [f"{key}={word}" for key, word in words.items() if key not in anew]
 
 
-def resumed(named: str) -> Path:
-    """The run folder that `resume=last|RUN|CHECKPOINT` means; UserError where there is no checkpoint."""
+def located(overrides: list[str]) -> list[str]:
+    """Overrides with the run folder in place of `resume=last|RUN|CHECKPOINT`; no checkpoint there is a UserError.
+
+    `last` is looked up once: another run may save its checkpoint a moment later.
+    """
+    if not (named := given(overrides, "resume")):
+        return overrides
+    if given(overrides, "rerun"):
+        raise UserError("rerun= starts a run anew and resume= goes on with one: give one of them")
+    rest = [override for override in overrides if not override.startswith("resume=")]
+    return [*rest, f"resume={quoted(str(_run_to_resume(named)))}"]
+
+
+def _run_to_resume(named: str) -> Path:
     path = Path(named).expanduser()
     if named == "last":
         found = sorted(RUNS.rglob(str(CHECKPOINT)), key=lambda file: file.stat().st_mtime)
@@ -81,7 +91,7 @@ def resumed(named: str) -> Path:
 
 def check_fit(config: DictConfig) -> None:
     """Raise UserError if a config's `resume` has a checkpoint that it does not fit, before its folder is touched."""
-    folder, now = resumed(config.resume), _flat(config)
+    folder, now = Path(config.resume), _flat(config)
     for key, before in _settings(folder).items():
         group, _, name = key.partition(".")
         fixed = group == "network" or (group == "method" and name in OF_METHOD)
@@ -153,7 +163,7 @@ def _settings(folder: Path) -> dict[str, Any]:
         found = {key: value for key, value in _flat(config).items() if key not in OF_THE_RUN_ITSELF}
         for key in found.keys() & {*FILE_KEYS, *LISTS_OF_FILES}:
             found[key] = _from_then(found[key], facts)
-        if any(config.get(group) is not None and not config[group].name for group in CHOICES):
+        if any(group in config and not config[group].name for group in CHOICES):
             raise TypeError
     except Exception:  # settings where there should be groups, and the other way round
         raise UserError(f"{folder / CONFIG} is damaged: it is no config of a run") from None

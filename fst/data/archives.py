@@ -82,7 +82,7 @@ def unpack(archive: Path, folder: Path, *, depth: int) -> None:
     else (labels, links, devices) is passed over.
 
     Raises:
-        UserError: an image's path leads out of the folder, the archive is damaged, or it holds no image.
+        UserError: a member's path leads out of the folder, the archive is damaged, or it holds no image.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -100,13 +100,12 @@ def unpack(archive: Path, folder: Path, *, depth: int) -> None:
 def _write_images(archive: Path, folder: Path, depth: int) -> int:
     count = 0
     for name, content in _members(archive):
-        path = PurePosixPath(name)
+        path = PurePosixPath(name.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in name:  # as x/C:/1.png, which Windows takes for a root
+            raise UserError(f"{archive} is refused: its member '{name}' would be written outside {folder}")
         if content is None or not images.is_image(path.name):
             continue
-        kept = path.parts[-depth:]
-        if ".." in kept or Path(*kept).anchor:
-            raise UserError(f"{archive} is refused: its member '{name}' would be written outside {folder}")
-        target = folder.joinpath(*kept)
+        target = folder.joinpath(*path.parts[-depth:])
         target.parent.mkdir(parents=True, exist_ok=True)
         with content, target.open("wb") as out:
             shutil.copyfileobj(content, out)

@@ -77,12 +77,14 @@ class AnyStyle(ManyStyles):
     def hang(self, style: StyleConfig, seed: int) -> None:
         """Read the folder `style.paintings`: what to learn from, and some held-out ones at `style.size`."""
         learnt, held_out = split(style.paintings)
+        files = held_out[:: -(-len(held_out) // UNSEEN)]
+        pictures = [painting(StyleConfig("custom", str(file), style.size)) for file in files]
         print(f"reading {len(learnt)} paintings")
         self.shelf, self.unseen = Shelf(learnt, self.criterion, seed), {}
         device = self.criterion.features.mean.device
         features = student().to(device)
-        for file in held_out[:: -(-len(held_out) // UNSEEN)]:
-            picture = images.to_tensor(painting(StyleConfig("custom", str(file), style.size))).to(device)
+        for file, pixels in zip(files, pictures, strict=True):
+            picture = images.to_tensor(pixels).to(device)
             target = weighted(self.criterion.style_target([picture]), self.shelf.layer_weights)
             self.unseen[fit(file.stem)] = (target, read(features, [picture]))
 

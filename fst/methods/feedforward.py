@@ -59,7 +59,8 @@ class Feedforward(Method):
 
     def check(self, config: TrainConfig) -> None:
         _check_styles(config)
-        config.loss.check_size("data.size less method.margin at both edges", config.data.size - 2 * self.margin)
+        seen = f"data.size={config.data.size} less method.margin={self.margin} at both edges"
+        config.loss.check_size(seen, config.data.size - 2 * self.margin)
         import torch
 
         from fst.methods import parts

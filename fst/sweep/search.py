@@ -13,11 +13,12 @@ OPTUNA = (4, 9)
 NOT_COMPARED = ("logger", "rerun", "trainer.accelerator", "trainer.devices", "content", "hydra")
 
 
-def go_on(hydra: DictConfig, overrides: list[str]) -> list[str]:
+def go_on(hydra: DictConfig, overrides: list[str], brought: list[str]) -> list[str]:
     """Overrides that leave to this search the trials of its study that earlier ones have not done.
 
-    The plugin itself would make `hydra.sweeper.n_trials` more of them at each start. A study that is complete, was made
-    with other settings, or cannot be opened is a UserError.
+    `brought` are the overrides that `rerun=` puts before those given: one that the study does not know, since it is
+    older, is no difference. The plugin itself would make `hydra.sweeper.n_trials` more of them at each start. A study
+    that is complete, was made with other settings, or cannot be opened is a UserError.
     """
     import optuna
 
@@ -35,10 +36,11 @@ def go_on(hydra: DictConfig, overrides: list[str]) -> list[str]:
     if study is None:
         return []
     trials = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
-    now = {key: override.get_value_element_as_str() for key, override in split(overrides)[1].items()}
+    now = {key: override.get_value_element_as_str() for key, override in split([*brought, *overrides])[1].items()}
     was = trials[0].user_attrs if trials else now
+    newer = split(brought)[1].keys() - was.keys() - split(overrides)[1].keys()
     for key in {**was, **now}:
-        if not key.startswith(NOT_COMPARED) and was.get(key) != now.get(key):
+        if key not in newer and not key.startswith(NOT_COMPARED) and was.get(key) != now.get(key):
             said = [f"{key}={of[key]}" if key in of else f"{key} left out" for of in (was, now)]
             raise UserError(
                 f"the study {study.study_name} was made with {said[0]}, but this command has {said[1]}; "

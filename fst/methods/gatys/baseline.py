@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fst import images
 from fst.config.schema import TrainConfig, short_name
@@ -13,6 +13,9 @@ from fst.errors import UserError
 from fst.files import number, shown
 from fst.methods.method import Method, register
 from fst.values import above_zero, at_least, is_file, one_of
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
 
 OPTIMIZERS = ("lbfgs", "adam")
 COLORS = ("style", "content", "match")
@@ -130,6 +133,11 @@ class Gatys(Method):
 
     def write_result(self) -> None:
         images.write(self.result, self.module.result(), metadata=self.metadata)
+
+    def log_result(self, logger: Logger) -> None:
+        from fst.tracking.loggers import log_images
+
+        log_images(logger, {"picture": self.module.picture()}, step=self.module.global_step)
 
     def epilogue(self) -> dict[str, str]:
         return {
