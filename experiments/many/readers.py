@@ -37,7 +37,7 @@ DEEPEST = "relu3_3"
 WIDTH = 192  # of the predictors
 CROPS = 2  # of each painting
 EVERY, PHOTOS = 3, 3  # of the paintings held out, and of content/
-WHOLE, READER = loop.Length(2800, 2, 144), loop.Length(600, 4, 128)
+WHOLE, READER = loop.Length(2800, 2, 144), loop.Length(200, 4, 128)
 
 Read = dict[str, Tensor]  # of paintings, by layer: Gram matrices, and "mean" and "deviation" of relu1_2 and so on
 
