@@ -62,7 +62,18 @@ class Whole(Depthwise):
     strips = False
 
 
-OWN = {"squashed": Squashed, "depthwise": Depthwise, "attentive": Attentive, "whole": Whole}
+class Deep(Network):
+    """One that cannot paint the smallest picture that it says it can."""
+
+    multiple = 16
+
+    def __init__(self) -> None:
+        super().__init__()
+        blocks = [ConvBlock(3, 8, 5, stride=2), *(ConvBlock(8, 8, 5, stride=2) for _ in range(3))]
+        self.layers = nn.Sequential(*blocks, nn.Upsample(scale_factor=16), nn.Conv2d(8, 3, 1))
+
+
+OWN = {"squashed": Squashed, "depthwise": Depthwise, "attentive": Attentive, "whole": Whole, "deep": Deep}
 
 
 @pytest.fixture(autouse=True)
@@ -94,5 +105,5 @@ def test_a_new_network_is_painted_the_same_way_everywhere(tmp_path, monkeypatch,
 
 def test_which_networks_run_in_strips():
     assert {name: runs_in_strips(network()) for name, network in OWN.items()} == {
-        "squashed": True, "depthwise": True, "attentive": False, "whole": False
+        "squashed": True, "depthwise": True, "attentive": False, "whole": False, "deep": False
     }  # fmt: skip

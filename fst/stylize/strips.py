@@ -175,7 +175,7 @@ def runs_in_strips(network: Network) -> bool:
     least = np.zeros((network.smallest, network.smallest, 3), np.uint8)
     try:
         through(plain.layers, Image(pad(least, network), plain, torch.device("cpu")))
-    except Whole:
+    except (Whole, RuntimeError):  # RuntimeError: a network that cannot paint so small a picture
         return False
     return True
 
