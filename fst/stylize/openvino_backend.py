@@ -7,6 +7,7 @@ once and kept (`fst.stylize.cache`); after that torch is not imported again.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
@@ -78,6 +79,8 @@ class OpenVinoBackend:
                 f"precision=int8: {style.path.name} has no 8-bit ranges; measure them with "
                 f"python -m fst.stylize.ranges {style.path} PHOTOS, or omit precision="
             )
+        if precision == "auto" and self.precision == "int8":
+            _say_once(self.folder, style)
         self.takes_planes = facts["planes"]
         self.last_shape: tuple[int, ...] | None = None
         self.compiled = functools.lru_cache(SHAPES_KEPT)(_compiled)
@@ -151,6 +154,14 @@ def _inputs(frame: np.ndarray, vector: np.ndarray | None) -> list[np.ndarray]:
     return [frame[None]] if vector is None else [frame[None], np.ascontiguousarray(vector)[None]]
 
 
+def _say_once(folder: Path, style: Style) -> None:
+    """Say that 8 bits are used, the first time that a style's graphs are."""
+    with contextlib.suppress(OSError):
+        (folder / "said").touch(exist_ok=False)
+        near = f"{style.info.int8['psnr']:.0f} dB from 32 bits, which nobody sees"
+        print(f"style '{style.name}' paints in 8 bits here ({near}); precision=f32 turns that off", file=sys.stderr)
+
+
 def _make(style: Style, folder: Path, matrix: Matrix | None) -> None:
     """Write a style's graphs to a folder: for films of a matrix; for RGB frames with what must be known of them."""
     from fst.stylize import ranges
@@ -177,8 +188,6 @@ def _make(style: Style, folder: Path, matrix: Matrix | None) -> None:
         facts["float_precision"] = _fastest_precision(folder / EIGHT_BITS)
         if has_int8() and style.info.int8["psnr"] >= ranges.ENOUGH:
             facts["precision"] = "int8"
-            near = f"{style.info.int8['psnr']:.0f} dB from 32 bits, which nobody sees"
-            print(f"style '{style.name}' paints in 8 bits here ({near}); precision=f32 turns that off", file=sys.stderr)
     (folder / FACTS).write_text(json.dumps(facts))
 
 
