@@ -85,9 +85,11 @@ def test_a_size_no_encoder_takes_is_one_line():
 
 def test_without_its_encoder_a_codec_is_refused_in_a_line(monkeypatch):
     monkeypatch.setattr(av, "codecs_available", {"libx265"})
-    with pytest.raises(UserError, match="built without libx264, which h264 needs"):
-        encode.choose(".mp4")
-    assert encode.choose(".mp4", "h265") == "hevc"
+    assert encode.choose(".mp4") == encode.choose(".mp4", "h265") == "hevc"
+    with pytest.raises(UserError, match=r"built without libx264, which h264 needs; it has hevc for \.mp4 files"):
+        encode.choose(".mp4", "h264")
+    with pytest.raises(UserError, match="libvpx-vp9, which vp9 needs; it has none"):
+        encode.choose(".webm")
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])

@@ -44,7 +44,7 @@ _SYNONYMS = {"h265": "hevc", "avc": "h264", "x264": "h264", "x265": "hevc"}
 
 
 def choose(suffix: str, codec: str | None = None) -> str:
-    """The codec for a film with a file's suffix, by the name asked for (None: the container's default).
+    """The codec for a film with a file's suffix, by the name asked for (None: the first that this FFmpeg has).
 
     Raises:
         UserError: no such container or codec, one that does not go with the other, or none in this FFmpeg.
@@ -52,14 +52,15 @@ def choose(suffix: str, codec: str | None = None) -> str:
     if suffix.lower() not in CONTAINERS:
         raise UserError(f"no video is written as '{suffix}'{near(suffix, [*CONTAINERS, '.gif', '.webp', '.png'])}")
     allowed = CONTAINERS[suffix.lower()]
-    name = allowed[0] if codec is None else _SYNONYMS.get(codec.lower(), codec.lower())
+    there = [name for name in allowed if _ENCODERS[name][0] in av.codecs_available]
+    name = (*there, allowed[0])[0] if codec is None else _SYNONYMS.get(codec.lower(), codec.lower())
     if name not in _ENCODERS:
         raise UserError(f"no video codec is called '{codec}'{near(name, [*_ENCODERS, *_SYNONYMS])}")
     if name not in allowed:
         raise UserError(f"codec={codec} does not go into {suffix} files; there use {', '.join(allowed)}")
-    encoder, _ = _ENCODERS[name]
-    if encoder not in av.codecs_available:
-        raise UserError(f"the FFmpeg in PyAV {av.__version__} was built without {encoder}, which {name} needs")
+    if name not in there:
+        lacks = f"the FFmpeg in PyAV {av.__version__} was built without {_ENCODERS[name][0]}, which {name} needs"
+        raise UserError(f"{lacks}; it has {' and '.join(there) or 'none'} for {suffix} files")
     return name
 
 
