@@ -278,20 +278,14 @@ def test_every_word_changes_the_state_and_no_other_does():
         after = replace(begin)
         after.apply(word)
         assert after == replace(begin, **change), word
-    for word in (
-        "",
-        "4",
-        "0",
-        "save",
-        "style=3",
-        "style=-1",
-        "styles=9",
-        "strength=nan",
-        "strength=2",
-        "mirror=1",
-        "=",
-    ):
-        with pytest.raises(ValueError):
+    for word in ("", "save", "style", "style=", "styles=9", "="):
+        with pytest.raises(ValueError, match=f"'{word}' is not understood"):
+            begin.apply(word)
+    for word in ("style=3", "style=-1", "strength=nan", "strength=2", "mirror=1"):
+        with pytest.raises(ValueError, match=word.replace("=", " cannot be ")):
+            begin.apply(word)
+    for word in ("4", "0"):
+        with pytest.raises(ValueError, match=f"style cannot be {word}"):
             begin.apply(word)
     assert begin == state.LiveState(3)
     begin.other, begin.mix = 2, 0.5
@@ -376,6 +370,14 @@ def test_help_hides(controls, monkeypatch):
     assert corner_is_lettered()
     controls.do("help")
     assert not corner_is_lettered()
+
+
+def test_before_the_first_frame_nothing_is_saved_or_recorded(controls, tmp_path):
+    for word in ("save", "record", "photograph"):
+        controls.do(word)
+        assert controls._shown_notice() == "the camera has given no picture yet", word
+        controls._say("")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_picture_is_saved_without_letters(controls, tmp_path, capsys):

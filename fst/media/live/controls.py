@@ -62,10 +62,12 @@ class Controls(contextlib.AbstractContextManager):
         return shown
 
     def do(self, word: str) -> None:
-        """What a key means once a frame is there: a word of `fst.media.live.state.KEYS`, or a digit for a style."""
+        """What a key means: a word of `fst.media.live.state.KEYS`, or a digit for a style."""
         own = {"quit": self._quit, "help": self._help, "save": self._save, "record": self._record}
         own["photograph"] = self._painter.choose_painting
         try:
+            if word in ("save", "record") and self._picture is None:
+                raise UserError("the camera has given no picture yet")
             if word in own:
                 own[word]()
             elif not word.isdecimal() or 0 < int(word) <= self.state.styles:
@@ -115,6 +117,11 @@ class Controls(contextlib.AbstractContextManager):
         return self._notice if time.monotonic() < self._notice_ends else ""
 
     @property
+    def seconds(self) -> float:
+        """How long the recording is that is under way; 0 without one."""
+        return self._recorder.seconds if self._recorder else 0.0
+
+    @property
     def _fps(self) -> float:
         passed = self._times[-1] - self._times[0]
         return (len(self._times) - 1) / passed if passed else 0.0
@@ -127,7 +134,7 @@ class Controls(contextlib.AbstractContextManager):
             title += f" {1 - state.mix:.0%}, {names[state.other]} {state.mix:.0%}"
         texts = {"top left": f"{title}   {self._fps:.0f} fps"}
         if self._recorder is not None:
-            minutes, seconds = divmod(int(self._recorder.seconds), 60)
+            minutes, seconds = divmod(int(self.seconds), 60)
             texts["top right"] = f"{minutes}:{seconds:02d}"
         if notice := self._shown_notice():
             texts["bottom left"] = notice

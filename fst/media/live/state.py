@@ -71,6 +71,8 @@ class LiveState:
         else:
             new = self._read(key, text)
         if new is None:
+            if text and key in (*self._choices(), "mix", "strength"):
+                raise ValueError(f"{key} cannot be {word.rpartition('=')[2][:20]}")
             raise ValueError(f"'{word[:40]}' is not understood")
         if key == "style" and new != self.style:
             self.other, self.mix = self.style, 0.0
