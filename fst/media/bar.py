@@ -31,8 +31,13 @@ class _Rate(ProgressColumn):
 
 @contextlib.contextmanager
 def progress(total: int | None, unit: str, *, shown: bool = True) -> Iterator[Callable[..., None]]:
-    """A bar on a terminal (none in a log file); gives what moves it on, with `description=` or `advance=`."""
+    """A bar on a terminal (none in a log file); gives what moves it on, with `description=` or `advance=`.
+
+    Where no `total` is known: a count instead of a bar.
+    """
     name = TextColumn("{task.description}", markup=False, table_column=Column(max_width=32, no_wrap=True))
-    columns = (name, BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=CONSOLE, disable=not (shown and CONSOLE.is_terminal)) as bar:
+    columns = (BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    if total is None:
+        columns = (TextColumn("{task.completed} {task.fields[unit]}s"), _Rate())
+    with Progress(name, *columns, console=CONSOLE, disable=not (shown and CONSOLE.is_terminal)) as bar:
         yield functools.partial(bar.update, bar.add_task("", total=total, unit=unit))

@@ -102,7 +102,8 @@ def _show(config: InferConfig, loader: StyleLoader, path: Path | None) -> None:
                 if found is not None:
                     seen, frame = found
                     picture = controls.paint(frame)
-                    bar(advance=1)
+                    if path is not None:
+                        bar(advance=1, description=f"{controls.seconds:.1f} s  {path.name}")
                     if shown is not None:
                         shown.show(picture)
                 while shown is not None and not controls.ended and (word := shown.key()) is not None:
