@@ -95,9 +95,14 @@ def load(name: str) -> Study:
         raise UserError(f"no study is called '{name}'{near(name, names())}")
     path = groups.EXPERIMENTS / name / FILE
     try:
-        study: Study = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Study), OmegaConf.load(path)))
-    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+        written = OmegaConf.to_container(OmegaConf.load(path))
+        if isinstance(written, dict) and isinstance(written.get("arms"), dict):  # as `200: {}` and `base:`
+            written["arms"] = {str(name): {} if arm is None else arm for name, arm in written["arms"].items()}
+        study: Study = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Study), written))
+    except YAMLError as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from None
+    except (OmegaConfBaseException, ValueError) as error:
+        raise UserError(f"{path}: {str(error).splitlines()[0]}") from None  # OmegaConf's others are internals
     for word in [study.reference, *(arm.against for arm in study.arms.values() if arm.against)]:
         if word not in study.arms:
             raise UserError(f"{path} names an arm '{word}' that it does not have{near(word, list(study.arms))}")
