@@ -90,6 +90,8 @@ def test_films_that_do_not_belong_together_are_refused(moving) -> None:
         measure(moving, moving[:-1])
     with pytest.raises(UserError, match="160×100, its source 160×120"):
         measure(moving, [frame[:100] for frame in moving])
+    with pytest.raises(UserError, match="160×100, its source 160×120"):
+        measure(moving, [moving[0][:100], *moving[1:]])
 
 
 def test_the_command_tells_the_source_and_each_film(moving, tmp_path, capsys) -> None:

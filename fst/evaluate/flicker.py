@@ -46,7 +46,11 @@ class Pair(NamedTuple):
     same: np.ndarray  # bool (H, W): which are compared
 
 
-Step = dict[str, Pair]  # by figure of `Flicker`, of one frame; there are fewer at the film's beginning
+class Step(NamedTuple):
+    """What a frame of a film is compared with: a pair by figure of `Flicker`; fewer at the film's beginning."""
+
+    size: tuple[int, int]  # height and width
+    pairs: dict[str, Pair]
 
 
 def steps(source: Iterable[np.ndarray]) -> Iterator[Step]:
@@ -66,7 +70,7 @@ def steps(source: Iterable[np.ndarray]) -> Iterator[Step]:
             places, seen = _chained(moved)
             pairs["long_range"] = Pair(LONG, places, seen & _alike(now, shown[0], places))
         shown.append(now)
-        yield pairs
+        yield Step(now.shape[:2], pairs)
 
 
 def measure(source: Iterable[np.ndarray], painted: Iterable[np.ndarray]) -> Flicker:
@@ -81,10 +85,10 @@ def compare(source: Iterable[Step], painted: Iterable[np.ndarray]) -> Flicker:
     for step, picture in itertools.zip_longest(source, painted):
         if step is None or picture is None:
             raise UserError("the painted film has not as many frames as its source: compare whole films")
-        for figure, pair in step.items():
-            if pair.same.shape != picture.shape[:2]:
-                sizes = [f"{width}×{height}" for height, width in (picture.shape[:2], pair.same.shape)]
-                raise UserError(f"the painted film is {sizes[0]}, its source {sizes[1]}: paint it at the source's size")
+        if step.size != picture.shape[:2]:
+            sizes = [f"{width}×{height}" for height, width in (picture.shape[:2], step.size)]
+            raise UserError(f"the painted film is {sizes[0]}, its source {sizes[1]}: paint it at the source's size")
+        for figure, pair in step.pairs.items():
             earlier = before[-pair.back]
             if pair.places is not None:
                 earlier = warped(earlier, pair.places)
