@@ -11,10 +11,10 @@ from fst.errors import UserError, near
 LARGEST = 1e30  # fp32 ends at 3e38, and what is computed from a setting has to fit, too
 
 
-def at_least(key: str, value: float, least: float) -> None:
-    """Raise UserError unless least <= value and value is not beyond what fp32 computes with."""
+def at_least(key: str, value: float, least: float, meaning: str = "") -> None:
+    """Raise UserError, ending in what the setting means, unless least <= value <= LARGEST."""
     if not least <= value <= LARGEST:
-        raise UserError(f"{key} is {value:g}, but it must be {_finite_or(value, f'at least {least:g}')}")
+        raise UserError(f"{key} is {value:g}, but it must be {_finite_or(value, f'at least {least:g}')}{meaning}")
 
 
 def above_zero(key: str, value: float) -> None:
@@ -23,10 +23,10 @@ def above_zero(key: str, value: float) -> None:
         raise UserError(f"{key} is {value:g}, but it must be {_finite_or(value, 'above 0')}")
 
 
-def between(key: str, value: float, least: float, most: float) -> None:
-    """Raise UserError unless least <= value <= most."""
+def between(key: str, value: float, least: float, most: float, meaning: str = "") -> None:
+    """Raise UserError, ending in what the setting means, unless least <= value <= most."""
     if not least <= value <= most:
-        raise UserError(f"{key} is {value:g}, but it must lie between {least:g} and {most:g}")
+        raise UserError(f"{key} is {value:g}, but it must lie between {least:g} and {most:g}{meaning}")
 
 
 def one_of(key: str, value: str, known: Iterable[str]) -> None:

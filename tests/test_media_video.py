@@ -286,7 +286,7 @@ def test_the_source_of_each_mistake_is_named(tmp_path):
         (("a.mp4", "b.avi"), {}, "'.avi'"),
         (("a.mp4", "b.mp4"), {"codec": "h266"}, "did you mean 'h26"),
         (("a.mp4", "b.webm"), {"codec": "h264"}, "vp9, av1"),
-        (("a.mp4", "b.mp4"), {"quality": 101}, "between 0 and 100"),
+        (("a.mp4", "b.mp4"), {"quality": 101}, "between 0 and 100: 0 is small"),
         (("a.mp4", "b.gif"), {"codec": "h264"}, "no meaning"),
         (("http://me:secret@127.0.0.1:9/a.mp4", None), {}, "http://127.0.0.1:9/a.mp4"),
     ]

@@ -130,10 +130,10 @@ def test_size_is_the_networks_long_edge_and_the_result_has_the_sources(style, si
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"strength": 1.5}, "between 0 and 1"),
+        ({"strength": 1.5}, "between 0 and 1: 0 is the source"),
         ({"strength": float("nan")}, "between 0 and 1"),
         ({"colors": "contents"}, "'content'"),
-        ({"size": 3}, "at least 16"),
+        ({"size": 3}, "at least 16: the pixels of the long edge"),
         ({"backend": "opnvino"}, "'openvino'"),
     ],
 )

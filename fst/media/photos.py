@@ -48,7 +48,7 @@ def paint(config: InferConfig, styles: list[str]) -> None:
         UserError: no photo, an output that does not fit, or photos that could not be painted.
     """
     quality = QUALITY if config.quality is None else config.quality
-    between("quality", quality, 1, 100)
+    between("quality", quality, 1, 100, ": that of a JPEG file")
     config = dataclasses.replace(config, quality=quality)
     if config.source != STANDARD and is_many(config.source):
         _paint_many(config, styles)

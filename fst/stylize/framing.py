@@ -25,8 +25,8 @@ WHOLE_FULL_RESOLUTION = 4_000_000  # of a network that has features as large as 
 def check(size: int | None, strength: float, colors: str) -> None:
     """Raise a UserError for a setting out of range."""
     if size is not None:
-        at_least("size", size, 16)
-    between("strength", strength, 0, 1)
+        at_least("size", size, 16, ": the pixels of the long edge at which the network works")
+    between("strength", strength, 0, 1, ": 0 is the source, 1 the painting")
     one_of("colors", colors, COLORS)
 
 

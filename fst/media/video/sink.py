@@ -86,5 +86,5 @@ class Sink:
 def checked_quality(quality: int | None, default: int) -> int:
     """The quality asked for, or the default; a UserError where it is not within 0 to 100."""
     quality = default if quality is None else quality
-    between("quality", quality, 0, 100)
+    between("quality", quality, 0, 100, ": 0 is small, 100 the best")
     return quality
