@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from fst.errors import UserError, one_line_errors
+from fst.errors import UserError, near, one_line_errors
 
 USAGE = """
 python -m fst.compare FOLDER... [output=FILE.html]
@@ -45,10 +45,16 @@ def parsed(words: list[str]) -> tuple[list[Path], Path]:
         path = Path(word).expanduser()
         if path.exists():
             folders.append(path)
+        elif word == "output=":
+            raise UserError("output= needs a value; see --help")
         elif word.startswith("output="):
             output = Path(word.removeprefix("output=")).expanduser()
+        elif word.startswith("-"):
+            raise UserError(f"there is no option '{word}': write folders and output=FILE.html; see --help")
+        elif "=" in word and "/" not in (key := word.partition("=")[0]):
+            raise UserError(f"there is no setting '{key}'{near(key, ['output'])}")
         else:
-            raise UserError(f"{word} does not exist, nor is it output=FILE.html; see --help")
+            raise UserError(f"{word} does not exist")
     if not folders:
         raise UserError("name a folder with runs, as python -m fst.compare runs/")
     return folders, output
