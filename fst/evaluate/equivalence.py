@@ -77,7 +77,8 @@ def draw(results: Mapping[str, Sequence[Match]], path: Path) -> None:
             axis.fill_between(steps, [min(row) for row in rows], [max(row) for row in rows], alpha=0.2, lw=0)
             axis.plot(steps, [statistics.median(row) for row in rows], label="L-BFGS from noise (median, range)")
             axis.axhline(statistics.median(match.network for match in matches), color="C1", label="network (median)")
-            axis.set(title=f"{name}: as good as {summary(matches)} iterations")
+            short = name if len(name) <= 40 else f"…{name[-39:]}"  # of a path its end
+            axis.set(title=f"{short}\nas good as {summary(matches)} iterations")
             axis.set(xlabel="iteration", ylabel="objective", yscale="log")
             axis.legend(frameon=False)
 
