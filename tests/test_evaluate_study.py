@@ -42,7 +42,16 @@ def test_mistakes_in_a_study_are_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     for name, words in said.items():
         with pytest.raises(UserError, match=words) as caught:
             study.load(name)
-        assert "\n" not in str(caught.value)
+        assert "\n" not in str(caught.value) and "full_key" not in str(caught.value)
+
+
+def test_an_arm_may_be_empty_and_its_name_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "EXPERIMENTS", tmp_path)
+    (tmp_path / "a").mkdir()
+    text = "question: x\nreference: base\narms:\n  base:\n  200: {overrides: [seed=2]}"
+    (tmp_path / "a" / "study.yaml").write_text(text)
+    found = {name: arm.overrides for name, arm in study.load("a").arms.items()}
+    assert found == {"base": [], "200": ["seed=2"]}
 
 
 def test_an_arms_runs_are_told_from_those_of_one_whose_name_begins_alike(tmp_path: Path, monkeypatch) -> None:
@@ -160,6 +169,14 @@ def test_report_tells_the_best_and_the_differences(tmp_path: Path, capsys) -> No
     (tmp_path / "README.md").write_text("# Title\n")
     with pytest.raises(UserError, match="has no place for the table"):
         report.write(sizes, tmp_path)
+
+
+def test_what_l_bfgs_did_not_reach_is_told_by_its_iterations() -> None:
+    sizes, results = study.load("style_size"), made_up()
+    sizes.columns = ["equivalence"]
+    results["arms"]["256"]["equivalence"] = 41
+    assert "| 256 | 41 |" in report.table(sizes, results)
+    assert "| 256 | > 40 |" in report.table(sizes, results | {"iterations": 40})
 
 
 def test_a_jpeg_is_as_good_as_its_size_allows(tmp_path: Path) -> None:

@@ -67,11 +67,11 @@ def write(study: Study, folder: Path) -> None:
 
 def table(study: Study, results: dict[str, Any]) -> str:
     """One row per arm, the best of a style bold, differences to the arm it is compared with in per cent."""
-    arms = results["arms"]
+    arms, most = results["arms"], results.get("iterations", ITERATIONS)
     rows = {}
     for name in (name for name in study.arms if name in arms):
         against = study.arms[name].against or study.reference
-        rows[name] = [_cell(arms, name, against, column) for column in study.columns]
+        rows[name] = [_cell(arms, name, against, column, most) for column in study.columns]
     return markdown(["arm", *(METRICS[column].label for column in study.columns)], rows)
 
 
@@ -81,14 +81,14 @@ def markdown(heads: Sequence[str], rows: Mapping[str, Iterable[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(arms: dict[str, dict[str, Any]], name: str, against: str, column: str) -> str:
+def _cell(arms: dict[str, dict[str, Any]], name: str, against: str, column: str, most: int) -> str:
     """One number, as "**14.20** ±0.31 (+3 %)"."""
     metric, value = METRICS[column], arms[name].get(column)
     if value is None:
         return "–"
     text = format(value, metric.form)
-    if column == "equivalence" and value > ITERATIONS:
-        text = f"> {ITERATIONS}"
+    if column == "equivalence" and value > most:
+        text = f"> {most}"
     rivals = [arm[column] for arm in arms.values() if arm["style"] == arms[name]["style"] and arm.get(column)]
     if metric.better and len(rivals) > 1 and value == (max(rivals) if metric.better > 0 else min(rivals)):
         text = f"**{text}**"

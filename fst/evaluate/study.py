@@ -91,6 +91,7 @@ def judge(study: Study, runs: Path, out: Path, photos: Path | None = None) -> No
     results = report.circumstances() | {
         "criterion": {style: dataclasses.asdict(judge_of(style).loss) | {"side": SIDE} for style in styles},
         "photos": list(held_out),
+        "iterations": report.ITERATIONS,
         "arms": found,
     }
     write_json(out / report.RESULTS, results)
