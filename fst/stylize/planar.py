@@ -3,8 +3,8 @@
 What lies between planes and the first convolution, and between the last one and planes, is linear where a network
 begins with a PixelUnshuffle and ends with a PixelShuffle: the film's matrix, half-size differences, the network's own
 `before` and `after`. So both convolutions take it in: 6 channels instead of 12 at half the resolution. Differences are
-repeated over 2×2 pixels, and averaged over them. Colours outside 0..1 are not cut off between, as they are in RGB: the
-player does that.
+repeated over 2×2 pixels, and averaged over them; networks of other folds paint films in RGB. Colours outside 0..1 are
+not cut off between, as they are in RGB: the player does that.
 """
 
 from __future__ import annotations
