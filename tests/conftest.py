@@ -19,8 +19,16 @@ if hasattr(signal, "SIGHUP"):
 
 # Files of few tests that take long: last, as xdist would have them, they leave all workers but one idle.
 FIRST = (
-    *("test_reliability", "test_training", "test_sweep", "test_recipes", "test_end_to_end", "test_wandb_agent"),
-    *("test_tracking", "test_gatys_runs", "test_compare", "test_data_workers"),
+    "test_reliability",
+    "test_training",
+    "test_sweep",
+    "test_recipes",
+    "test_end_to_end",
+    "test_wandb_agent",
+    "test_tracking",
+    "test_gatys_runs",
+    "test_compare",
+    "test_data_workers",
 )
 
 

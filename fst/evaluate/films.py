@@ -40,7 +40,8 @@ def judge(film: list[np.ndarray], motion: list[Step], stylizer: Stylizer) -> dic
     stylizer(film[0])  # compiles
     begun = time.perf_counter()
     painted = list(stylizer.stream(film))
-    found = {"none": Found(compare(motion, painted), (time.perf_counter() - begun) / len(film))}
+    seconds = (time.perf_counter() - begun) / len(film)
+    found = {"none": Found(compare(motion, painted), seconds)}
     for way in ORDER[1:]:
         shown, begun = steadier(way), time.perf_counter()
         pictures = [shown(source, picture) for source, picture in zip(film, painted, strict=True)]

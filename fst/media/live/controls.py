@@ -13,7 +13,7 @@ import numpy as np
 from fst import images
 from fst.errors import UserError
 from fst.media.live.state import HELP
-from fst.media.live.style_loader import LivePainter, StyleLoader
+from fst.media.live.style_loader import NO_PICTURE, LivePainter, StyleLoader
 from fst.media.live.window import letter, slide
 from fst.media.places import numbered
 
@@ -67,7 +67,7 @@ class Controls(contextlib.AbstractContextManager):
         own["photograph"] = self._painter.choose_painting
         try:
             if word in ("save", "record") and self._picture is None:
-                raise UserError("the camera has given no picture yet")
+                raise UserError(NO_PICTURE)
             if word in own:
                 own[word]()
             elif not word.isdecimal() or 0 < int(word) <= self.state.styles:

@@ -32,6 +32,7 @@ q   quit"""
 # Words that go on to the next of what there is to choose, and words that move a share from 0 to 1.
 TURNS = {"next": ("style", 1), "previous": ("style", -1)}
 TURNS |= {"colors": ("colors", 1), "mirror": ("mirror", 1), "side": ("side", 1)}
+SHARES = ("mix", "strength")
 STEPS = {"stronger": ("strength", 0.1), "weaker": ("strength", -0.1), "mix": ("mix", 0.1), "unmix": ("mix", -0.1)}
 
 
@@ -71,7 +72,7 @@ class LiveState:
         else:
             new = self._read(key, text)
         if new is None:
-            if text and key in (*self._choices(), "mix", "strength"):
+            if text and key in (*self._choices(), *SHARES):
                 raise ValueError(f"{key} cannot be {word.rpartition('=')[2][:20]}")
             raise ValueError(f"'{word[:40]}' is not understood")
         if key == "style" and new != self.style:
@@ -84,7 +85,7 @@ class LiveState:
 
     def _read(self, key: str, text: str) -> float | int | str | bool | None:
         """The value that a text names, as "0.5", "2", "content" or "true"; None: no such thing can be chosen."""
-        if key not in ("mix", "strength"):
+        if key not in SHARES:
             return {str(choice).lower(): choice for choice in self._choices().get(key, ())}.get(text)
         with contextlib.suppress(ValueError):
             return share if 0 <= (share := float(text)) <= 1 else None

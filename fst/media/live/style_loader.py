@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fst.config.infer import InferConfig
     from fst.stylize import Stylizer
 
+NO_PICTURE = "the camera has given no picture yet"
 FADE_SECONDS = 0.5  # from style to style of one file of many
 MOST = 100  # styles, with the paintings that a viewer adds
 
@@ -108,7 +109,7 @@ class LivePainter:
     def choose_painting(self, painting: np.ndarray | None = None) -> None:
         """Add a painting, or what the camera sees, to the styles and choose it; a UserError as `StyleLoader.add`."""
         if painting is None and self._source is None:
-            raise UserError("the camera has given no picture yet")
+            raise UserError(NO_PICTURE)
         index = self._loader.add(self._source if painting is None else painting, self._painting_size)
         self.state.styles = len(self._loader)
         self.state.apply(f"style={index}")
