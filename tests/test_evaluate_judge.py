@@ -82,8 +82,11 @@ def test_pictures_of_any_program_and_styles_are_judged_alike(tmp_path, tiny_vgg,
     for folder, end in {"content": "", "painted": "_by_me"}.items():
         for file, name in zip(sorted((tmp_path / folder).rglob("*.png")), ("bridge2", "bridge"), strict=True):
             file.rename(file.with_stem(name + end))
+    for name in ("bridge", "a/bridge"):
+        images.write(tmp_path / f"two/{name}.png", np.full((90, 120, 3), 9 * len(name), np.uint8))
     judge.main([str(tmp_path / "painted"), *painting])
-    assert " | 0.00 | " in capsys.readouterr().out  # each photo with its own picture
+    judge.main([str(tmp_path / "two"), "--photos", str(tmp_path / "two"), *painting])
+    assert capsys.readouterr().out.count(" | 0.00 | ") == 2  # each photo with its own picture, in its own folder
     with pytest.raises(UserError, match="name it with --painting"):
         judge.main([str(tmp_path / "painted")])
     (tmp_path / "painted" / "a" / "bridge2_by_me.png").unlink()

@@ -157,10 +157,10 @@ def read_photos(folder: Path | None, count: int | None = None, *, kept: str = "c
     folder = folder or store.find(kept)
     if folder is None:
         raise UserError(f"{store.home() / kept} does not exist: name a folder of photos that no network saw, --photos")
-    files = images.files(folder)
+    files = list(_by_name(folder).items())
     if count is not None and len(files) > count:
         files = [files[index * len(files) // count] for index in range(count)]
-    return {file.stem: images.to_tensor(images.square(images.read(file), SIDE)) for file in files}
+    return {name: images.to_tensor(images.square(images.read(file), SIDE)) for name, file in files}
 
 
 def read_painting(named: str, size: int = 512) -> np.ndarray:
@@ -187,12 +187,17 @@ def painter(source: str, photos: Sequence[str]) -> tuple[Paint, str | None]:
     if not folder.is_dir() or (folder / runfolder.STYLE).is_file():
         style = styles.find(source)
         return as_used(style.network()), style.info.name
-    files = sorted(images.files(folder), key=lambda file: len(file.stem))  # bridge's is not bridge2's
-    found = [next((file for file in files if file.stem.startswith(name)), None) for name in photos]
+    painted = sorted(_by_name(folder).items(), key=lambda item: len(item[0]))  # bridge's is not bridge2's
+    found = [next((file for name, file in painted if name.startswith(photo)), None) for photo in photos]
     if None in found:
         raise UserError(f"{folder} has no picture of {photos[found.index(None)]}")
     pictures = iter(found)
     return lambda photo: images.to_tensor(images.square(images.read(next(pictures)), photo.shape[-1])), None
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    """Its images by their paths in it, without the ending: "bridge", "kyoto/bridge"."""
+    return {file.relative_to(folder).with_suffix("").as_posix(): file for file in images.files(folder)}
 
 
 def judged(
