@@ -79,27 +79,44 @@ def test_paint_that_is_there_because_the_picture_ends_there_costs() -> None:
     assert value(Stability(), framing, photos()).item() == pytest.approx(0.3**2 * share, rel=0.1)
 
 
-def test_a_training_step_looks_for_the_picture_where_it_is_in_the_larger_part(monkeypatch) -> None:
-    """A network that gives the photo itself: whatever place is drawn, the term is 0 but for a wrong place."""
+class Photo(Network):
+    """A network that gives the photo itself, and notes how large what it was given is."""
 
-    class Photo(Network):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = torch.nn.Identity()
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.Identity()
+        self.given: list[tuple[int, ...]] = []
 
-        def before(self, x: Tensor) -> Tensor:
-            return x
+    def before(self, x: Tensor) -> Tensor:
+        self.given.append(tuple(x.shape[-2:]))
+        return x
 
-        after = before
+    def after(self, x: Tensor) -> Tensor:
+        return x
 
+
+def training_step(settings: Feedforward, monkeypatch: pytest.MonkeyPatch) -> tuple[float, list[tuple[int, ...]]]:
+    """The loss of a run's first step on `photos`, of the stability term alone, and the sizes that were painted."""
     criterion = Criterion(None, {"stability": (1.0, Stability(shift=9))})
-    module = FeedForwardStyleTransfer(
-        Photo(), criterion, StyleTarget({}), Feedforward(margin=3, noise=0), steps=9, info=None
-    )
+    module = FeedForwardStyleTransfer(Photo(), criterion, StyleTarget({}), settings, steps=9, info=None)
     monkeypatch.setattr(module, "log_dict", lambda *_, **__: None)
+    return module.training_step(photos(), 0).item(), module.network.given
+
+
+@pytest.mark.parametrize("early_steps", [0, 1])
+def test_a_training_step_looks_for_the_picture_where_it_is_in_the_larger_part(early_steps, monkeypatch) -> None:
+    """Whatever place is drawn, the term is 0 but for a wrong place."""
     for seed in range(5):
         torch.manual_seed(seed)
-        assert module.training_step(photos(), 0).item() < 1e-12
+        settings = Feedforward(margin=3, noise=0, early_steps=early_steps, early_size=20)
+        assert training_step(settings, monkeypatch)[0] < 1e-12
+
+
+def test_early_steps_see_a_part_of_each_crop_or_what_there_is(monkeypatch) -> None:
+    sizes = {early: training_step(Feedforward(early_steps=1, early_size=early), monkeypatch)[1] for early in (20, 60)}
+    # Of 64×80; the second picture has 9 pixels more; a network pads to multiples of 4.
+    assert sizes == {20: [(20, 20), (32, 32)], 60: [(56, 60), (64, 72)]}
+    assert training_step(Feedforward(early_size=20), monkeypatch)[1] == [(56, 72), (64, 80)]
 
 
 def test_without_more_around_only_the_exposure_is_another() -> None:
