@@ -164,7 +164,7 @@ _NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 @pytest.mark.parametrize("name", PLAIN)
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (2, 3), (17, 19), (33, 64), (47, 18), (64, 64), (31, 130)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (2, 3), (8, 8), (17, 19), (33, 64), (47, 18), (64, 64), (31, 130)])
 def test_any_size_comes_back(name, size) -> None:
     painted = network(name)(photo(*size)[..., : size[0], : size[1]])
     assert painted.shape == (1, 3, *size) and painted.isfinite().all()
