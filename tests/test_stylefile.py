@@ -82,11 +82,15 @@ def test_a_half_file_of_a_batch_norm_network(tmp_path) -> None:
     assert loaded.state_dict()["layers.1.1.num_batches_tracked"].dtype == torch.int64
 
 
-def test_a_real_time_network_of_the_first_format_is_what_it_was(tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("said", "widths", "depths"),
+    [({"widths": [4, 8], "depth": 1}, [4, 8], [0, 1]), ({}, [16, 32, 64], [0, 0, 4])],
+    ids=["settings", "defaults of then"],
+)
+def test_a_real_time_network_of_the_first_format_is_what_it_was(tmp_path, said, widths, depths) -> None:
     """It had no skips and ended in sub-pixel upsampling: settings that its file does not name."""
-    old = build("realtime", widths=[4, 8], depths=[0, 1], skips=False, end="shuffle")
-    info = StyleInfo("x", "realtime", {"widths": [4, 8], "depth": 1}, format=1)
-    path = stylefile.save(tmp_path / "old.safetensors", old, info)
+    old = build("realtime", widths=widths, depths=depths, skips=False, end="shuffle")
+    path = stylefile.save(tmp_path / "old.safetensors", old, StyleInfo("x", "realtime", said, format=1))
     image = torch.rand(1, 3, 32, 32)
     assert torch.equal(stylefile.load(path)[0](image), old.eval()(image))
 
