@@ -9,7 +9,8 @@ from fst.data.noise import with_noise
 from fst.errors import UserError
 from fst.losses.criterion import Criterion
 from fst.losses.style_target import StyleTarget
-from fst.losses.term import Step
+from fst.losses.term import Step, Term
+from fst.losses.terms import stability
 from fst.losses.terms.stability import Stability
 from fst.methods.feedforward import Feedforward
 from fst.methods.feedforward_module import FeedForwardStyleTransfer
@@ -19,6 +20,19 @@ from fst.networks import Network
 def photos(count: int = 2, height: int = 64, width: int = 80) -> Tensor:
     coarse = torch.rand(count, 3, height // 8, width // 8, generator=torch.Generator().manual_seed(0))
     return F.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1)
+
+
+class Photo(Network):
+    """Gives the photo itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.Identity()
+
+    def before(self, x: Tensor) -> Tensor:
+        return x
+
+    after = before
 
 
 def value(term: Stability, paint, image: Tensor) -> Tensor:
@@ -33,6 +47,22 @@ def test_what_follows_the_photo_costs_nothing() -> None:
     torch.manual_seed(0)
     assert value(Stability(), lambda x: 0.5 * x, photos()).item() > 1e-6, "the exposure's lift is halved, too"
     assert value(Stability(), lambda x: x, photos()).item() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("other", "paint", "expected"),
+    [
+        ("LIFT", lambda x: x * x, 0.03**2 / 3 * photos().pow(4).mean().item()),  # (x²g - (xg)²)² with g = 1 ± 0.03
+        ("GAIN", lambda x: x / 2, 0.02**2 / 3 / 4),  # (x/2 + l - (x + l)/2)² with l = ± 0.02
+    ],
+    ids=["gain", "lift"],
+)
+def test_the_exposure_differs_by_as_much_as_it_says(monkeypatch, other, paint, expected) -> None:
+    monkeypatch.setattr(stability, other, 0.0)
+    torch.manual_seed(0)
+    image, term = photos(), Stability()
+    step = Step(paint(image), {}, StyleTarget({}), None, {}, photos=image, paint=paint)
+    assert sum(term(step).item() for _ in range(400)) / 400 == pytest.approx(expected, rel=0.1)
 
 
 def test_noise_has_the_deviation_it_says() -> None:
@@ -80,18 +110,7 @@ def test_paint_that_is_there_because_the_picture_ends_there_costs() -> None:
 
 
 def test_a_training_step_looks_for_the_picture_where_it_is_in_the_larger_part(monkeypatch) -> None:
-    """A network that gives the photo itself: whatever place is drawn, the term is 0 but for a wrong place."""
-
-    class Photo(Network):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = torch.nn.Identity()
-
-        def before(self, x: Tensor) -> Tensor:
-            return x
-
-        after = before
-
+    """Whatever place is drawn, the term is 0 but for a wrong place."""
     criterion = Criterion(None, {"stability": (1.0, Stability(shift=9))})
     module = FeedForwardStyleTransfer(
         Photo(), criterion, StyleTarget({}), Feedforward(margin=3, noise=0), steps=9, info=None
@@ -100,6 +119,36 @@ def test_a_training_step_looks_for_the_picture_where_it_is_in_the_larger_part(mo
     for seed in range(5):
         torch.manual_seed(seed)
         assert module.training_step(photos(), 0).item() < 1e-12
+
+
+def test_a_network_paints_from_noise_and_is_compared_with_the_photo_within_the_margin(monkeypatch) -> None:
+    class Seen(Term):
+        def forward(self, step: Step) -> Tensor:
+            seen.append(step)
+            return step.painted.mean()
+
+    seen: list[Step] = []
+    module = FeedForwardStyleTransfer(
+        Photo(), Criterion(None, {"seen": (1.0, Seen())}), StyleTarget({}), Feedforward(margin=3), steps=9, info=None
+    )
+    monkeypatch.setattr(module, "log_dict", lambda *_, **__: None)
+    torch.manual_seed(0)
+    for _ in range(80):
+        module.training_step(photos(), 0)
+    assert all(torch.equal(step.photos, photos()[..., 3:-3, 3:-3]) for step in seen)
+    noise = torch.stack([step.painted - step.photos for step in seen])
+    assert noise.square().mean().item() == pytest.approx((6 / 255) ** 2 * (1 / 3 + 1 / 12), rel=0.25)
+
+
+def test_each_process_draws_random_numbers_of_its_own(monkeypatch) -> None:
+    drawn = []
+    for rank in (0, 1, 2):
+        monkeypatch.setattr(FeedForwardStyleTransfer, "global_rank", rank)
+        torch.manual_seed(5)
+        FeedForwardStyleTransfer.on_train_start(object.__new__(FeedForwardStyleTransfer))
+        drawn.append(torch.rand(()).item())
+    torch.manual_seed(5)
+    assert drawn[0] == torch.rand(()).item() and len(set(drawn)) == 3
 
 
 def test_without_more_around_only_the_exposure_is_another() -> None:
