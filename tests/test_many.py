@@ -1,7 +1,9 @@
 """Several styles in one run, end to end: what is drawn, told and left behind."""
 
+import itertools
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from fst.losses.style_target import StyleTarget
 from fst.losses.term import Step
 from fst.losses.terms.style import Style
 from fst.methods import any_module
+from fst.methods.feedforward_module import ManyStyles
 from fst.methods.method import build
 from fst.methods.run import run as train
 from fst.networks import build as build_network
@@ -169,10 +172,53 @@ def test_a_predictor_learns_and_is_validated_on_paintings_that_it_does_not_learn
     assert info.int8["psnr"] > 10
 
 
+@pytest.mark.parametrize(("count", "processes"), [(1, 1), (4, 1), (5, 1), (3, 2)])
+def test_styles_of_the_table_take_turns_without_a_gap(count: int, processes: int) -> None:
+    """Over steps and processes together; where half of a batch has styles that are read, in the other half."""
+    counted: list[int] = []
+    of_many: list[int] = []
+    table = torch.arange(1000)[:, None]
+    for step, rank in itertools.product(range(6), range(processes)):
+        names = SimpleNamespace(names=range(1000), table=table)
+        trainer = SimpleNamespace(world_size=processes)
+        module = SimpleNamespace(network=names, style=table, trainer=trainer, global_rank=rank, device="cpu")
+        of_many += ManyStyles.turn(module, count, step * count)[0].flatten().tolist()
+
+        def turn(own: int, before: int, module: SimpleNamespace = module) -> None:
+            counted.extend(ManyStyles.turn(module, own, before)[0].flatten().tolist())
+            raise ZeroDivisionError  # what follows is of no matter here
+
+        with pytest.raises(ZeroDivisionError):
+            any_module.AnyStyle.drawn(SimpleNamespace(global_step=step, turn=turn), count)
+    assert of_many == list(range(6 * count * processes))
+    assert counted == list(range(3 * count * processes))
+
+
 def test_what_is_read_of_a_painting_is_kept_as_it_was() -> None:
     features = torch.rand(2, 6, 50)
     grams = features @ features.mT / 300
     assert torch.allclose(any_module._unpacked(any_module._packed(grams)), grams, rtol=1e-3)
+
+
+def test_crops_of_a_painting_are_parts_of_it_and_the_last_has_other_colours(tmp_path, monkeypatch) -> None:
+    """Of a painting whose red is its column and whose green is its row: twice as large as it is reduced to."""
+    monkeypatch.setattr(painting_crops, "SHORT", 80)
+    monkeypatch.setattr(painting_crops, "SEEN", 72)
+    rows, columns = np.indices((160, 240))
+    picture = np.stack([columns * 255 / 239, rows * 255 / 159, np.full(rows.shape, 60)], 2).round().astype(np.uint8)
+    file = images.write(tmp_path / "wide.png", picture)
+    found = torch.stack([torch.cat(painting_crops.crops(file, seed)) for seed in range(40)])
+    assert found.shape == (40, 4, 3, 72, 72)
+    whole, last = found[:, :3], found[:, 3]
+    across = (whole[:, :, 0, 36, -1] - whole[:, :, 0, 36, 0]).flatten() * 240 * 72 / 71
+    down = (whole[:, :, 1, -1, 36] - whole[:, :, 1, 0, 36]).flatten() * 160 * 72 / 71
+    assert 0.3 < (across < 0).float().mean() < 0.7 and (down > 0).all(), "half of them mirrored, none upside down"
+    assert torch.allclose(across.abs(), down, atol=5), "squares"
+    assert 0.3 < (down > 142).float().mean() < 0.7, "half of them of 72 pixels of a short edge of 80"
+    assert 0.68 * 144 < down.min() < 0.76 * 144 and down.max() < 1.02 * 144, "and half of fewer, 0.7 of them at least"
+    assert whole[:, :, 0].max() > 0.95 and whole[:, :, 0].min() < 0.05, "from edge to edge"
+    assert torch.allclose(whole[:, :, 2], torch.tensor(60 / 255), atol=0.01)
+    assert (last[:, 2].mean((1, 2)) - 60 / 255).abs().gt(0.05).float().mean() > 0.3, "channels in another order"
 
 
 def test_adapt_brings_its_own_loss_and_steps_and_what_is_given_wins() -> None:
