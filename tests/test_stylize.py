@@ -127,6 +127,13 @@ def test_size_is_the_networks_long_edge_and_the_result_has_the_sources(style, si
     assert seen == [(size // 2 + 2 * framing.MARGIN, size + 2 * framing.MARGIN, 3)]
 
 
+def test_a_large_frame_is_reduced_by_means_and_a_small_one_enlarged_smoothly():
+    checks = np.repeat((np.indices((128, 128)).sum(0) % 2 * 255).astype(np.uint8)[..., None], 3, axis=2)
+    assert np.abs(framing.working(checks, 32).astype(int) - 127).max() <= 1
+    ramp = np.repeat(np.linspace(0, 240, 31).astype(np.uint8)[None, :, None], 31, axis=0).repeat(3, axis=2)
+    assert np.abs(np.diff(framing.working(ramp, 124)[60, 8:-8, 0].astype(int)) - 2).max() <= 1
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
