@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import tarfile
 import zipfile
@@ -110,6 +111,13 @@ def test_no_network_and_too_little_disk(archive, monkeypatch):
     monkeypatch.setattr(archives.shutil, "disk_usage", lambda path: usage._replace(free=5_000_000))
     with pytest.raises(UserError, match=r"5 MB free, but train2017\.zip and its photos need 1\.0 GB"):
         archive.obtain()
+    large = dataclasses.replace(archive, remote=dataclasses.replace(archive.remote, size=10_000_000_000))
+    with pytest.raises(UserError, match=r"need 21\.0 GB"):  # the file, what is in it, and the run's own
+        large.obtain()
+    (store.home() / "coco").mkdir(parents=True, exist_ok=True)
+    (store.home() / "coco/train2017.zip").touch()
+    with pytest.raises(UserError, match=r"need 11\.0 GB"):
+        large.obtain()
 
 
 def test_big_archives_are_pinned():

@@ -100,6 +100,14 @@ def test_batches_are_floats_and_validation_never_changes(tmp_path):
     assert torch.equal(torch.stack(photos), model.validated[0]) and len(set(names)) == 3
 
 
+def test_a_photos_short_side_is_of_the_crops_size_times_scale_and_no_smaller_than_what_is_seen(tmp_path):
+    make_photos(tmp_path, 6)
+    for room, shorts in ((0, (60, 72)), (8, (60, 72)), (25, (65, 72)), (48, (88, 88))):
+        data = PhotoData(folder(tmp_path, size=40, scale=[1.5, 1.8]), seed=0, room=room)
+        samples = data._training_samples()
+        assert (samples.size, samples.shorts) == (40 + room, shorts)
+
+
 def test_the_first_unreadable_photo_is_said_once(tmp_path, caplog):
     make_photos(tmp_path, 6)
     for name in ("x.jpg", "y.jpg"):

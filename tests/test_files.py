@@ -28,6 +28,13 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     assert [path.name for path in (tmp_path).iterdir()] == ["file.txt"]
 
 
+def test_a_name_as_long_as_a_file_may_have_is_written(tmp_path):
+    target = tmp_path / f"{'n' * 251}.txt"
+    with replacing(target) as beside:
+        beside.write_text("x")
+    assert target.read_text() == "x"
+
+
 def test_permissions_follow_the_umask(tmp_path):
     before = os.umask(0o027)
     try:
