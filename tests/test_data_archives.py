@@ -74,12 +74,14 @@ def test_links_are_not_followed(tmp_path):
 def test_a_damaged_or_empty_archive_leaves_nothing(tmp_path):
     whole = make_tar(tmp_path / "whole.tar.gz", [f"train/{i}.png" for i in range(200)]).read_bytes()
     (tmp_path / "half.tar.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "checksum.tar.gz").write_bytes(whole[:-8] + bytes(byte ^ 1 for byte in whole[-8:-4]) + whole[-4:])
     (tmp_path / "text.zip").write_text("404: not here")
     zipped = make_zip(tmp_path / "b.zip", ["1.png", "2.png"]).read_bytes()
     (tmp_path / "flipped.zip").write_bytes(zipped.replace(PHOTO, PHOTO[:-9] + b"x" + PHOTO[-8:], 1))
     make_zip(tmp_path / "none.zip", ["readme.txt"])
     for name, said in {
         "half.tar.gz": "damaged",
+        "checksum.tar.gz": "damaged",
         "text.zip": "damaged",
         "flipped.zip": "damaged",
         "none.zip": "no images",

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from criteria import build_criterion
 from PIL import Image
 from safetensors.torch import load_file
@@ -61,6 +62,8 @@ def test_a_region_gram_is_the_weighted_sum_of_outer_products():
         expected.append(outer / (5 * mask.sum()))
     assert np.allclose(gram_matrix(features, masks).numpy(), expected, rtol=1e-5)
     assert torch.allclose(gram_matrix(features, torch.ones(1, 1, 8, 12)), gram_matrix(features))
+    fine = noise(2, 1, 8, 12, seed=2)  # of twice the resolution: the mean of four
+    assert torch.allclose(gram_matrix(features, fine), gram_matrix(features, F.avg_pool2d(fine, 2)), rtol=1e-5)
 
 
 def test_regions_of_a_half_each_reach_their_own_painting(features):

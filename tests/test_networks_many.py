@@ -51,6 +51,7 @@ def test_a_mixture_is_the_weighted_mean_of_the_vectors(network: Conditional) -> 
 def test_folded_it_is_plain(network: Conditional) -> None:
     plain = network.for_style({"gogh": 1})
     assert type(plain) is network.plain_class and not any(p.requires_grad for p in plain.parameters())
+    assert network.train().training and not network.for_style({"gogh": 1}).training
     traits = ("multiple", "smallest", "full_resolution")  # realtime's are none of them the contract's defaults
     assert [getattr(network, name) for name in traits] == [getattr(plain, name) for name in traits]
 
