@@ -15,7 +15,8 @@ from fst.losses.terms.stability import Stability
 from fst.losses.terms.tv import Tv
 from fst.methods.feedforward import Feedforward
 from fst.methods.feedforward_module import FeedForwardStyleTransfer
-from fst.networks import Network
+from fst.networks import Network, build, framed
+from fst.stylefile import StyleInfo
 
 
 def photos(count: int = 2, height: int = 64, width: int = 80) -> Tensor:
@@ -140,6 +141,37 @@ def test_a_network_paints_from_noise_and_is_compared_with_the_photo_within_the_m
     assert all(torch.equal(step.photos, photos()[..., 3:-3, 3:-3]) for step in seen)
     noise = torch.stack([step.painted - step.photos for step in seen])
     assert noise.square().mean().item() == pytest.approx((6 / 255) ** 2 * (1 / 3 + 1 / 12), rel=0.25)
+
+
+def test_a_photo_is_validated_under_the_same_exposure_each_time_and_training_draws_on_as_before() -> None:
+    class Half(Photo):
+        def after(self, x: Tensor) -> Tensor:
+            return x / 2
+
+    criterion, info = Criterion(None, {"stability": (1.0, Stability())}), StyleInfo("any", "half")
+    module = FeedForwardStyleTransfer(Half(), criterion, StyleTarget({}), Feedforward(), steps=9, info=info)
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        module.validation_step(photos(1).repeat(2, 1, 1, 1), 0)
+        assert torch.equal(torch.get_rng_state(), state)
+        found.append([values["stability_loss"] for _, values in module._photo_losses])
+        module._photo_losses.clear()
+    assert found[0] == found[1] and found[0][0] != found[0][1] > 0
+
+
+def test_previews_leave_a_network_in_training_as_it_was() -> None:
+    network = build("realtime", widths=[4, 8], depths=[0, 1], norm="batch").train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    info = StyleInfo("any", "realtime")
+    module = FeedForwardStyleTransfer(
+        network, Criterion(None, {"tv": (1.0, Tv())}), None, Feedforward(), steps=9, info=info
+    )
+    module.preview_photos = [("a", photos(1)[0])]
+    [preview] = module.previews()
+    assert network.training and all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert torch.allclose(preview.result, framed(network.eval(), photos(1), 16)[0], atol=1e-5)
 
 
 def test_each_process_draws_random_numbers_of_its_own(monkeypatch) -> None:

@@ -60,6 +60,9 @@ def test_the_style_file_has_every_style_with_its_figures(run: Path) -> None:
     figures, metrics = info.training["by_style"], read_metrics(run)
     for name in info.settings["styles"]:
         assert figures[name]["total"] == pytest.approx(metrics[f"val/loss@{name}"], rel=1e-5)
+        weight = metrics[f"val/style_loss@{name}"] / figures[name]["style"]
+        assert any(weight == pytest.approx(end, rel=1e-3) for end in (0.25, 3)), "random features are never near Gogh's"
+    assert not any("@" in key or key.endswith("_weighted") for key in info.training["losses"])
     totals = [figure["total"] for figure in figures.values()]
     assert metrics["val/loss"] == pytest.approx(sum(totals) / 2, rel=1e-5)
     assert info.int8["inputs"] and info.int8["psnr"] > 10
@@ -182,7 +185,9 @@ def test_styles_of_the_table_take_turns_without_a_gap(count: int, processes: int
         names = SimpleNamespace(names=range(1000), table=table)
         trainer = SimpleNamespace(world_size=processes)
         module = SimpleNamespace(network=names, style=table, trainer=trainer, global_rank=rank, device="cpu")
-        of_many += ManyStyles.turn(module, count, step * count)[0].flatten().tolist()
+        vectors, targets = ManyStyles.turn(module, count, step * count)
+        assert torch.equal(vectors, targets)
+        of_many += vectors.flatten().tolist()
 
         def turn(own: int, before: int, module: SimpleNamespace = module) -> None:
             counted.extend(ManyStyles.turn(module, own, before)[0].flatten().tolist())

@@ -127,6 +127,20 @@ def test_size_is_the_networks_long_edge_and_the_result_has_the_sources(style, si
     assert seen == [(size // 2 + 2 * framing.MARGIN, size + 2 * framing.MARGIN, 3)]
 
 
+def test_live_frames_have_no_margin(style):
+    frame = picture(48, 64)
+    network, _ = stylefile.load(style)
+    with torch.inference_mode():
+        painted = network(torch.from_numpy(frame).permute(2, 0, 1)[None] / 255)
+    expected = (painted[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
+    assert np.abs(Stylizer.load(style, backend="torch", live=True)(frame) - expected).max() <= 1
+
+
+def test_a_large_photo_that_the_network_sees_small_is_not_painted_in_strips(style):
+    assert Stylizer.load(style, backend="torch")._in_strips(4000, 6000)
+    assert not Stylizer.load(style, backend="torch", size=1500)._in_strips(4000, 6000)
+
+
 def test_a_large_frame_is_reduced_by_means_and_a_small_one_enlarged_smoothly():
     checks = np.repeat((np.indices((128, 128)).sum(0) % 2 * 255).astype(np.uint8)[..., None], 3, axis=2)
     assert np.abs(framing.working(checks, 32).astype(int) - 127).max() <= 1

@@ -214,7 +214,7 @@ def test_only_what_a_start_begins_with_is_kept_on_disk(home, shelf, tmp_path, mo
         list(map(stylizer, frames))
         list(stylizer.stream(frames))
     assert stylizer._backend.compiled.cache_info().currsize == 4
-    assert len(list(tmp_path.rglob("*.blob"))) == 1
+    assert len(list(tmp_path.rglob("*.blob"))) == 1 and not list(tmp_path.rglob("*.onnx"))
 
 
 def test_a_missing_package_is_one_line(shelf, monkeypatch):

@@ -164,6 +164,26 @@ def test_ranges_are_put_into_a_file_and_change_nothing_else(tmp_path, capsys):
     assert all(torch.equal(before[key].half(), after[key].half()) for key in before)
 
 
+def test_ranges_of_several_styles_hold_for_each():
+    one, other = (
+        {"psnr": 45.0, "inputs": {"a": [-1, 2], "b": [0, 9]}},
+        {"psnr": 42.0, "inputs": {"a": [-3, 1], "b": [0, 9]}},
+    )
+    assert ranges.widest([one, other]) == {"psnr": 42.0, "inputs": {"a": [-3, 2], "b": [0, 9]}}
+
+
+def test_photos_to_measure_on_are_spread_over_the_folder(tmp_path, monkeypatch):
+    style = make_style(tmp_path / "style.safetensors", "realtime")
+    for level in range(7):
+        images.write(tmp_path / f"photos/{level}.png", np.full((40, 60, 3), level, np.uint8))
+    seen = []
+    monkeypatch.setattr(ranges, "PHOTOS", 3)
+    monkeypatch.setattr(ranges, "measure", lambda _, photos: seen.extend(photos) or {"psnr": 50, "inputs": {}})
+    ranges.main([str(style), str(tmp_path / "photos")])
+    assert [round(photo.mean().item() * 255) for photo in seen] == [0, 2, 4]
+    assert {tuple(photo.shape) for photo in seen} == {(1, 3, ranges.SIDE, ranges.SIDE)}
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
