@@ -20,11 +20,15 @@ from fst.config.several import styles
 from fst.data import painting_crops
 from fst.errors import UserError
 from fst.evaluate.judge import reference_losses
+from fst.losses.criterion import Criterion
+from fst.losses.names import HEADS
 from fst.losses.student import read, student
 from fst.losses.style_target import StyleTarget
 from fst.losses.term import Step
 from fst.losses.terms.style import Style
+from fst.losses.terms.tv import Tv
 from fst.methods import any_module
+from fst.methods.feedforward import Feedforward
 from fst.methods.feedforward_module import ManyStyles
 from fst.methods.method import build
 from fst.methods.run import run as train
@@ -62,6 +66,9 @@ def test_the_style_file_has_every_style_with_its_figures(run: Path) -> None:
         assert figures[name]["total"] == pytest.approx(metrics[f"val/loss@{name}"], rel=1e-5)
         weight = metrics[f"val/style_loss@{name}"] / figures[name]["style"]
         assert any(weight == pytest.approx(end, rel=1e-3) for end in (0.25, 3)), "random features are never near Gogh's"
+        assert metrics[f"val/style_loss_weighted@{name}"] == pytest.approx(
+            1e5 * metrics[f"val/style_loss@{name}"], rel=1e-4
+        )
     assert not any("@" in key or key.endswith("_weighted") for key in info.training["losses"])
     totals = [figure["total"] for figure in figures.values()]
     assert metrics["val/loss"] == pytest.approx(sum(totals) / 2, rel=1e-5)
@@ -155,6 +162,7 @@ def reading(tmp_path_factory: pytest.TempPathFactory, tiny_vgg: Path) -> Path:
         folder, tiny_vgg, network__predictor=8, data__batch_size=1, method__warmup_steps=0, trainer__log_every_n_steps=1
     )
     make_photos(folder / "paintings", 16, size=(48, 56))
+    (folder / "paintings" / "b" / "z.jpg").write_bytes(b"damaged: it is passed over")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(painting_crops, "COPIES", 2)
         patch.setattr(painting_crops, "SEEN", 40)
@@ -197,6 +205,47 @@ def test_styles_of_the_table_take_turns_without_a_gap(count: int, processes: int
             any_module.AnyStyle.drawn(SimpleNamespace(global_step=step, turn=turn), count)
     assert of_many == list(range(6 * count * processes))
     assert counted == list(range(3 * count * processes))
+
+
+def test_a_quarter_of_the_paintings_drawn_are_mixtures_each_with_the_weight_that_suits_it() -> None:
+    """Of paintings whose Gram matrices are filled with 1, 2, 4 and 8."""
+    shelf = object.__new__(any_module.Shelf)
+    shelf.layer_weights = {"relu1_2": 2.0}
+    filled = torch.tensor([1.0, 2.0, 4.0, 8.0])[:, None, None].expand(4, 3, 3)
+    keys = [(1.0, "relu1_2"), (0.5, "relu1_2"), *HEADS]
+    shelf.grams = {key: any_module._packed(filled * 0.02) for key in keys}
+    torch.manual_seed(0)
+    target, seen = shelf.draw(2000)
+    levels = target.grams[1.0, "relu1_2"][:, 0, 0] / 0.02
+    for gram in (*target.grams.values(), *seen.values()):
+        assert torch.allclose(gram, levels[:, None, None].expand(2000, 3, 3) * 0.02, rtol=1e-3)
+    assert target.grams.keys() == {(1.0, "relu1_2"), (0.5, "relu1_2")} and seen.keys() == set(HEADS)
+    mixed = (levels.log2() - levels.log2().round()).abs() > 1e-2
+    assert mixed.float().mean().item() == pytest.approx(0.25 * 3 / 4, abs=0.04)  # a quarter of the pairs are twins
+    energy = 2 * 2.0 * (levels * 0.02) ** 2
+    assert torch.allclose(target.weights, (323 / energy).clamp(2.5e4, 3e5) / 1e5, rtol=1e-3)
+    assert 0.25 == target.weights.min() < target.weights.max()
+
+
+def test_the_table_learns_at_full_weight_beside_what_is_read_and_the_predictor_slowly() -> None:
+    target = StyleTarget({(1.0, "relu1_2"): torch.rand(1, 3, 3)}, torch.tensor([0.3]))
+    module = SimpleNamespace(global_step=0, device="cpu", _paint=None, _aim=ManyStyles._aim)
+    module.turn = lambda *_: (torch.ones(1, 5), StyleTarget(target.grams))
+    module.shelf = SimpleNamespace(draw=lambda _: (target, {}))
+    module.predicted = lambda _: torch.zeros(1, 5)
+    assert any_module.AnyStyle.drawn(module, 2).style.weights.tolist() == pytest.approx([1, 0.3])
+    network = build_network("realtime_many", styles=["a"], predictor=4, widths=[4, 8], depths=[0, 1])
+    criterion = Criterion(None, {"tv": (1.0, Tv())})
+    whole = any_module.AnyStyle(
+        network, criterion, target, Feedforward(), steps=9, info=StyleInfo("a", "realtime_many")
+    )
+    rates = {
+        id(one): group["lr"] for group in whole._optimizer(network.parameters()).param_groups for one in group["params"]
+    }
+    slow = {id(one) for one in network.predictor.parameters()}
+    assert {rate for one, rate in rates.items() if one in slow} == {0.001}
+    assert {rate for one, rate in rates.items() if one not in slow} == {0.01, 0.008}
+    assert len(rates) == len(list(network.parameters()))
 
 
 def test_what_is_read_of_a_painting_is_kept_as_it_was() -> None:

@@ -69,6 +69,14 @@ def test_a_run_starts_from_what_a_network_of_many_styles_reads_from_its_painting
             init_from(fresh, str(file), "realtime", np.full_like(PAINTING, 90))
 
 
+def test_the_bundled_network_of_many_styles_is_where_adapt_begins() -> None:
+    config = compose(["method=adapt"])
+    network = build("realtime", widths=list(config.network.widths), depths=list(config.network.depths))
+    before = network.layers[1][0].weight.clone()
+    init_from(network, config.method.init_from, "realtime", PAINTING)
+    assert not torch.equal(network.layers[1][0].weight, before)
+
+
 def test_a_run_reads_as_much_more_of_a_photo_as_its_terms_ask_for(tmp_path, tiny_vgg) -> None:
     config = check(compose(tiny_arguments(tmp_path, tiny_vgg, loss__stability_shift=5)))
     method = build_method(config.method)
