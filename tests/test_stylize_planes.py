@@ -196,6 +196,11 @@ def test_other_films_are_painted_in_rgb(format, rotation):
     assert all(isinstance(frame, np.ndarray) for frame in pixels)
 
 
+def test_a_film_of_an_odd_size_is_painted_in_rgb():
+    source = film(Path("a.mkv"), [picture(47, 64)] * 2, codec="ffv1")
+    assert all(isinstance(item.pixels, np.ndarray) for item in VideoReader(str(source), lambda height, width: True))
+
+
 def test_who_cannot_take_planes_says_so(tmp_path):
     realtime = make_style(tmp_path / "realtime.safetensors", "realtime")
     assert not Stylizer.load(realtime, backend="torch").takes_planes(96, 128)
