@@ -216,9 +216,7 @@ def resize(
     if (top, left, tall, wide) == (0, 0, height, width) == (0, 0, *pixels.shape[:2]):
         return pixels
     method = Image.Resampling.LANCZOS if height * width < tall * wide else Image.Resampling.BICUBIC
-    # Rounding can put the box's far edge a hair outside the image, which Pillow refuses.
-    edges = (left, top, min(left + wide, pixels.shape[1]), min(top + tall, pixels.shape[0]))
-    return np.asarray(Image.fromarray(pixels).resize((width, height), method, box=edges))
+    return np.asarray(Image.fromarray(pixels).resize((width, height), method, box=(left, top, left + wide, top + tall)))
 
 
 def fit_long_edge(height: int, width: int, edge: int) -> tuple[int, int]:

@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -79,6 +81,21 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path, suffix):
     path = tmp_path / f"deep{suffix}"
     assert cv2.imwrite(str(path), levels)
     assert np.abs(images.read(path)[..., 0] - levels / 257.0).max() <= 1
+
+
+def test_eight_bits_in_wider_numbers_are_not_taken_for_sixteen(tmp_path):
+    levels = np.arange(200, dtype=np.int32).reshape(10, 20)
+    for mode in ("I", "F"):
+        Image.fromarray(levels).convert(mode).save(tmp_path / "wide.tif")
+        assert (images.read(tmp_path / "wide.tif")[..., 0] == levels).all(), mode
+
+
+def test_a_panorama_is_a_picture(tmp_path):
+    """Of 600 megapixels by its header, which Pillow by itself takes for an attack."""
+    small = images.encode(np.zeros((1, 1, 3), np.uint8), ".png")
+    header = b"IHDR" + struct.pack(">II", 60_000, 10_000) + small[24:29]
+    (tmp_path / "wide.png").write_bytes(small[:12] + header + struct.pack(">I", zlib.crc32(header)) + small[33:])
+    assert images.frame_count(tmp_path / "wide.png") == 1
 
 
 def test_reduced_decoding_keeps_the_least_side(tmp_path):
