@@ -74,6 +74,7 @@ def test_pictures_of_any_program_and_styles_are_judged_alike(tmp_path, tiny_vgg,
     style = make_style(tmp_path / "style.safetensors", "realtime")
     monkeypatch.setenv("FST_HOME", str(tmp_path))
     monkeypatch.setattr(judge, "LOSS", [f"loss.weights={tiny_vgg}", "loss.style_layers=[relu1_2]"])
+    monkeypatch.setattr(judge, "SIDE", 64)  # a sixteenth of the work
     painting = ["--painting", str(tmp_path / "star.png")]
     judge.main([str(tmp_path / "painted"), str(style), *painting])
     untouched, painted = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
@@ -91,7 +92,8 @@ def test_pictures_of_any_program_and_styles_are_judged_alike(tmp_path, tiny_vgg,
         judge.main([str(tmp_path / "painted"), *painting])
 
 
-def test_the_commands_write_what_they_print(tmp_path, tiny_vgg, capsys) -> None:
+def test_the_commands_write_what_they_print(tmp_path, tiny_vgg, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(judge, "SIDE", 64)
     make_photos(tmp_path / "photos", 2, size=(64, 64))
     star = images.write(tmp_path / "star.png", np.random.default_rng(5).integers(0, 255, (64, 80, 3)).astype(np.uint8))
     loss = {"weights": str(tiny_vgg), "style_layers": ["relu1_2"], "content_layers": ["relu2_2"], "forgotten": 1}

@@ -103,8 +103,8 @@ def test_bundled_styles_in_8_bits_on_real_photos():
     """Those that carry ranges, of trained networks: random weights say little about 8 bits."""
     names = [name for name, path in stylefile.bundled().items() if stylefile.read_info(path).int8]
     assert "gogh" in names
+    photos = real_photos(360, 480)[::2]
     for name in names:
-        photos = real_photos(360, 480)
         eight, full = (Stylizer.load(name, backend="openvino", precision=how) for how in ("int8", "f32"))
         levels = [psnr(eight(photo), full(photo)) for photo in photos]
         assert np.mean(levels) >= 40 and min(levels) >= 37, (name, levels)
