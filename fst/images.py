@@ -91,6 +91,7 @@ def read_with_metadata(
 
 # What a TIFF says of its photo (description, camera, software, date, artist, copyright), not of its own layout.
 _TIFF_TAGS = (270, 271, 272, 305, 306, 315, 33432)
+_BLOCKS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
 
 def _exif(image: Image.Image, upright: Image.Image) -> bytes | None:
@@ -98,10 +99,9 @@ def _exif(image: Image.Image, upright: Image.Image) -> bytes | None:
     if not kept:  # a TIFF's tags do not travel with its pixels
         stored, kept = image.getexif(), Image.Exif()
         kept.update({tag: stored[tag] for tag in _TIFF_TAGS if tag in stored})
-        for block in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            if values := stored.get_ifd(block):
-                kept.get_ifd(block).update(values)
-    return kept.tobytes() if kept else None
+        for block in _BLOCKS:
+            kept.get_ifd(block).update(stored.get_ifd(block))
+    return kept.tobytes() if kept or any(map(kept.get_ifd, _BLOCKS)) else None
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
@@ -216,9 +216,7 @@ def resize(
     if (top, left, tall, wide) == (0, 0, height, width) == (0, 0, *pixels.shape[:2]):
         return pixels
     method = Image.Resampling.LANCZOS if height * width < tall * wide else Image.Resampling.BICUBIC
-    # Rounding can put the box's far edge a hair outside the image, which Pillow refuses.
-    edges = (left, top, min(left + wide, pixels.shape[1]), min(top + tall, pixels.shape[0]))
-    return np.asarray(Image.fromarray(pixels).resize((width, height), method, box=edges))
+    return np.asarray(Image.fromarray(pixels).resize((width, height), method, box=(left, top, left + wide, top + tall)))
 
 
 def fit_long_edge(height: int, width: int, edge: int) -> tuple[int, int]:

@@ -55,6 +55,7 @@ def save(path: str | Path, network: Network, info: StyleInfo, *, half: bool = Fa
     import torch
 
     dtype = torch.float16 if half else torch.float32
+    # Contiguous: safetensors writes an array's memory as it lies, and networks are trained channels last.
     weights = {
         name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().cpu().numpy()
         for name, tensor in network.state_dict().items()
@@ -63,14 +64,13 @@ def save(path: str | Path, network: Network, info: StyleInfo, *, half: bool = Fa
 
 
 def describe(path: str | Path, info: StyleInfo) -> Path:
-    """Write a style file again with the same weights and other metadata; UserError as `read_info` and `save`."""
-    read_info(path)
+    """Write a style file, which was read before, again with the same weights and other metadata; as `save`."""
     return _write(path, load_file(path), info)
 
 
 def _write(path: str | Path, weights: dict[str, np.ndarray], info: StyleInfo) -> Path:
     # Bytes written by Python, so that a full disk is an OSError as everywhere.
-    written = as_bytes(weights, metadata={KEY: json.dumps(dataclasses.asdict(info), sort_keys=True)})
+    written = as_bytes(weights, metadata={KEY: json.dumps(dataclasses.asdict(info))})
     with replacing(Path(path)) as beside:
         beside.write_bytes(written)
     return Path(path)

@@ -60,20 +60,30 @@ def film(
     tones: int = 0,
     sound: str = "aac",
     options: dict[str, str] | None = None,
+    aspect: Fraction | None = None,
+    metadata: dict[str, str] | None = None,
 ) -> Path:
-    """Write frames with PyAV. `tags`: primaries, transfer, matrix, range. `tones`: audio tracks of a tone each."""
+    """Write frames with PyAV.
+
+    `tags`: primaries, transfer, matrix, range. `tones`: audio tracks of a tone each, in a language each.
+    """
     height, width = frames[0].shape[:2]
     exact = {"movie_timescale": str(time_base.denominator)} if path.suffix == ".mp4" else {}
     with av.open(str(path), "w", container_options=exact) as container:
+        container.metadata.update(metadata or {})
         stream = container.add_stream(codec, rate=25 if pts else 1 / time_base, options=options or {})
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         context = stream.codec_context
         context.time_base = time_base
+        if aspect:
+            context.sample_aspect_ratio = aspect
         if tags:
             context.color_primaries, context.color_trc, context.colorspace, context.color_range = tags
         if rotation:
             stream.set_display_rotation(rotation)
         tracks = [container.add_stream(sound, rate=48000, layout="mono") for _ in range(tones)]
+        for track, language in zip(tracks, ("eng", "deu", "fra"), strict=False):
+            track.metadata["language"] = language
         for index, pixels in enumerate(frames):
             rgb = av.VideoFrame.from_ndarray(pixels, "rgb24")
             matrix = {"dst_colorspace": tags[2], "dst_color_range": tags[3]} if tags else {}

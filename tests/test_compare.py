@@ -152,7 +152,8 @@ def test_the_page_needs_nothing_but_itself(parent, tmp_path, capsys):
         shown = entry["pictures"]["bridge"]
         assert [step for step, _ in shown] == [1, 2, 5, 6]
         picture = Image.open(io.BytesIO(base64.b64decode(shown[-1][1].split(",")[1])))
-        original = Image.open(parent / entry["name"] / "previews/step-000006/bridge.png").resize(picture.size)
+        original = Image.open(parent / entry["name"] / "previews/step-000006/bridge.png")
+        assert picture.size == original.size, "a small picture is not enlarged"
         difference = np.asarray(picture.convert("L"), float) - np.asarray(original.convert("L"), float)
         assert picture.format == "JPEG" and np.abs(difference).mean() < 6
     paintings = [run["painting"] for run in data["runs"]]
@@ -188,6 +189,22 @@ def test_what_does_not_compare_is_said():
     assert cells == [{"style": 3, "steps": 9}, {"content": 1, "steps": 9}]
 
 
+def test_results_are_of_validation_of_a_sweeps_job_and_of_the_baseline_its_own():
+    runs = [fake("a", {"method.name": name}) for name in ("feedforward", "gatys")]
+    for run in runs:
+        run.series |= {"train/content_loss": [(1, 7.0), (2, 5.0)]}
+        run.series |= {"train/images_per_second": [(1, 1.0), (2, 9.0), (3, 2.0)]}
+    runs[0].ended = {"reference/style_loss": 0.25}
+    _, cells = table.results(runs)
+    assert cells[0] == {"reference style": 0.25, "speed": 2.0, "steps": 9}
+    assert cells[1] == {"content": 5.0, "speed": 2.0, "steps": 9}
+
+
+def test_a_run_is_as_long_as_the_shorter_of_its_limits():
+    for limits, total in (((6000, 600), 600), ((100, 600), 100), ((6000, None), 6000), ((None, None), None)):
+        assert fake("a", dict(zip(("trainer.max_steps", "method.iterations"), limits, strict=True))).total == total
+
+
 def test_settings_are_written_as_on_the_command_line():
     values = [1e5, 1.6e5, 0.001, 2e-4, 0.0, float("inf"), 1500, True, None, [1.0, 0.5], ["relu1_2"], "gogh"]
     written = ["1e5", "1.6e5", "0.001", "0.0002", "0", "inf", "1500", "true", "", "[1,0.5]", "[relu1_2]", "gogh"]
@@ -205,6 +222,7 @@ def test_long_curves_are_averaged_and_keep_their_end():
     short = page.reduced(points, 100)
     assert len(short) <= 100 and short[-1] == points[-1]
     assert all(abs(value - 0.5) < 0.06 for _, value in short[:-1])
+    assert short[0][0] == 11 and short[1][0] == 22, "at the last of the steps that a mean stands for"
     assert page.reduced(points[:100], 100) == points[:100]
 
 
@@ -235,6 +253,9 @@ def test_a_run_under_way_and_broken_folders(parent, tmp_path, capsys):
     assert [(run["name"], run["state"]) for run in data["runs"]] == [("going", "running")]
     assert 0 < len(data["runs"][0]["series"]["train/loss"][0]) < STEPS
     assert sum(note.startswith("Left out") for note in data["notes"]) == 2
+    (going / "job.json").write_text('{"status": "failed", "reason": "no memory"}')
+    failed = reading.read(going, "going")
+    assert (failed.state, failed.reason) == ("failed", "no memory")
 
 
 def test_names_and_settings_cannot_break_the_page(tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import tarfile
 import zipfile
@@ -73,12 +74,14 @@ def test_links_are_not_followed(tmp_path):
 def test_a_damaged_or_empty_archive_leaves_nothing(tmp_path):
     whole = make_tar(tmp_path / "whole.tar.gz", [f"train/{i}.png" for i in range(200)]).read_bytes()
     (tmp_path / "half.tar.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "checksum.tar.gz").write_bytes(whole[:-8] + bytes(byte ^ 1 for byte in whole[-8:-4]) + whole[-4:])
     (tmp_path / "text.zip").write_text("404: not here")
     zipped = make_zip(tmp_path / "b.zip", ["1.png", "2.png"]).read_bytes()
     (tmp_path / "flipped.zip").write_bytes(zipped.replace(PHOTO, PHOTO[:-9] + b"x" + PHOTO[-8:], 1))
     make_zip(tmp_path / "none.zip", ["readme.txt"])
     for name, said in {
         "half.tar.gz": "damaged",
+        "checksum.tar.gz": "damaged",
         "text.zip": "damaged",
         "flipped.zip": "damaged",
         "none.zip": "no images",
@@ -110,6 +113,13 @@ def test_no_network_and_too_little_disk(archive, monkeypatch):
     monkeypatch.setattr(archives.shutil, "disk_usage", lambda path: usage._replace(free=5_000_000))
     with pytest.raises(UserError, match=r"5 MB free, but train2017\.zip and its photos need 1\.0 GB"):
         archive.obtain()
+    large = dataclasses.replace(archive, remote=dataclasses.replace(archive.remote, size=10_000_000_000))
+    with pytest.raises(UserError, match=r"need 21\.0 GB"):  # the file, what is in it, and the run's own
+        large.obtain()
+    (store.home() / "coco").mkdir(parents=True, exist_ok=True)
+    (store.home() / "coco/train2017.zip").touch()
+    with pytest.raises(UserError, match=r"need 11\.0 GB"):
+        large.obtain()
 
 
 def test_big_archives_are_pinned():

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from fst.config.schema import DataConfig
+from fst.data import workers as workers_of_ours
 from fst.data.photo_data import PhotoData
 from fst.data.training_photos import Photos
 from fst.errors import UserError
@@ -51,17 +52,18 @@ def trainer(tmp_path, steps: int, **settings) -> pl.Trainer:
 
 
 def test_same_seed_same_batches_whatever_the_number_of_workers(tmp_path):
-    make_photos(tmp_path, 15)
-    (tmp_path / "a/damaged.jpg").write_bytes(b"nothing")
     taken = []
     for workers in (0, 2):
-        data = PhotoData(folder(tmp_path, workers=workers), seed=3)
+        data = PhotoData(folder(make_photos(tmp_path, 16), workers=workers), seed=3)
+        data.setup()
+        Path(data._photos.paths[data._split[1][5]]).write_bytes(b"nothing")  # now, or it would be found here already
         taken.append(list(islice(data.train_dataloader(), 9)))
         assert data.skipped == 1, "counted over worker processes"
     assert all(torch.equal(a, b) for a, b in zip(*taken, strict=True))
     assert taken[0][0].shape == (4, 3, 16, 16)
     other = next(iter(PhotoData(folder(tmp_path), seed=4).train_dataloader()))
     assert not torch.equal(other, taken[0][0])
+    assert data.train_dataloader().worker_init_fn is workers_of_ours.start
 
 
 def test_the_loader_leaves_the_global_random_state_alone(tmp_path):
@@ -100,6 +102,14 @@ def test_batches_are_floats_and_validation_never_changes(tmp_path):
     assert torch.equal(torch.stack(photos), model.validated[0]) and len(set(names)) == 3
 
 
+def test_a_photos_short_side_is_of_the_crops_size_times_scale_and_no_smaller_than_what_is_seen(tmp_path):
+    make_photos(tmp_path, 6)
+    for room, shorts in ((0, (60, 72)), (8, (60, 72)), (25, (65, 72)), (48, (88, 88))):
+        data = PhotoData(folder(tmp_path, size=40, scale=[1.5, 1.8]), seed=0, room=room)
+        samples = data._training_samples()
+        assert (samples.size, samples.shorts) == (40 + room, shorts)
+
+
 def test_the_first_unreadable_photo_is_said_once(tmp_path, caplog):
     make_photos(tmp_path, 6)
     for name in ("x.jpg", "y.jpg"):
@@ -131,6 +141,7 @@ def test_auto_takes_the_best_there_is_and_says_so(tmp_path, monkeypatch, capsys)
     monkeypatch.setenv("FST_HOME", str(tmp_path))
     auto = DataConfig(name="auto", size=16, val_images=2)
     assert PhotoData(auto, seed=0).name == "procedural"
+    assert PhotoData(DataConfig(name="auto", download=True), seed=0).name == "imagenet_sample"  # of two the smaller
     make_store(tmp_path, "imagenet-sample/train")
     assert PhotoData(auto, seed=0).name == "imagenet_sample"
     make_store(tmp_path, "coco/train2017")
@@ -138,7 +149,7 @@ def test_auto_takes_the_best_there_is_and_says_so(tmp_path, monkeypatch, capsys)
     auto.root = str(tmp_path / "imagenet-sample")
     assert PhotoData(auto, seed=0).name == "folder"
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[1].strip(",") for line in lines] == ["procedural", "imagenet_sample", "coco", "folder"]
+    assert [line.split()[1].strip(",") for line in lines] == ["procedural", *["imagenet_sample"] * 2, "coco", "folder"]
 
 
 def test_coco_validates_on_val2017_when_it_is_there(tmp_path, monkeypatch):
@@ -169,6 +180,7 @@ def test_missing_photos_end_in_one_line(tmp_path, monkeypatch):
         ({"name": "folder", "root": str(tmp_path / "none")}, "there is no folder"),
         ({"name": "folder", "root": str(tmp_path / "empty")}, "holds no images"),
         ({"name": "coco", "root": str(tmp_path / "empty")}, "wants a folder train2017.*data=folder"),
+        ({"name": "coco", "root": str(tmp_path / "empty"), "download": True}, "wants a folder train2017"),
         ({"name": "coca"}, "did you mean 'coco'"),
     ]:
         with pytest.raises(UserError, match=said) as caught:

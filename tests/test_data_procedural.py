@@ -44,6 +44,8 @@ def test_statistics_are_those_of_photographs():
     assert 80 < grey.mean() < 150 and 35 < grey.std(axis=(1, 2)).mean() < 75
     assert images.std(axis=-1).mean() < grey.std(axis=(1, 2)).mean()
     assert np.mean((images <= 0) | (images >= 255)) < 0.15
+    jumps = np.abs(np.diff(images, axis=2)).max(-1)
+    assert np.mean(jumps > 200) < 0.002, "what is too bright is white, not black"
     window = np.hanning(128)[:, None] * np.hanning(128)
     power = (np.abs(np.fft.fft2((grey - grey.mean(axis=(1, 2), keepdims=True)) * window)) ** 2).mean(axis=0)
     radius = np.hypot(*np.meshgrid(np.fft.fftfreq(128), np.fft.fftfreq(128)))

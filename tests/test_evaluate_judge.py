@@ -50,7 +50,25 @@ def test_losses_are_means_over_photos_of_clipped_pictures(judged) -> None:
     found = judged.losses(lambda photo: torch.full_like(photo, 3.0))
     assert found["content_loss"] == pytest.approx(np.mean(content), rel=1e-4)
     assert found["style_loss"] == pytest.approx(np.mean(style), rel=1e-4)
-    assert judged.total(torch.ones_like, "a") == pytest.approx(content[0] + 1e5 * style[0], rel=1e-4)
+    for level in (1.0, 3.0):
+        total = judged.total(lambda photo, level=level: torch.full_like(photo, level), "a")
+        assert total == pytest.approx(content[0] + 1e5 * style[0], rel=1e-4)
+
+
+def test_a_network_is_judged_as_infer_paints_with_it_by_content_and_style_alone() -> None:
+    seen = []
+    judge.as_used(lambda image: seen.append(image.shape) or image)(torch.zeros(1, 3, 40, 50))
+    assert seen == [(1, 3, 40 + 2 * 16, 50 + 2 * 16)]
+    loss = vars(weighted(LossConfig(tv_weight=3.0), style_weight=1e5))
+    weights = {key: value for key, value in loss.items() if key.endswith("_weight") and value}
+    assert weights == {"content_weight": 1.0, "style_weight": 1e5}
+
+
+def test_some_photos_of_a_folder_are_spread_over_it(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(judge, "SIDE", 8)
+    for name in "abcde":
+        images.write(tmp_path / f"{name}.png", np.zeros((20, 30, 3), np.uint8))
+    assert list(judge.read_photos(tmp_path, 2)) == ["a", "c"] and len(judge.read_photos(tmp_path, 9)) == 5
 
 
 def test_lbfgs_goes_down_from_noise(judged) -> None:
@@ -74,6 +92,7 @@ def test_pictures_of_any_program_and_styles_are_judged_alike(tmp_path, tiny_vgg,
     style = make_style(tmp_path / "style.safetensors", "realtime")
     monkeypatch.setenv("FST_HOME", str(tmp_path))
     monkeypatch.setattr(judge, "LOSS", [f"loss.weights={tiny_vgg}", "loss.style_layers=[relu1_2]"])
+    monkeypatch.setattr(judge, "SIDE", 64)  # a sixteenth of the work
     painting = ["--painting", str(tmp_path / "star.png")]
     judge.main([str(tmp_path / "painted"), str(style), *painting])
     untouched, painted = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
@@ -94,7 +113,8 @@ def test_pictures_of_any_program_and_styles_are_judged_alike(tmp_path, tiny_vgg,
         judge.main([str(tmp_path / "painted"), *painting])
 
 
-def test_the_commands_write_what_they_print(tmp_path, tiny_vgg, capsys) -> None:
+def test_the_commands_write_what_they_print(tmp_path, tiny_vgg, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(judge, "SIDE", 64)
     make_photos(tmp_path / "photos", 2, size=(64, 64))
     star = images.write(tmp_path / "star.png", np.random.default_rng(5).integers(0, 255, (64, 80, 3)).astype(np.uint8))
     loss = {"weights": str(tiny_vgg), "style_layers": ["relu1_2"], "content_layers": ["relu2_2"], "forgotten": 1}

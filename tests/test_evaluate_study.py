@@ -179,6 +179,23 @@ def test_what_l_bfgs_did_not_reach_is_told_by_its_iterations() -> None:
     assert "| 256 | > 40 |" in report.table(sizes, results | {"iterations": 40})
 
 
+def test_the_best_of_a_style_is_told_and_the_difference_to_the_arm_it_is_compared_with() -> None:
+    sizes, results = study.load("style_size"), made_up()
+    sizes.columns, sizes.arms["1024"].against = ["images_per_second"], "256"
+    speeds = {"256": ("gogh", 2.0), "512": ("gogh", 4.0), "1024": ("hokusai", 3.0)}
+    for name, (style, speed) in speeds.items():
+        results["arms"][name] |= {"style": style, "images_per_second": speed}
+    rows = report.table(sizes, results).splitlines()[2:]
+    assert rows == ["| 256 | 2.00 (-50 %) |", "| 512 | **4.00** |", "| 1024 | 3.00 (+50 %) |"]
+
+
+def test_points_of_a_setting_are_joined_in_its_order_by_style() -> None:
+    arms = {"a": ("gogh", 5.0), "b": ("gogh", 1.0), "c": ("munch", 2.0)}
+    arms = {name: {"style": of, "settings": {"loss.x": x}, "total": 10 * x} for name, (of, x) in arms.items()}
+    series = report._series(arms, "loss.x", "total")
+    assert series == {"gogh": [(1.0, 10.0), (5.0, 50.0)], "munch": [(2.0, 20.0)]}
+
+
 def test_a_jpeg_is_as_good_as_its_size_allows(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3), dtype=np.uint8)
     size = figures.write_jpeg(tmp_path / "a.jpg", noise, 120_000).stat().st_size

@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from fst.errors import UserError
-from fst.files import number, replacing
+from fst.files import number, read_json, replacing
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
@@ -14,7 +14,8 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
             beside.write_text(text)
             assert beside.suffix == ".txt" and beside.parent == target.parent
             assert not target.exists() or target.read_text() == "first"
-        assert target.read_text() == text
+            written = beside.stat().st_ino
+        assert target.read_text() == text and target.stat().st_ino == written, "renamed: no reader sees half a copy"
     assert [path.name for path in (target.parent).iterdir()] == ["file.txt"]
 
 
@@ -26,6 +27,26 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError
     assert target.read_text() == "old"
     assert [path.name for path in (tmp_path).iterdir()] == ["file.txt"]
+
+
+def test_a_name_as_long_as_a_file_may_have_is_written(tmp_path):
+    target = tmp_path / f"{'n' * 251}.txt"
+    with replacing(target) as beside:
+        beside.write_text("x")
+    assert target.read_text() == "x"
+
+
+def test_two_that_write_one_file_do_not_write_into_each_others(tmp_path):
+    target = tmp_path / "file.txt"
+    with replacing(target) as one, replacing(target) as other:
+        one.write_text("one"), other.write_text("other")
+    assert one != other and target.read_text() == "one"  # the last to end
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "3", "\xff", "[" * 100_000], ids=range(6))
+def test_what_is_no_json_object_is_read_as_an_empty_one(tmp_path, text):
+    (tmp_path / "a.json").write_text(text, encoding="latin-1")
+    assert read_json(tmp_path / "a.json") == read_json(tmp_path / "none.json") == {}
 
 
 def test_permissions_follow_the_umask(tmp_path):

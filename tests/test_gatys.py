@@ -1,13 +1,17 @@
 """The Gatys baseline's parts against formulas by hand, NumPy, and torch's own optimiser."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from criteria import build_criterion
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
+from fst import images
 from fst.config.compose import compose
 from fst.config.schema import check
 from fst.errors import UserError
@@ -16,8 +20,9 @@ from fst.losses.gram import gram_matrix
 from fst.losses.style_target import combine
 from fst.losses.vgg import VGGFeatures
 from fst.methods.gatys import colors, optimise
-from fst.methods.gatys.problem import plan
+from fst.methods.gatys.problem import Problem, plan
 from fst.methods.gatys.regions import read_regions
+from fst.methods.gatys.style_transfer import GatysStyleTransfer, least_edge
 from fst.methods.method import build
 from fst.stylize.framing import with_luminance
 
@@ -61,6 +66,8 @@ def test_a_region_gram_is_the_weighted_sum_of_outer_products():
         expected.append(outer / (5 * mask.sum()))
     assert np.allclose(gram_matrix(features, masks).numpy(), expected, rtol=1e-5)
     assert torch.allclose(gram_matrix(features, torch.ones(1, 1, 8, 12)), gram_matrix(features))
+    fine = noise(2, 1, 8, 12, seed=2)  # of twice the resolution: the mean of four
+    assert torch.allclose(gram_matrix(features, fine), gram_matrix(features, F.avg_pool2d(fine, 2)), rtol=1e-5)
 
 
 def test_regions_of_a_half_each_reach_their_own_painting(features):
@@ -169,6 +176,77 @@ def test_plan_grows_by_the_root_of_two_and_ends_at_the_size():
         plan((10, 512), 128, 50, 16)
 
 
+def problem(tmp_path, photo: tuple[int, int] | None, **settings) -> Problem:
+    """Of a noisy photo of (height, width) and a painting of 60 by 100."""
+    config = SimpleNamespace(content=None, style=SimpleNamespace(size=50))
+    if photo is not None:
+        rough = np.random.default_rng(0).integers(0, 256, (9, 12, 3)).astype(np.uint8)
+        config.content = images.write(tmp_path / "photo.png", images.resize(rough, photo))
+    method = SimpleNamespace(**{"styles": [], "colors": "style", "size": None, "content_mask": None} | settings)
+    return Problem(method, np.random.default_rng(1).integers(0, 256, (60, 100, 3)).astype(np.uint8), config)
+
+
+def test_a_photo_is_worked_at_no_more_than_1024_pixels_unless_asked(tmp_path):
+    assert problem(tmp_path, (900, 1500)).size == (614, 1024)
+    assert problem(tmp_path, (90, 150)).size == (90, 150)
+    assert problem(tmp_path, (900, 1500), size=1200).size == (720, 1200)
+    assert problem(tmp_path, None).size == (307, 512), "a texture has the painting's aspect"
+
+
+def test_paintings_are_reduced_as_the_image_is_but_not_below_what_layers_need(tmp_path):
+    second = images.write(tmp_path / "second.png", np.zeros((200, 80, 3), np.uint8))
+    found = problem(tmp_path, (90, 150), styles=[second])
+    sizes = {
+        (size, least): [tuple(picture.shape[-2:]) for picture in found.paintings_at(size, least)]
+        for size, least in (((90, 150), 16), ((45, 75), 16), ((45, 75), 45), ((9, 15), 16))
+    }
+    assert list(sizes.values()) == [
+        [(60, 100), (50, 20)],  # the second at style.size
+        [(30, 50), (40, 16)],
+        [(45, 75), (50, 20)],
+        [(16, 27), (40, 16)],
+    ]
+
+
+def test_where_the_photos_colours_are_kept_luminance_alone_is_compared(tmp_path):
+    grey = problem(tmp_path, (90, 150), colors="content")
+    photo = grey.photo_at((45, 75))
+    assert torch.equal(photo[:, :1].expand(-1, 3, -1, -1), photo) and grey.channels == 1
+    coloured = problem(tmp_path, (90, 150)).photo_at((45, 75))
+    by_hand = (coloured * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1)
+    assert (photo[:, 0] - by_hand).abs().max() < 0.01
+    luma = [pixels.astype(float).mean(2) for pixels in (*grey.paintings, colors.luminance(grey.photo))]
+    assert luma[0].mean() == pytest.approx(luma[1].mean(), abs=2) and luma[0].std() == pytest.approx(
+        luma[1].std(), rel=0.1
+    )
+
+
+def test_a_region_takes_its_style_from_the_paintings_that_have_it_by_their_shares(features):
+    criterion = build_criterion(features, style_layers=LAYERS)
+    pictures = [noise(1, 3, 24, 24, seed=seed) for seed in (1, 2)]
+    everywhere, nowhere = torch.ones(1, 24, 24), torch.zeros(1, 24, 24)
+    masks = [torch.stack([everywhere, everywhere, nowhere]), torch.stack([everywhere, nowhere, everywhere])]
+    module = SimpleNamespace(criterion=criterion, method=SimpleNamespace(style_shares=[3.0, 1.0]))
+    found = GatysStyleTransfer._style_target(module, pictures, masks).grams[1.0, "relu2_2"]
+    first, second = (criterion.style_target([picture]).grams[1.0, "relu2_2"][0] for picture in pictures)
+    for gram, expected in zip(found, (0.75 * first + 0.25 * second, first, second), strict=True):
+        assert torch.allclose(gram, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_noise_to_begin_with_is_the_seeds_own():
+    def start(seed: int) -> torch.Tensor:
+        method = SimpleNamespace(init="noise", config=SimpleNamespace(seed=seed))
+        module = SimpleNamespace(method=method, problem=SimpleNamespace(channels=3))
+        return GatysStyleTransfer._start(module, (4, 5))
+
+    assert torch.equal(start(1), start(1)) and not torch.equal(start(1), start(2))
+
+
+def test_the_least_edge_is_that_of_the_smallest_scale(features):
+    assert least_edge(build_criterion(features, style_layers=LAYERS)) == 8
+    assert least_edge(build_criterion(features, style_layers=LAYERS, style_scales=[1.0, 0.3])) == 27
+
+
 # Colours and masks
 
 
@@ -231,6 +309,7 @@ def test_regions_are_shared_colours(tmp_path):
         (["content=P", "compile=true"], "of no use"),
         (["content=P", "trainer=ddp"], "one device"),
         (["content=P", "trainer.precision=16-mixed"], "bf16-mixed"),
+        (["content=P", "loss.stability_weight=3"], "loss.stability_weight is for training a network"),
     ],
 )
 def test_settings_that_make_no_sense_are_one_line(tmp_path, arguments, said):

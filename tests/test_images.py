@@ -1,10 +1,12 @@
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from fst import images
 from fst.errors import UserError
@@ -40,6 +42,19 @@ def test_exif_orientation_is_applied(tmp_path, picture, orientation):
     assert images.read(copy).shape == read.shape, "the orientation was kept in the copy, and turned it again"
 
 
+@pytest.mark.parametrize("suffix", [".tif", ".jpg"])
+def test_when_and_where_a_photo_was_taken_is_kept(tmp_path, picture, suffix):
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2020:02:03 04:05:06"
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "N"
+    Image.fromarray(picture).save(tmp_path / f"photo{suffix}", exif=exif.tobytes())
+    read, kept = images.read_with_metadata(tmp_path / f"photo{suffix}")
+    with Image.open(images.write(tmp_path / "copy.jpg", read, metadata=kept)) as copy:
+        found = copy.getexif()
+        assert found.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] == "2020:02:03 04:05:06"
+        assert found.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
+
+
 def test_grey_palette_and_alpha(tmp_path, picture):
     image = Image.fromarray(picture)
     grey = image.convert("L")
@@ -54,6 +69,9 @@ def test_grey_palette_and_alpha(tmp_path, picture):
     Image.fromarray(np.dstack([picture, alpha])).save(tmp_path / "alpha.png")
     over_white = picture * (alpha[..., None] / 255) + 255 * (1 - alpha[..., None] / 255)
     assert np.abs(images.read(tmp_path / "alpha.png") - over_white).max() <= 1.01
+    image.convert("RGBA").save(tmp_path / "opaque.png", dpi=(1, 1))
+    kept = [images.read_with_metadata(tmp_path / name)[1] for name in ("alpha.png", "opaque.png")]
+    assert np.array_equal(kept[0].alpha, alpha) and kept[1].alpha is None and kept[1].dpi is None  # 1 is "unknown"
 
 
 def test_transparent_palette_is_white(tmp_path):
@@ -67,8 +85,9 @@ def test_transparent_palette_is_white(tmp_path):
 
 
 def test_cmyk(tmp_path, picture):
-    Image.fromarray(picture).convert("CMYK").save(tmp_path / "print.jpg", quality=98)
-    read = images.read(tmp_path / "print.jpg")
+    Image.fromarray(picture).convert("CMYK").save(tmp_path / "print.jpg", quality=98, icc_profile=b"of inks")
+    read, kept = images.read_with_metadata(tmp_path / "print.jpg")
+    assert kept.icc is None, "a profile of inks is wrong for RGB"
     assert read.shape == picture.shape
     assert np.abs(read.astype(int) - picture).mean() < 4
 
@@ -79,6 +98,21 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path, suffix):
     path = tmp_path / f"deep{suffix}"
     assert cv2.imwrite(str(path), levels)
     assert np.abs(images.read(path)[..., 0] - levels / 257.0).max() <= 1
+
+
+def test_eight_bits_in_wider_numbers_are_not_taken_for_sixteen(tmp_path):
+    levels = np.arange(200, dtype=np.int32).reshape(10, 20)
+    for mode in ("I", "F"):
+        Image.fromarray(levels).convert(mode).save(tmp_path / "wide.tif")
+        assert (images.read(tmp_path / "wide.tif")[..., 0] == levels).all(), mode
+
+
+def test_a_panorama_is_a_picture(tmp_path):
+    """Of 600 megapixels by its header, which Pillow by itself takes for an attack."""
+    small = images.encode(np.zeros((1, 1, 3), np.uint8), ".png")
+    header = b"IHDR" + struct.pack(">II", 60_000, 10_000) + small[24:29]
+    (tmp_path / "wide.png").write_bytes(small[:12] + header + struct.pack(">I", zlib.crc32(header)) + small[33:])
+    assert images.frame_count(tmp_path / "wide.png") == 1
 
 
 def test_reduced_decoding_keeps_the_least_side(tmp_path):

@@ -282,6 +282,14 @@ def test_transparency_is_kept_where_the_format_can_and_else_said(capsys):
     assert "moves.png is transparent in places" in capsys.readouterr().err
 
 
+def test_photos_of_a_folder_that_lose_their_transparency_are_counted(capsys):
+    save("in/a.png")
+    Image.fromarray(picture(40, 56)).convert("RGBA").save("in/b.tga")
+    Image.fromarray(np.dstack([picture(40, 56), np.full((40, 56), 90, np.uint8)])).save("in/c.tga")
+    run("source=in", "output=out")
+    assert "3 of 3 painted, 1 had transparent areas that are now white" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
 def test_resolution_is_kept(suffix):
     save(f"photo{suffix}", dpi=(300, 240))
@@ -348,6 +356,7 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["source=empty"], "holds no images"),
         (["source=folder", "output=photo.png"], "is a file"),
         (["source=folder", "output=-"], "takes one photo"),
+        (["source=photo.png", "style=gogh,hokusai", "output=-"], "takes one picture"),
     ],
 )
 def test_a_mistake_is_one_line(arguments, says):
@@ -389,6 +398,15 @@ def test_kinds_of_source():
         assert paint.kind_of(name) == kind
     for name in ("rtsp://host/stream", "http://host/clip.mp4", "HTTPS://host"):
         assert paint.kind_of(name) == "video"
+
+
+def test_a_film_that_is_watched_stands_in_for_the_camera_and_is_not_mirrored(monkeypatch):
+    film(Path("clip.mp4"), [scene(0)])
+    shown = []
+    monkeypatch.setattr("fst.media.live.session.run", lambda config, styles: shown.append(config.webcam))
+    for source in ("clip.mp4", "webcam", "webcam:2"):
+        run(f"source={source}", "output=window")
+    assert [(webcam.device, webcam.mirror) for webcam in shown] == [("clip.mp4", False), (None, True), ("2", True)]
 
 
 def test_a_film_is_painted_in_every_style():

@@ -358,7 +358,7 @@ def test_the_content_target_stops_at_its_layer() -> None:
     for number, convolution in enumerate(loss.features.convolutions):
         convolution.register_forward_hook(lambda *_, number=number: calls.append(number))
     (photo,) = pictures((24, 24))
-    target = loss.content_target(photo)
+    target = loss.content_target(photo.requires_grad_())
     assert calls == [0, 1, 2, 3], "to relu2_2 and no deeper"
     assert not target["relu2_2"].requires_grad
     calls.clear()

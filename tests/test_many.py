@@ -1,7 +1,9 @@
 """Several styles in one run, end to end: what is drawn, told and left behind."""
 
+import itertools
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,11 +20,16 @@ from fst.config.several import styles
 from fst.data import painting_crops
 from fst.errors import UserError
 from fst.evaluate.judge import reference_losses
+from fst.losses.criterion import Criterion
+from fst.losses.names import HEADS
 from fst.losses.student import read, student
 from fst.losses.style_target import StyleTarget
 from fst.losses.term import Step
 from fst.losses.terms.style import Style
+from fst.losses.terms.tv import Tv
 from fst.methods import any_module
+from fst.methods.feedforward import Feedforward
+from fst.methods.feedforward_module import ManyStyles
 from fst.methods.method import build
 from fst.methods.run import run as train
 from fst.networks import build as build_network
@@ -57,6 +64,12 @@ def test_the_style_file_has_every_style_with_its_figures(run: Path) -> None:
     figures, metrics = info.training["by_style"], read_metrics(run)
     for name in info.settings["styles"]:
         assert figures[name]["total"] == pytest.approx(metrics[f"val/loss@{name}"], rel=1e-5)
+        weight = metrics[f"val/style_loss@{name}"] / figures[name]["style"]
+        assert any(weight == pytest.approx(end, rel=1e-3) for end in (0.25, 3)), "random features are never near Gogh's"
+        assert metrics[f"val/style_loss_weighted@{name}"] == pytest.approx(
+            1e5 * metrics[f"val/style_loss@{name}"], rel=1e-4
+        )
+    assert not any("@" in key or key.endswith("_weighted") for key in info.training["losses"])
     totals = [figure["total"] for figure in figures.values()]
     assert metrics["val/loss"] == pytest.approx(sum(totals) / 2, rel=1e-5)
     assert info.int8["inputs"] and info.int8["psnr"] > 10
@@ -149,6 +162,7 @@ def reading(tmp_path_factory: pytest.TempPathFactory, tiny_vgg: Path) -> Path:
         folder, tiny_vgg, network__predictor=8, data__batch_size=1, method__warmup_steps=0, trainer__log_every_n_steps=1
     )
     make_photos(folder / "paintings", 16, size=(48, 56))
+    (folder / "paintings" / "b" / "z.jpg").write_bytes(b"damaged: it is passed over")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(painting_crops, "COPIES", 2)
         patch.setattr(painting_crops, "SEEN", 40)
@@ -169,10 +183,96 @@ def test_a_predictor_learns_and_is_validated_on_paintings_that_it_does_not_learn
     assert info.int8["psnr"] > 10
 
 
+@pytest.mark.parametrize(("count", "processes"), [(1, 1), (4, 1), (5, 1), (3, 2)])
+def test_styles_of_the_table_take_turns_without_a_gap(count: int, processes: int) -> None:
+    """Over steps and processes together; where half of a batch has styles that are read, in the other half."""
+    counted: list[int] = []
+    of_many: list[int] = []
+    table = torch.arange(1000)[:, None]
+    for step, rank in itertools.product(range(6), range(processes)):
+        names = SimpleNamespace(names=range(1000), table=table)
+        trainer = SimpleNamespace(world_size=processes)
+        module = SimpleNamespace(network=names, style=table, trainer=trainer, global_rank=rank, device="cpu")
+        vectors, targets = ManyStyles.turn(module, count, step * count)
+        assert torch.equal(vectors, targets)
+        of_many += vectors.flatten().tolist()
+
+        def turn(own: int, before: int, module: SimpleNamespace = module) -> None:
+            counted.extend(ManyStyles.turn(module, own, before)[0].flatten().tolist())
+            raise ZeroDivisionError  # what follows is of no matter here
+
+        with pytest.raises(ZeroDivisionError):
+            any_module.AnyStyle.drawn(SimpleNamespace(global_step=step, turn=turn), count)
+    assert of_many == list(range(6 * count * processes))
+    assert counted == list(range(3 * count * processes))
+
+
+def test_a_quarter_of_the_paintings_drawn_are_mixtures_each_with_the_weight_that_suits_it() -> None:
+    """Of paintings whose Gram matrices are filled with 1, 2, 4 and 8."""
+    shelf = object.__new__(any_module.Shelf)
+    shelf.layer_weights = {"relu1_2": 2.0}
+    filled = torch.tensor([1.0, 2.0, 4.0, 8.0])[:, None, None].expand(4, 3, 3)
+    keys = [(1.0, "relu1_2"), (0.5, "relu1_2"), *HEADS]
+    shelf.grams = {key: any_module._packed(filled * 0.02) for key in keys}
+    torch.manual_seed(0)
+    target, seen = shelf.draw(2000)
+    levels = target.grams[1.0, "relu1_2"][:, 0, 0] / 0.02
+    for gram in (*target.grams.values(), *seen.values()):
+        assert torch.allclose(gram, levels[:, None, None].expand(2000, 3, 3) * 0.02, rtol=1e-3)
+    assert target.grams.keys() == {(1.0, "relu1_2"), (0.5, "relu1_2")} and seen.keys() == set(HEADS)
+    mixed = (levels.log2() - levels.log2().round()).abs() > 1e-2
+    assert mixed.float().mean().item() == pytest.approx(0.25 * 3 / 4, abs=0.04)  # a quarter of the pairs are twins
+    energy = 2 * 2.0 * (levels * 0.02) ** 2
+    assert torch.allclose(target.weights, (323 / energy).clamp(2.5e4, 3e5) / 1e5, rtol=1e-3)
+    assert 0.25 == target.weights.min() < target.weights.max()
+
+
+def test_the_table_learns_at_full_weight_beside_what_is_read_and_the_predictor_slowly() -> None:
+    target = StyleTarget({(1.0, "relu1_2"): torch.rand(1, 3, 3)}, torch.tensor([0.3]))
+    module = SimpleNamespace(global_step=0, device="cpu", _paint=None, _aim=ManyStyles._aim)
+    module.turn = lambda *_: (torch.ones(1, 5), StyleTarget(target.grams))
+    module.shelf = SimpleNamespace(draw=lambda _: (target, {}))
+    module.predicted = lambda _: torch.zeros(1, 5)
+    assert any_module.AnyStyle.drawn(module, 2).style.weights.tolist() == pytest.approx([1, 0.3])
+    network = build_network("realtime_many", styles=["a"], predictor=4, widths=[4, 8], depths=[0, 1])
+    criterion = Criterion(None, {"tv": (1.0, Tv())})
+    whole = any_module.AnyStyle(
+        network, criterion, target, Feedforward(), steps=9, info=StyleInfo("a", "realtime_many")
+    )
+    rates = {
+        id(one): group["lr"] for group in whole._optimizer(network.parameters()).param_groups for one in group["params"]
+    }
+    slow = {id(one) for one in network.predictor.parameters()}
+    assert {rate for one, rate in rates.items() if one in slow} == {0.001}
+    assert {rate for one, rate in rates.items() if one not in slow} == {0.01, 0.008}
+    assert len(rates) == len(list(network.parameters()))
+
+
 def test_what_is_read_of_a_painting_is_kept_as_it_was() -> None:
     features = torch.rand(2, 6, 50)
     grams = features @ features.mT / 300
     assert torch.allclose(any_module._unpacked(any_module._packed(grams)), grams, rtol=1e-3)
+
+
+def test_crops_of_a_painting_are_parts_of_it_and_the_last_has_other_colours(tmp_path, monkeypatch) -> None:
+    """Of a painting whose red is its column and whose green is its row: twice as large as it is reduced to."""
+    monkeypatch.setattr(painting_crops, "SHORT", 80)
+    monkeypatch.setattr(painting_crops, "SEEN", 72)
+    rows, columns = np.indices((160, 240))
+    picture = np.stack([columns * 255 / 239, rows * 255 / 159, np.full(rows.shape, 60)], 2).round().astype(np.uint8)
+    file = images.write(tmp_path / "wide.png", picture)
+    found = torch.stack([torch.cat(painting_crops.crops(file, seed)) for seed in range(40)])
+    assert found.shape == (40, 4, 3, 72, 72)
+    whole, last = found[:, :3], found[:, 3]
+    across = (whole[:, :, 0, 36, -1] - whole[:, :, 0, 36, 0]).flatten() * 240 * 72 / 71
+    down = (whole[:, :, 1, -1, 36] - whole[:, :, 1, 0, 36]).flatten() * 160 * 72 / 71
+    assert 0.3 < (across < 0).float().mean() < 0.7 and (down > 0).all(), "half of them mirrored, none upside down"
+    assert torch.allclose(across.abs(), down, atol=5), "squares"
+    assert 0.3 < (down > 142).float().mean() < 0.7, "half of them of 72 pixels of a short edge of 80"
+    assert 0.68 * 144 < down.min() < 0.76 * 144 and down.max() < 1.02 * 144, "and half of fewer, 0.7 of them at least"
+    assert whole[:, :, 0].max() > 0.95 and whole[:, :, 0].min() < 0.05, "from edge to edge"
+    assert torch.allclose(whole[:, :, 2], torch.tensor(60 / 255), atol=0.01)
+    assert (last[:, 2].mean((1, 2)) - 60 / 255).abs().gt(0.05).float().mean() > 0.3, "channels in another order"
 
 
 def test_adapt_brings_its_own_loss_and_steps_and_what_is_given_wins() -> None:

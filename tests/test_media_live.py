@@ -205,6 +205,13 @@ def test_a_recording_without_a_window_ends_cleanly(tmp_path, film, ending):
     assert not np.array_equal(frames[5], frames[-1])  # it moves
 
 
+def test_the_second_signal_interrupts_what_the_first_asked_to_end():
+    with pytest.raises(KeyboardInterrupt), live_session._until_interrupted() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.is_set()
+        signal.raise_signal(signal.SIGINT)
+
+
 # Where it goes
 
 

@@ -106,7 +106,7 @@ def test_a_slider_mixes_what_mixes(loader, clock):
     assert state.mix == 0 and same(painter.paint(FRAME), load("gogh:1")(FRAME))
 
 
-def test_what_the_camera_sees_becomes_the_painting_at_a_key(loader, tmp_path):
+def test_what_the_camera_sees_becomes_the_painting_at_a_key(loader, tmp_path, monkeypatch):
     images.write(tmp_path / "seen.png", gradient())
     with Controls(config(), loader, 20) as controls:
         controls.do("photograph")
@@ -122,6 +122,10 @@ def test_what_the_camera_sees_becomes_the_painting_at_a_key(loader, tmp_path):
         controls.paint(np.zeros((4, 900, 3), np.uint8))
         controls.do("photograph")
         assert "too small or narrow" in controls._notice and len(loader) == 5
+        monkeypatch.setattr(style_loader, "MOST", 5)
+        controls.paint(FRAME)
+        controls.do("photograph")
+        assert "there are already 5 styles" in controls._notice and len(loader) == 5
 
 
 def base64_of(picture: np.ndarray) -> str:

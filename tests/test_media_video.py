@@ -80,6 +80,9 @@ def test_other_codecs_and_containers(suffix, codec, name, capfd):
     result = paint(source, "b" + suffix, codec=codec)
     with av.open(str(result)) as container:
         assert container.streams.video[0].codec_context.name == name
+        assert name != "hevc" or container.streams.video[0].codec_context.codec_tag == "hvc1", (
+            "or Apple's do not play it"
+        )
         shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(shown) == 6
     assert distance(shown[3], FRAMES[3]) < 4
@@ -116,11 +119,13 @@ def test_the_last_frame_lasts_as_long_as_it_did():
 
 @pytest.mark.parametrize("rotation", [90, 180, -90])
 def test_a_rotated_film_stands_upright_without_metadata(rotation):
-    source = film(Path("a.mp4"), FRAMES[:3], rotation=rotation)
+    source = film(Path("a.mp4"), FRAMES[:3], rotation=rotation, aspect=Fraction(4, 3))
     result = paint(source)
     # OpenCV turns the source by its metadata; the result must not need that.
     assert distance(pixels(source)[1], pixels(result)[1]) < 3
     with av.open(str(result)) as container:
+        aspect = container.streams.video[0].sample_aspect_ratio
+        assert aspect == (Fraction(4, 3) if rotation == 180 else Fraction(3, 4)), "pixels lie on their side, too"
         frame = next(container.decode(video=0))
         assert frame.rotation == 0
         assert (frame.width, frame.height) == ((64, 48) if rotation == 180 else (48, 64))
@@ -136,10 +141,12 @@ def test_odd_sizes_grow_by_at_most_one_pixel():
 
 
 @pytest.mark.parametrize(
-    "tags", [(1, 1, 1, 1), (1, 1, 1, 2), (6, 6, 6, 1), (5, 6, 5, 2), (9, 16, 9, 1)], ids=lambda tags: str(tags)
+    "tags",
+    [(1, 1, 1, 1), (1, 1, 1, 2), (6, 6, 6, 1), (5, 6, 5, 2), (9, 16, 9, 1), (7, 7, 7, 1), (4, 4, 4, 1)],
+    ids=lambda tags: str(tags),
 )
 def test_colour_tags_and_colours_stay(tags):
-    """By ITU-R BT.601, 709 and 2020: the luma of each bar, in either range, is what the formula says."""
+    """By ITU-R BT.601, 709, 2020 and older ones: the luma of each bar, in either range, is what the formula says."""
     source = film(Path("a.mp4"), [bars()] * 3, tags=tags, options={"crf": "1"})
     result = paint(source, quality=100)
     with av.open(str(result)) as container:
@@ -147,7 +154,8 @@ def test_colour_tags_and_colours_stay(tags):
         found = (context.color_primaries, context.color_trc, context.colorspace, context.color_range)
         luma = next(container.decode(video=0)).to_ndarray()[8:56, :256].reshape(48, 8, 32)[:, :, 8:-8]
     assert found == tags
-    red, blue = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}.get(tags[2], (0.299, 0.114))
+    shares = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 7: (0.212, 0.087), 4: (0.30, 0.11)}
+    red, blue = shares.get(tags[2], (0.299, 0.114))
     grey = BARS / 255 @ np.array([red, 1 - red - blue, blue])
     expected = 255 * grey if tags[3] == 2 else 16 + 219 * grey
     assert np.abs(np.median(luma, axis=(0, 2)) - expected).max() <= 1.5
@@ -179,6 +187,17 @@ def test_all_tracks_are_copied_bit_for_bit():
     source = film(Path("a.mp4"), FRAMES, tones=3)
     result = paint(source)
     assert [packets(result, track) for track in range(3)] == [packets(source, track) for track in range(3)]
+    with av.open(str(result)) as container:
+        assert [track.metadata["language"] for track in container.streams.audio] == ["eng", "deu", "fra"]
+
+
+def test_a_title_is_kept_also_where_its_letters_are_damaged():
+    source = film(Path("a.mp4"), FRAMES[:2], metadata={"title": "The wave of N.N.", "encoder": "mine"})
+    damaged = Path("b.mp4")
+    damaged.write_bytes(source.read_bytes().replace(b"of N.N.", b"of \xff\xfe.."))
+    for file, title in ((source, "The wave of N.N."), (damaged, "The wave of \ufffd\ufffd..")):
+        with av.open(str(paint(file))) as container:
+            assert container.metadata["title"] == title and container.metadata.get("encoder") != "mine"
 
 
 def test_opus_goes_into_mp4_as_it_is():
@@ -195,6 +214,10 @@ def test_sound_the_container_cannot_hold_is_encoded_anew_in_sync(name, codec, so
     result = paint(source, output)
     assert len(pixels(result)) == len(FRAMES)
     assert click(result) - float(times(result)[0]) == pytest.approx(0.5, abs=0.006)
+    with av.open(str(result)) as container:
+        heard = [frame for frame in container.decode(audio=0)]
+    assert {frame.layout.nb_channels for frame in heard} == {1}
+    assert sum(frame.samples for frame in heard) >= 0.96 * 48000, "to its end"
 
 
 def test_the_end_of_the_sound_is_not_taken_for_a_frame(monkeypatch):
@@ -260,6 +283,8 @@ def test_a_truncated_film_gives_what_is_there():
     Path("b.mp4").write_bytes(data[: len(data) * 2 // 3])
     result = paint(Path("b.mp4"))
     assert 1 < len(pixels(result)) < len(FRAMES)
+    with av.open(str(result)) as container:
+        assert container.duration < 0.8 * len(FRAMES) * 40_000, "the last one does not stay to the end of what is lost"
 
 
 def test_the_source_of_each_mistake_is_named(tmp_path):

@@ -76,10 +76,11 @@ def test_a_writer_keeps_its_frames_on_ctrl_c_alone(error, kept):
         assert Path("a.mp4").read_text() == "old"
 
 
-def test_a_size_no_encoder_takes_is_one_line():
-    with pytest.raises(UserError, match="libx265 cannot encode 2x2"):  # noqa: SIM117
-        with VideoWriter(Path("a.mp4"), width=2, height=2, codec="hevc") as writer:
-            writer.write(FRAMES[0][:2, :2])
+@pytest.mark.parametrize(("codec", "encoder", "height"), [("hevc", "libx265", 2), ("av1", "libsvtav1", 16)])
+def test_a_size_no_encoder_takes_is_one_line(codec, encoder, height):
+    with pytest.raises(UserError, match=f"{encoder} cannot encode 2x{height}"):  # noqa: SIM117
+        with VideoWriter(Path("a.mp4"), width=2, height=height, codec=codec) as writer:
+            writer.write(FRAMES[0][:height, :2])
     assert not list(Path().iterdir())
 
 

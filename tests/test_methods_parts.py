@@ -6,6 +6,7 @@ import pytest
 import torch
 from criteria import build_criterion
 from omegaconf import OmegaConf
+from training import tiny_arguments
 
 from fst import images, stylefile
 from fst.config.compose import compose
@@ -15,6 +16,7 @@ from fst.data.paintings import painting
 from fst.errors import UserError
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.methods import parts
+from fst.methods.method import build as build_method
 from fst.methods.parts import automatic_style_weight, init_from
 from fst.networks import build
 from fst.stylefile import StyleInfo
@@ -65,6 +67,21 @@ def test_a_run_starts_from_what_a_network_of_many_styles_reads_from_its_painting
     if predictor:
         with pytest.raises(UserError, match="a single colour"):
             init_from(fresh, str(file), "realtime", np.full_like(PAINTING, 90))
+
+
+def test_the_bundled_network_of_many_styles_is_where_adapt_begins() -> None:
+    config = compose(["method=adapt"])
+    network = build("realtime", widths=list(config.network.widths), depths=list(config.network.depths))
+    before = network.layers[1][0].weight.clone()
+    init_from(network, config.method.init_from, "realtime", PAINTING)
+    assert not torch.equal(network.layers[1][0].weight, before)
+
+
+def test_a_run_reads_as_much_more_of_a_photo_as_its_terms_ask_for(tmp_path, tiny_vgg) -> None:
+    config = check(compose(tiny_arguments(tmp_path, tiny_vgg, loss__stability_shift=5)))
+    method = build_method(config.method)
+    method.prepare(config, tmp_path)
+    assert next(iter(method.data.train_dataloader())).shape == (2, 3, 32 + 5, 32 + 5)
 
 
 def test_the_automatic_style_weight_balances_paintings() -> None:

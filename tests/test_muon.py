@@ -39,6 +39,22 @@ def test_a_kernels_step_is_as_long_as_the_rate_says() -> None:
     assert torch.linalg.svdvals(moved).mean().item() == pytest.approx(0.03, rel=0.15)
 
 
+@pytest.mark.parametrize("shape", [(6, 4, 3, 3), (12, 3, 1, 1)])
+def test_a_kernel_is_stepped_as_torchs_muon_steps_the_matrix(shape) -> None:
+    """Which computes in bf16. Gradients that turn show momentum and look-ahead; the second kernel is a tall matrix."""
+    kernel = nn.Parameter(matrices(*shape))
+    matrix = nn.Parameter(kernel.detach().flatten(1).clone())
+    optimizer, reference = MuonAdam([kernel], muon_lr=0.1, lr=1.0), torch.optim.Muon([matrix], 0.1, weight_decay=0)
+    for step in range(6):
+        kernel.grad = matrices(*shape, seed=step)
+        matrix.grad = kernel.grad.flatten(1)
+        before = kernel.detach().flatten(1).clone(), matrix.detach().clone()
+        optimizer.step()
+        reference.step()
+        moved = kernel.detach().flatten(1) - before[0], matrix.detach() - before[1]
+        assert (moved[0] - moved[1]).norm() < 0.05 * moved[1].norm()
+
+
 def test_what_is_no_kernel_is_stepped_as_torchs_adam_steps() -> None:
     ours, theirs = (nn.Parameter(matrices(5, seed=1)) for _ in range(2))
     optimizer, reference = MuonAdam([ours], muon_lr=1.0, lr=0.02), torch.optim.Adam([theirs], 0.02)

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import inspect
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from fst.config import signatures
 from fst.errors import UserError
-from fst.networks import NETWORKS, build
+from fst.networks import NETWORKS, build, framed
 from fst.networks.blocks import ResizedConv
 from fst.networks.conditional import Conditional
 
@@ -164,10 +165,19 @@ _NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 @pytest.mark.parametrize("name", PLAIN)
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (2, 3), (17, 19), (33, 64), (47, 18), (64, 64), (31, 130)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (2, 3), (8, 8), (17, 19), (33, 64), (47, 18), (64, 64), (31, 130)])
 def test_any_size_comes_back(name, size) -> None:
     painted = network(name)(photo(*size)[..., : size[0], : size[1]])
     assert painted.shape == (1, 3, *size) and painted.isfinite().all()
+
+
+@pytest.mark.parametrize("size", [(40, 50), (5, 40), (1, 1)])
+def test_a_picture_is_painted_in_a_margin_of_mirrored_pixels_as_far_as_it_goes(size) -> None:
+    picture, seen = photo(*size)[..., : size[0], : size[1]], []
+    framed_ = framed(lambda image: seen.append(image) or 2 * image, picture, 16)
+    margins = [(min(16, edge - 1),) * 2 for edge in size]
+    assert np.array_equal(seen[0], np.pad(picture, ((0, 0), (0, 0), *margins), mode="reflect"))
+    assert torch.equal(framed_, 2 * picture)
 
 
 @pytest.mark.parametrize("name", PAINTING)

@@ -1,5 +1,6 @@
 """Networks of many styles: against the plain networks that they fold into."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -7,10 +8,10 @@ from torch import Tensor
 from fst.errors import UserError
 from fst.networks import build
 from fst.networks.conditional import Conditional
-from fst.networks.predictor import CHANNELS
+from fst.networks.predictor import CHANNELS, Predictor
 
 STYLES = ["gogh", "hokusai", "turner"]
-SMALL = {"johnson_many": {"width": 4, "depth": 2}, "realtime_many": {"widths": [4, 8], "depths": [0, 2]}}
+SMALL = {"johnson_many": {"width": 4, "depth": 2}, "realtime_many": {"widths": [4, 6, 8], "depths": [0, 0, 2]}}
 
 
 def many(name: str, predictor: int = 0) -> Conditional:
@@ -50,16 +51,43 @@ def test_a_mixture_is_the_weighted_mean_of_the_vectors(network: Conditional) -> 
 def test_folded_it_is_plain(network: Conditional) -> None:
     plain = network.for_style({"gogh": 1})
     assert type(plain) is network.plain_class and not any(p.requires_grad for p in plain.parameters())
-    assert network.multiple == plain.multiple and network.full_resolution == plain.full_resolution
+    assert network.train().training and not network.for_style({"gogh": 1}).training
+    traits = ("multiple", "smallest", "full_resolution")  # realtime's are none of them the contract's defaults
+    assert [getattr(network, name) for name in traits] == [getattr(plain, name) for name in traits]
 
 
-def test_a_gradient_reaches_every_parameter_the_predictors_too() -> None:
-    network = many("realtime_many", predictor=24).train()
+def read() -> dict[str, Tensor]:
+    """Gram matrices of two paintings by layer."""
     grams = {}
     for layer, channels in CHANNELS.items():
         features = torch.rand(2, channels, 30, generator=torch.Generator().manual_seed(channels))
         grams[layer] = features @ features.transpose(1, 2) / (30 * channels)
-    vectors = network.predictor(grams)
+    return grams
+
+
+@torch.no_grad()
+def test_a_predictor_sees_diagonals_as_logarithms_and_mixtures_as_signed_roots() -> None:
+    """By NumPy: files of many styles hold weights for just these numbers. It begins near the neutral style."""
+    torch.manual_seed(0)
+    neutral = torch.randn(6)
+    predictor, seen = Predictor(neutral, 8), []
+    predictor.layers.register_forward_pre_hook(lambda _, given: seen.append(given[0].numpy()))
+    assert (predictor(read()) - neutral).abs().max() < 0.3
+    expected = []
+    for layer, gram in read().items():
+        gram = gram.double().numpy() * gram.shape[1]
+        mixed = predictor.projections[layer].numpy() @ gram @ predictor.projections[layer].numpy().T
+        pairs = mixed[:, *np.triu_indices(mixed.shape[1])]
+        expected += [
+            np.log(np.diagonal(gram, axis1=1, axis2=2) + 1e-4) / 2,
+            np.sign(pairs) * np.sqrt(abs(pairs) + 1e-6),
+        ]
+    assert np.allclose(seen[0], np.concatenate(expected, 1), atol=1e-3)
+
+
+def test_a_gradient_reaches_every_parameter_the_predictors_too() -> None:
+    network = many("realtime_many", predictor=24).train()
+    vectors = network.predictor(read())
     assert vectors.shape == (2, network.table.shape[1])
     assert (vectors[0] - vectors[1]).abs().max() > 1e-4
     painted = network(photos(5), torch.cat([vectors, network.table]))

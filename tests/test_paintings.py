@@ -11,6 +11,7 @@ from fst.config.schema import StyleConfig
 from fst.data.paintings import painting
 from fst.errors import UserError
 from fst.methods import parts
+from fst.methods.feedforward import about_painting
 
 CONF = Path(__file__).resolve().parent.parent / "conf/style"
 STYLES = {file.stem: OmegaConf.load(file) for file in sorted(CONF.glob("*.yaml"))}
@@ -80,6 +81,7 @@ def test_a_runs_config_names_the_swatch_that_stood_in(offline):
     style = config("gogh")
     parts.read_painting(style)
     assert Path(style.image).name == "gogh.jpg" and Path(style.image).is_file()
+    assert about_painting(style)["title"] == style.title, "it stands for the painting"
     (offline / "styles" / style.file).write_bytes(Path(style.image).read_bytes())
     again = config("gogh")
     parts.read_painting(again)

@@ -141,6 +141,12 @@ def test_settings_in_tables_are_understood(section, here) -> None:
             launch(no_task, [*(["-m"] if many else []), *GOES_WITH.get(section, []), *words])
 
 
+def test_tables_are_read() -> None:
+    """Without this the test above could be one that nothing fails."""
+    found = {section: len(list(in_tables(section))) for section in sections()}
+    assert found["Train"] > 10 and min(found[section] for section in ("Sweep", "Choosing settings", "Paint")) > 4, found
+
+
 def test_settings_between_backticks_exist() -> None:
     known = {*known_keys(), *known_keys(("method=gatys",))}
     known |= {*dict(leaves(OmegaConf.to_container(OmegaConf.structured(infer_config.InferConfig))))}

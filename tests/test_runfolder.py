@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,7 @@ from fst.runfolder import (
     read_rows,
     state,
 )
+from fst.system import handling
 from fst.tracking.previews import Previews
 
 
@@ -62,6 +65,31 @@ def test_a_damaged_row_is_left_out_and_no_error(tmp_path: Path, damage: bytes) -
 def test_a_run_whose_process_number_is_damaged_was_stopped(tmp_path: Path, process: object) -> None:
     write_json(tmp_path / RUN, {"state": "running", "host": socket.gethostname(), "process": process})
     assert state(tmp_path) == "stopped"
+
+
+def test_a_run_on_another_machine_is_taken_at_its_word(tmp_path: Path) -> None:
+    write_json(tmp_path / RUN, {"state": "running", "host": "elsewhere", "process": 2**22 + 1})
+    assert state(tmp_path) == "running"
+    write_json(tmp_path / RUN, {"state": "running", "host": socket.gethostname(), "process": 2**22 + 1})
+    assert state(tmp_path) == "stopped"  # Linux numbers no process so
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_are_handled_within_and_as_before_after(number: signal.Signals) -> None:
+    before, seen = signal.getsignal(number), []
+    with pytest.raises(ZeroDivisionError), handling(lambda *given: seen.append(given[0])):
+        signal.raise_signal(number)
+        raise ZeroDivisionError
+    assert seen == [number] and signal.getsignal(number) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX pipes")
+def test_a_reader_that_goes_away_ends_a_program_without_a_word() -> None:
+    code = "from fst.errors import one_line_errors\nwith one_line_errors():\n for _ in range(9999): print('x' * 99)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        program.stdout.readline()
+        program.stdout.close()
+        assert (program.stderr.read(), program.wait(60)) == (b"", 141)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,7 +1,10 @@
 import hashlib
+import http.client
 import http.server
+import os
 import random
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -91,6 +94,28 @@ def test_no_network_says_what_where_and_what_does_without(home, size):
     for part in ("vgg.pth", "http://127.0.0.1:9/vgg.pth", str(home / "weights"), "take another"):
         assert part in said
     assert ("528 MB" in said) == (size is not None) and "\n" not in said
+
+
+def test_an_encrypted_address_that_leads_to_an_open_one_is_refused():
+    headers = http.client.HTTPMessage()
+    headers["Content-Type"] = "image/jpeg"
+    for asked, came in (("https://a/x", "https://b/x"), ("http://a/x", "http://b/x")):
+        store._check_answer(SimpleNamespace(headers=headers, url=came), asked)
+    with pytest.raises(ConnectionError, match="sends on to http://b/x, which is not encrypted"):
+        store._check_answer(SimpleNamespace(headers=headers, url="http://b/x"), "https://a/x")
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has no owners by number")
+def test_a_folder_of_somebody_else_is_not_taken_for_the_store(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FST_HOME", str(tmp_path / "file"))  # where no folder can be
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    own = store.writable("compiled")
+    assert own == tmp_path / f"fst-{os.getuid()}" / "compiled" and own.parent.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setattr(store, "_user", lambda: os.getuid() + 1)
+    (tmp_path / f"fst-{os.getuid() + 1}").mkdir()  # ours, and so not theirs
+    other = store.writable("compiled")
+    assert other.is_dir() and other.parent == tmp_path and not other.is_relative_to(tmp_path / f"fst-{os.getuid() + 1}")
 
 
 def test_sizes_read_well():

@@ -127,6 +127,28 @@ def test_size_is_the_networks_long_edge_and_the_result_has_the_sources(style, si
     assert seen == [(size // 2 + 2 * framing.MARGIN, size + 2 * framing.MARGIN, 3)]
 
 
+def test_live_frames_have_no_margin(style):
+    frame = picture(48, 64)
+    network, _ = stylefile.load(style)
+    with torch.inference_mode():
+        painted = network(torch.from_numpy(frame).permute(2, 0, 1)[None] / 255)
+    expected = (painted[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
+    assert np.abs(Stylizer.load(style, backend="torch", live=True)(frame) - expected).max() <= 1
+
+
+def test_a_large_photo_that_the_network_sees_small_is_not_painted_in_strips(style):
+    assert Stylizer.load(style, backend="torch")._in_strips(4000, 6000)
+    assert not Stylizer.load(style, backend="torch", size=1500)._in_strips(4000, 6000)
+
+
+def test_a_large_frame_is_reduced_by_means_and_a_small_one_enlarged_smoothly():
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3)).astype(np.uint8)
+    means = noise.reshape(32, 4, 32, 4, 3).mean((1, 3))
+    assert np.abs(framing.working(noise, 32) - means).max() <= 1
+    ramp = np.repeat(np.linspace(0, 240, 31).astype(np.uint8)[None, :, None], 31, axis=0).repeat(3, axis=2)
+    assert np.abs(np.diff(framing.working(ramp, 124)[60, 8:-8, 0].astype(int)) - 2).max() <= 1
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [

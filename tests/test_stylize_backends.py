@@ -1,5 +1,6 @@
 """Backends against torch in fp32, what a second start imports, and the exported file in ONNX Runtime."""
 
+import copy
 import json
 import os
 import subprocess
@@ -16,7 +17,8 @@ from test_stylize import picture
 
 from fst import images
 from fst.errors import UserError
-from fst.stylize import Stylizer, backend, export
+from fst.networks import Network
+from fst.stylize import Stylizer, backend, cache, export
 from fst.stylize.openvino_backend import has_bf16
 
 NETWORKS = ["johnson", "realtime", "johnson_paper"]
@@ -171,6 +173,31 @@ def test_new_weights_under_the_same_name_are_not_taken_for_the_old(shelf, tmp_pa
     assert psnr(painted["johnson"], painted["realtime"]) < 30
 
 
+def test_what_is_kept_is_made_anew_where_a_source_or_the_code_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv("FST_HOME", str(tmp_path))
+    monkeypatch.setattr(cache, "FST", tmp_path)
+    code, source, made = tmp_path / "networks/one.py", tmp_path / "style", []
+    code.parent.mkdir()
+
+    def of(kind: str) -> Path:
+        return cache.made_once("making", kind, [source, b"x"], made.append)
+
+    for file, text in ((code, "1"), (source, "1"), (code, "2"), (source, "2")):
+        code.touch(), source.touch()
+        file.write_text(text)
+        assert of("a") == of("a")
+    assert len(made) == 4
+    assert of("b") != of("a") and len(made) == 5
+    monkeypatch.setattr(cache, "FST", tmp_path / "nothing")
+
+    def fail(folder: Path) -> None:
+        raise UserError("no")
+
+    with pytest.raises(UserError):
+        cache.made_once("making", "a", [source], fail)
+    assert not list((tmp_path / "compiled").glob(".*")), "nothing unfinished is left"
+
+
 def test_a_store_that_may_not_be_written_is_done_without(shelf, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("where a folder should be")
     monkeypatch.setenv("FST_HOME", str(tmp_path / "file"))
@@ -187,7 +214,7 @@ def test_only_what_a_start_begins_with_is_kept_on_disk(home, shelf, tmp_path, mo
         list(map(stylizer, frames))
         list(stylizer.stream(frames))
     assert stylizer._backend.compiled.cache_info().currsize == 4
-    assert len(list(tmp_path.rglob("*.blob"))) == 1
+    assert len(list(tmp_path.rglob("*.blob"))) == 1 and not list(tmp_path.rglob("*.onnx"))
 
 
 def test_a_missing_package_is_one_line(shelf, monkeypatch):
@@ -214,6 +241,18 @@ def test_the_exported_file_paints_what_infer_paints_at_any_size(shelf, network, 
         assert painted.shape == (1, 3, *size)
         levels = (painted[0].transpose(1, 2, 0) * 255).round()
         assert np.abs(levels - reference(frame)).max() <= 1
+
+
+def test_an_exported_file_that_paints_otherwise_is_not_left(shelf, tmp_path, monkeypatch):
+    def brighter(network: Network) -> Network:
+        other = copy.deepcopy(network)
+        other.after = lambda features: 0.01 + network.after(features)
+        return other
+
+    monkeypatch.setattr("fst.stylize.rewrite.faster", brighter)
+    with pytest.raises(UserError, match=r"differs from torch by .* was not written"):
+        export.export("onnx", str(shelf["realtime"]), str(tmp_path / "style.onnx"), overwrite=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_export_is_refused_in_a_line(shelf, tmp_path):

@@ -77,7 +77,6 @@ def test_ranges_are_the_photos_extremes(network):
 def test_convolutions_alone_are_in_8_bits(tmp_path):
     stylizer = Stylizer.load(with_ranges(tmp_path / "style.safetensors"), precision="int8")
     assert stylizer._backend.precision == "int8"
-    stylizer.stream(iter([picture(48, 64)]))
     compiled = stylizer._backend._compile((64, 96, 3), "LATENCY")
     inputs = {}
     for op in compiled.get_runtime_model().get_ordered_ops():
@@ -103,8 +102,9 @@ def test_openvino_paints_what_was_measured_in_torch(tmp_path, network):
 def test_bundled_styles_in_8_bits_on_real_photos():
     """Those that carry ranges, of trained networks: random weights say little about 8 bits."""
     names = [name for name, path in stylefile.bundled().items() if stylefile.read_info(path).int8]
+    assert "gogh" in names
+    photos = real_photos(360, 480)[::2]
     for name in names:
-        photos = real_photos(360, 480)
         eight, full = (Stylizer.load(name, backend="openvino", precision=how) for how in ("int8", "f32"))
         levels = [psnr(eight(photo), full(photo)) for photo in photos]
         assert np.mean(levels) >= 40 and min(levels) >= 37, (name, levels)
@@ -162,6 +162,26 @@ def test_ranges_are_put_into_a_file_and_change_nothing_else(tmp_path, capsys):
     assert 0 < path.stat().st_size - size < 4000
     before, after = (stylefile.load(file)[0].state_dict() for file in (tmp_path / "full.safetensors", path))
     assert all(torch.equal(before[key].half(), after[key].half()) for key in before)
+
+
+def test_ranges_of_several_styles_hold_for_each():
+    one, other = (
+        {"psnr": 45.0, "inputs": {"a": [-1, 2], "b": [0, 9]}},
+        {"psnr": 42.0, "inputs": {"a": [-3, 1], "b": [0, 9]}},
+    )
+    assert ranges.widest([one, other]) == {"psnr": 42.0, "inputs": {"a": [-3, 2], "b": [0, 9]}}
+
+
+def test_photos_to_measure_on_are_spread_over_the_folder(tmp_path, monkeypatch):
+    style = make_style(tmp_path / "style.safetensors", "realtime")
+    for level in range(7):
+        images.write(tmp_path / f"photos/{level}.png", np.full((40, 60, 3), level, np.uint8))
+    seen = []
+    monkeypatch.setattr(ranges, "PHOTOS", 3)
+    monkeypatch.setattr(ranges, "measure", lambda _, photos: seen.extend(photos) or {"psnr": 50, "inputs": {}})
+    ranges.main([str(style), str(tmp_path / "photos")])
+    assert [round(photo.mean().item() * 255) for photo in seen] == [0, 2, 4]
+    assert {tuple(photo.shape) for photo in seen} == {(1, 3, ranges.SIDE, ranges.SIDE)}
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,23 @@ def test_styles_of_a_file_share_what_is_compiled(load):
     assert same(first(FRAME, second.vector), second(FRAME))
 
 
+def test_a_file_that_was_replaced_is_read_anew(tmp_path):
+    for names in (("gogh", "monet"), ("cezanne",)):
+        assert many.opened(make_many(tmp_path / "many.safetensors", names)).names == list(names)
+
+
+def test_a_styles_name_is_fit_for_a_file_whatever_its_file_says():
+    said = {
+        "../../etc/x": "etc-x",
+        "le café": "le-café",
+        "a/b:c": "a-b-c",
+        ".hidden": "hidden",
+        "..": "style",
+        "": "style",
+    }
+    assert {name: many.file_name(name) for name in said} == said
+
+
 def test_8_bits_by_ranges_that_hold_for_each_style(shelf, tmp_path):
     file = tmp_path / "eight.safetensors"
     file.write_bytes((shelf / "many.safetensors").read_bytes())

@@ -1,5 +1,6 @@
 """Films painted in their codec's own planes: the colours are those of painting in RGB."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,17 +15,18 @@ from test_stylize import picture
 from test_stylize_backends import psnr
 from torch import Tensor, nn
 
-from fst import stylefile
+from fst import images, stylefile
 from fst.media.video.colour import Colour, Converter
 from fst.media.video.decode import VideoReader
 from fst.media.video.paint_video import paint_video
 from fst.networks import NETWORKS, Network, build
 from fst.networks.blocks import ConvBlock
-from fst.stylize import Stylizer
+from fst.stylize import Stylizer, openvino_backend
 from fst.stylize.planar import takes_planes
 from fst.stylize.planes import Matrix, Planes, folded, unfolded
-from fst.stylize.ranges import convolutions
+from fst.stylize.ranges import convolutions, measure
 from fst.stylize.rewrite import faster
+from fst.stylize.styles import find
 
 KINDS = {"709": (1, 1, 1, 1), "601": (6, 6, 6, 1), "2020, full": (9, 1, 9, 2), "601, full": (5, 6, 5, 2)}
 
@@ -117,7 +119,8 @@ def to_rgb(planes: Planes) -> np.ndarray:
 def to_planes(pixels: np.ndarray) -> list[np.ndarray]:
     luma = pixels / 255 @ [0.299, 0.587, 0.114]
     blue, red = ((pixels[..., channel] / 255 - luma) / width for channel, width in ((2, 1.772), (0, 1.402)))
-    means = [plane.reshape(45, 2, 61, 2).mean((1, 3)) for plane in (blue, red)]
+    height, width = luma.shape
+    means = [plane.reshape(height // 2, 2, width // 2, 2).mean((1, 3)) for plane in (blue, red)]
     return [16 + 219 * luma, *(128 + 224 * plane for plane in means)]
 
 
@@ -142,6 +145,23 @@ def test_planes_are_painted_as_their_rgb_is(network, settings):
     for frame, painted in zip(planes, stylizer.stream(planes), strict=True):
         levels = [psnr(*pair) for pair in zip(painted[:3], to_planes(reference(to_rgb(frame))), strict=True)]
         assert painted.shape == (90, 122) and min(levels) > 43, levels
+
+
+def test_planes_in_8_bits_are_near_those_in_32(tmp_path, monkeypatch):
+    """In torch: a film's are in 8 bits already, whatever the range of what a network sees of a picture."""
+    style = make_style(Path("style.safetensors"), "realtime")
+    network, info = stylefile.load(style)
+    measured = measure(network, [images.to_tensor(picture(96, 128, seed)) for seed in range(4)])
+    stylefile.describe(style, dataclasses.replace(info, int8=measured))
+    made = {}
+    monkeypatch.setattr(openvino_backend, "_write", lambda network, graph, depth: made.update({graph.name: network}))
+    openvino_backend._make(find(style), tmp_path, Matrix(0.299, 0.114, False))
+    frame = cv2.GaussianBlur(picture(96, 128), (0, 0), 2) // 2 + 60
+    planes = Planes(*(plane.round().astype(np.uint8) for plane in to_planes(frame)), Matrix(0.299, 0.114, False))
+    squares = images.to_tensor(folded(planes))
+    with torch.inference_mode():
+        eight, full = (255 * made[name].stylize(squares).clamp(0, 1).numpy() for name in ("int8.xml", "network.xml"))
+    assert psnr(eight, full) > 43
 
 
 def test_each_style_of_many_paints_planes_by_its_vector():
@@ -176,6 +196,11 @@ def test_other_films_are_painted_in_rgb(format, rotation):
     assert all(isinstance(frame, np.ndarray) for frame in pixels)
 
 
+def test_a_film_of_an_odd_size_is_painted_in_rgb():
+    source = film(Path("a.mkv"), [picture(47, 64)] * 2, codec="ffv1")
+    assert all(isinstance(item.pixels, np.ndarray) for item in VideoReader(str(source), lambda height, width: True))
+
+
 def test_who_cannot_take_planes_says_so(tmp_path):
     realtime = make_style(tmp_path / "realtime.safetensors", "realtime")
     assert not Stylizer.load(realtime, backend="torch").takes_planes(96, 128)
@@ -185,5 +210,7 @@ def test_who_cannot_take_planes_says_so(tmp_path):
     assert not Stylizer.load(make_style(tmp_path / "johnson.safetensors"), backend="openvino").takes_planes(96, 128)
     zeros = Turned()
     zeros.layers[1][0].padding_mode = "zeros"
-    networks = (Turned(), Bent(), zeros, Turned(fold=4))
-    assert [takes_planes(faster(network)) for network in networks] == [True, False, False, False]
+    bounded = Turned()  # by what is no part of a convolution
+    bounded.layers[2] = nn.Sequential(bounded.layers[2], nn.ReLU())
+    networks = (Turned(), Bent(), zeros, bounded, Turned(fold=4))
+    assert [takes_planes(faster(network)) for network in networks] == [True, False, False, False, False]

@@ -86,6 +86,13 @@ def test_each_layer_in_strips_is_the_layer(monkeypatch, module, kept):
     assert torch.allclose(torch.cat(parts, 2), expected, atol=0.01)
 
 
+def test_a_layer_without_any_contrast_in_strips_is_the_layer(monkeypatch):
+    monkeypatch.setattr(strips, "STRIP", 8 * 32)
+    module, values = nn.InstanceNorm2d(4, affine=True), torch.full((1, 4, 44, 32), 50.0)
+    with torch.inference_mode():
+        assert torch.allclose(strips.through(module, Array(values)).read(0, 44), module(values), atol=0.01)
+
+
 def test_a_network_that_cannot_be_painted_in_strips_is_painted_whole(tmp_path, in_strips):
     stylizer = Stylizer.load(make_style(tmp_path / "style.safetensors", "johnson_paper"), backend="torch")
     whole = stylizer(picture(100, 100))

@@ -210,7 +210,7 @@ def test_preview_files_are_the_results(run_dir):
 def test_two_runs_in_one_process(without_key, tmp_path, capsys):
     ids = []
     for name in ("one", "two"):
-        config = LoggerConfig(name="wandb", mode="offline")
+        config = LoggerConfig(name="wandb", mode="offline", run_name={"two": "mine"}.get(name))
         logger = loggers.build_logger(config, tmp_path / name, name=name, settings={"job": name})
         logger.log_metrics({"x": 1.0}, 0)
         ids.append(logger.experiment.id)
@@ -219,6 +219,7 @@ def test_two_runs_in_one_process(without_key, tmp_path, capsys):
         (run,) = (tmp_path / name / "wandb").glob("offline-run-*")
         (about,) = of_type(inspect(run), "run")
         assert about["config"]["update"]["job"] == name
+        assert about["display_name"] == (config.run_name or name)
     assert ids[0] != ids[1]
     again = loggers.build_logger(config, tmp_path / "two", name="two", settings={"resume": "last"})
     assert again.experiment.id == ids[1]

@@ -2,11 +2,13 @@
 
 import io
 import json
+import os
 import socket
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import numpy as np
 import pytest
 import torch
 import wandb
@@ -18,12 +20,33 @@ from torch.utils.data import DataLoader, IterableDataset
 from fst.errors import UserError
 from fst.tracking import measures, metadata, progress, wandb_mode
 from fst.tracking.measures import images_in
-from fst.tracking.previews import is_due
+from fst.tracking.previews import GAP, Preview, _names, is_due, sheet
 
 
 def test_previews_are_dense_early_and_sparse_later():
     due = [step for step in range(4001) if is_due(step)]
     assert due == [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 3000, 4000]
+
+
+def test_a_sheet_has_pairs_in_two_columns_from_four_on_and_white_between():
+    def pairs(count: int) -> list[list[np.ndarray]]:
+        return [[np.full((10, 20, 3), 10 * number + of, np.uint8) for of in (1, 2)] for number in range(count)]
+
+    assert sheet(pairs(3)).shape == (3 * 10 + 2 * GAP, 2 * 20 + GAP, 3)
+    found = sheet(pairs(5))
+    assert found.shape == (3 * 10 + 2 * GAP, 4 * 20 + 3 * GAP, 3)
+    row, column = 10 + GAP, 20 + GAP
+    shown = [[found[5 + row * down, 5 + column * across, 0] for across in range(4)] for down in range(3)]
+    assert shown == [[1, 2, 11, 12], [21, 22, 31, 32], [41, 42, 255, 255]]
+    assert (found[10 : 10 + GAP] == 255).all() and (found[:, 20 : 20 + GAP] == 255).all()
+    of_two_styles = [[*row, row[0]] for row in pairs(4)]
+    assert sheet(of_two_styles).shape == (4 * 10 + 3 * GAP, 3 * 20 + 2 * GAP, 3)
+
+
+def test_previews_of_one_name_are_told_apart():
+    said = ["a b/c", "a_b_c", "...", "a b/c"]
+    names = _names([Preview(name, torch.zeros(3, 1, 1), torch.zeros(3, 1, 1)) for name in said])
+    assert names == ["a_b_c", "a_b_c-2", "photo", "a_b_c-3"]
 
 
 def test_images_in_a_batch():
@@ -53,7 +76,7 @@ def server(monkeypatch, tmp_path):
     stub = HTTPServer(("127.0.0.1", 0), Stub)
     stub.accepts = True
     threading.Thread(target=stub.serve_forever, daemon=True).start()
-    for name in ("WANDB_MODE", "http_proxy", "HTTP_PROXY", "WANDB_API_KEY"):
+    for name in ("WANDB_MODE", "http_proxy", "HTTP_PROXY", "WANDB_API_KEY", "WANDB_HTTP_TIMEOUT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{stub.server_port}")
     monkeypatch.setenv("WANDB_SILENT", "true")
@@ -68,6 +91,7 @@ def server(monkeypatch, tmp_path):
 def test_a_key_that_the_server_takes_makes_it_online(server, monkeypatch):
     assert wandb_mode.decide("auto")[0] == "offline"
     assert "key" in wandb_mode.decide("auto")[1]
+    assert "WANDB_HTTP_TIMEOUT" not in os.environ, "the short patience is of this question alone"
     with pytest.raises(UserError, match="no W&B key"):
         wandb_mode.decide("online")
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
@@ -275,6 +299,9 @@ def test_write_run_takes_texts_literally_and_remembers_earlier_starts(tmp_path):
     assert OmegaConf.load(tmp_path / "config.yaml") == {"a": 3}
     assert first["earlier"] == []
     assert second["earlier"] == [{key: value for key, value in first.items() if key != "earlier"}]
+    metadata.write_run(tmp_path, {"a": 4})
+    third = json.loads((tmp_path / "run.json").read_text())
+    assert [run["started"] for run in third["earlier"]] == [second["started"], first["started"]]
     assert first["packages"]["torch"] == torch.__version__.partition("+")[0]
 
 
@@ -292,6 +319,8 @@ def test_git_state_of_a_checkout_and_of_a_package_inside_another(tmp_path, monke
     git("add", "file")
     git("commit", "-m", "first")
     assert metadata.git_state() == {"commit": git("rev-parse", "HEAD"), "branch": "trunk", "dirty": False}
+    (tmp_path / "new").touch()
+    assert not metadata.git_state()["dirty"], "a file that git does not know is no change"
     (tmp_path / "file").write_text("two\n")
     assert metadata.git_state()["dirty"]
     metadata.write_run(tmp_path / "run", {})

@@ -11,13 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 from pytorch_lightning import Trainer
 from test_tracking import histories, inspect, of_type
 from training import TRAIN, run_here, start, tiny_arguments, train_here, wait_for_step, weights
 
-from fst import stylefile
+from fst import images, stylefile
+from fst.config.schema import DataConfig, LossConfig
+from fst.data.photo_data import PhotoData
 from fst.errors import UserError
+from fst.methods import parts
 from fst.methods.checkpoints import Checkpoints
 from fst.runfolder import CHECKPOINT, STYLE
 
@@ -55,6 +59,27 @@ def test_validation_is_on_held_out_photos_with_a_ratio_to_the_untouched(finished
     validated = [row for row in _csv(finished) if row.get("val/loss")]
     assert len(validated) == 2
     assert all(0 < float(row["val/style_ratio"]) < 10 for row in validated)
+
+
+def test_validation_is_of_the_trained_network_in_a_margin_of_mirrored_pixels(finished: Path, tiny_vgg: Path) -> None:
+    config = OmegaConf.to_object(OmegaConf.load(finished / "config.yaml"))
+    network, info = stylefile.load(finished / STYLE)
+    criterion = parts.criterion(LossConfig(**config["loss"]))
+    style = criterion.style_target([images.to_tensor(images.read(finished / "painting.png"))])
+    data = DataConfig(**config["data"])
+    found, untouched = [], []
+    with torch.no_grad():
+        for _, photo in PhotoData(data, seed=0).preview_photos(data.val_images):
+            margined = torch.from_numpy(np.pad(photo.numpy(), ((0, 0), (16, 16), (16, 16)), mode="reflect"))
+            painted, content = network(margined[None])[..., 16:-16, 16:-16], criterion.content_target(photo[None])
+            found.append(criterion(painted, content, style).values)
+            untouched.append(criterion(photo[None], content, style).values["style"].item())
+    losses = info.training["losses"]
+    for name in ("content", "style"):
+        mean = np.mean([values[name].item() for values in found])
+        assert losses[f"val/{name}_loss"] == pytest.approx(mean, rel=1e-4), name
+    ratios = [values["style"].item() / own for values, own in zip(found, untouched, strict=True)]
+    assert losses["val/style_ratio"] == pytest.approx(np.mean(ratios), rel=1e-4)
 
 
 def test_previews_land_as_pictures(finished: Path) -> None:

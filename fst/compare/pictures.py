@@ -73,10 +73,8 @@ def spread(steps: list[int], count: int) -> list[int]:
 
 
 def _at(pictures: dict[int, Path], stops: list[int]) -> list[int]:
-    """The steps of a run's pictures that stand at the stops, each the nearest one before; and its last."""
-    steps = sorted(pictures)
-    nearest = {max(earlier) for stop in stops if (earlier := [step for step in steps if step <= stop])}
-    return sorted(nearest | {steps[-1]})
+    """The steps of a run's pictures that stand at the stops, each the nearest one before; its last at the last stop."""
+    return sorted({max(earlier) for stop in stops if (earlier := [step for step in pictures if step <= stop])})
 
 
 def _edge(count: int, last: int) -> int:

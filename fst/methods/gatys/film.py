@@ -38,9 +38,8 @@ class Film(Callback):
 
     @rank_zero_only
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
-        path = self.folder / f"{trainer.global_step:06d}.png"
-        if trainer.global_step in self.steps and not path.exists():
-            images.write(path, pixels(module.previews()[0].result))
+        if trainer.global_step in self.steps:
+            images.write(self.folder / f"{trainer.global_step:06d}.png", pixels(module.previews()[0].result))
 
     on_train_start = on_train_batch_end
 

@@ -158,8 +158,8 @@ class GatysStyleTransfer(pl.LightningModule):
         """Go on at the next size from what there is, with an optimiser that knows nothing of the smaller one."""
         self.stage += 1
         with torch.no_grad():
-            larger = F.interpolate(self.image, self.scale.size, mode="bicubic", align_corners=False).clamp_(0, 1)
-        self.image = nn.Parameter(larger)
+            larger = F.interpolate(self.image, self.scale.size, mode="bicubic", align_corners=False)
+        self.image = nn.Parameter(larger)  # the objective clips it
         self.trainer.optimizers = [self.configure_optimizers()]
 
 
