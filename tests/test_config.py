@@ -70,6 +70,7 @@ def default() -> DictConfig:
         ("data=imagenet", "did you mean 'imagenet_sample'"),
         ("trainer=quantum", "choose from auto, cpu, ddp, gpu"),
         ("experiment=quikstart", "did you mean 'quickstart'"),
+        ("experiment=null", "experiment=null is no choice; choose from"),
         ("style=", "choose from boccioni, cezanne, custom"),
         ("style=null", "choose from boccioni, cezanne, custom"),
         ("loss=[vgg16,vgg16_relu3]", "is no choice, did you mean 'vgg16_relu3'"),

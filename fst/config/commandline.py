@@ -88,7 +88,7 @@ def _meant(word: str) -> str:
 
 
 def _check_choice(group: str, value: str, multirun: bool) -> None:
-    if (group == "experiment" and value == "null") or re.fullmatch(r"(glob|choice|shuffle|sort)\(.*\)", value):
+    if re.fullmatch(r"(glob|choice|shuffle|sort)\(.*\)", value):
         return
     for choice in value.split(",") if multirun else [value]:
         if re.fullmatch(NO_WORD, choice) or not re.fullmatch(r"[\w,-]+", choice.strip().strip("'\"")):
