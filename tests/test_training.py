@@ -185,6 +185,14 @@ def test_a_mistake_found_late_is_one_line_too(tmp_path: Path, tiny_vgg: Path) ->
     assert errors.startswith(f"error: image {damaged} is not in a format") and len(errors.splitlines()) == 1
 
 
+@pytest.mark.parametrize("asked", [{"trainer__devices": "[0]"}, {"trainer__accelerator": "mps"}])
+def test_devices_of_another_machine_are_a_line(tmp_path: Path, tiny_vgg: Path, asked: dict[str, str]) -> None:
+    if torch.backends.mps.is_available():
+        pytest.skip("is such a machine")
+    with pytest.raises(UserError, match=r"trainer\.devices=.* does not go with this machine: .*Accelerator"):
+        run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, **asked))
+
+
 def test_a_tracked_run_can_be_read_back_from_its_folder(tmp_path: Path, tiny_vgg: Path) -> None:
     arguments = tiny_arguments(tmp_path, tiny_vgg, logger="wandb", logger__mode="offline", trainer__log_every_n_steps=2)
     run_dir = run_here(tmp_path / "run", arguments)
