@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, JSON among them, and their names for people."""
 
 import contextlib
+import itertools
 import json
 import math
 import uuid
@@ -39,6 +40,19 @@ def check_free(target: Path, overwrite: bool) -> None:
     """Raise a UserError, before the work is done, for a file that exists."""
     if target.exists() and not overwrite:
         raise UserError(f"{target} exists already: add overwrite=true, or name another output=")
+
+
+def new_folder(path: Path) -> Path:
+    """Make a folder of that name, or where it is taken, of NAME-2, NAME-3: two programs never get the same one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path
+    for number in itertools.count(2):
+        try:
+            folder.mkdir()
+            break
+        except FileExistsError:
+            folder = path.with_name(f"{path.name}-{number}")
+    return folder
 
 
 def write_text(path: Path, text: str) -> None:

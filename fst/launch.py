@@ -14,7 +14,7 @@ from fst.config.commandline import quoted
 from fst.config.compose import PRIMARY, composed, mistakes, register
 from fst.config.schema import check, short_name
 from fst.errors import UserError, one_line_errors
-from fst.files import number, read_json, shown, write_json
+from fst.files import new_folder, number, read_json, shown, write_json
 from fst.methods.method import build
 from fst.runfolder import CHECKPOINT, CONFIG, held
 from fst.sweep import arms, search, summary
@@ -57,10 +57,8 @@ def launch(task: Callable[..., Any], arguments: list[str]) -> None:
         config, own = checked(overrides)
         if own.sweeper.get("params"):
             raise UserError("this is a sweep: add -m to run it")
-        if not any(override.startswith("hydra.run.dir=") for override in overrides):
-            new = f"{own.run.dir}_{folder_name(config)}"
-            folder = str(Path(config.resume).resolve()) if config.resume else new
-            overrides = [*overrides, f"hydra.run.dir={quoted(folder)}"]
+        folder = _run_folder(overrides, Path(own.run.dir), config)
+        overrides = [*overrides, f"hydra.run.dir={quoted(str(folder))}"]
 
         def alone(config: DictConfig) -> None:
             with one_line_errors():  # Hydra would print a line of its own before an exception
@@ -85,6 +83,22 @@ def checked(overrides: list[str]) -> tuple[DictConfig, DictConfig]:
 def folder_name(config: DictConfig) -> str:
     """What a run's folder is called after its time or number: the style and its weight, as gogh_1e5."""
     return f"{short_name(config.style)}_{number(config.loss.style_weight)}"
+
+
+def _run_folder(overrides: list[str], planned: Path, config: DictConfig) -> Path:
+    """Where a single run writes: the folder that it goes on in, one that is given, or a new one.
+
+    A given one that holds another run is a UserError: what is trained anew would take its place.
+    """
+    given = any(override.startswith("hydra.run.dir=") for override in overrides)
+    if config.resume:
+        earlier = Path(config.resume).resolve()
+        if given and planned.resolve() != earlier:
+            raise UserError(f"resume={config.resume} goes on in its own folder: leave out hydra.run.dir")
+        return earlier
+    if given and (planned / CHECKPOINT).is_file():
+        raise UserError(f"{planned} holds a run: go on with it by resume={planned}, or name another hydra.run.dir")
+    return planned if given else new_folder(planned.with_name(f"{planned.name}_{folder_name(config)}"))
 
 
 def _of_one_run(overrides: list[str], earlier: list[str]) -> list[str]:

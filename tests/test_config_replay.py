@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from test_gatys_runs import arguments as gatys_arguments
 from test_gatys_runs import pictures  # noqa: F401  a fixture
@@ -229,6 +230,26 @@ def test_what_does_not_fit_the_checkpoint_is_refused_before_anything_is_touched(
         rf"the checkpoint in .* was made with {key}=.* and does not fit {re.escape(given.split()[0])}", str(error.value)
     )
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_keeps_its_run(earlier: Path, tmp_path: Path) -> None:
+    """A run that begins there would write over it; one that goes on has its own."""
+    folder = _with_checkpoint(_copy(earlier, tmp_path))
+    for words, said in (
+        (f"hydra.run.dir={folder}", f"{folder} holds a run: go on with it by resume="),
+        (f"resume={folder} hydra.run.dir={tmp_path / 'other'}", "in its own folder: leave out hydra.run.dir"),
+    ):
+        with pytest.raises(UserError, match=said):
+            launch(lambda config: pytest.fail("it ran"), words.split())
+
+
+def test_two_runs_that_start_in_one_second_have_a_folder_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = []
+    monkeypatch.setattr("fst.launch.Path", lambda path: Path(path).with_name("now"))
+    for _ in range(2):
+        launch(lambda config: made.append(HydraConfig.get().runtime.output_dir), [])
+    assert [Path(folder).name for folder in made] == ["now_gogh_1e5", "now_gogh_1e5-2"]
 
 
 def test_differences_are_named(earlier: Path) -> None:

@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from fst.errors import UserError
-from fst.files import number, read_json, replacing
+from fst.files import new_folder, number, read_json, replacing
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
@@ -17,6 +17,11 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
             written = beside.stat().st_ino
         assert target.read_text() == text and target.stat().st_ino == written, "renamed: no reader sees half a copy"
     assert [path.name for path in (target.parent).iterdir()] == ["file.txt"]
+
+
+def test_a_new_folder_is_nobody_elses(tmp_path):
+    names = [new_folder(tmp_path / "runs" / "1.5e4").name for _ in range(3)]
+    assert names == ["1.5e4", "1.5e4-2", "1.5e4-3"]
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -325,6 +325,15 @@ def test_git_state_of_a_checkout_and_of_a_package_inside_another(tmp_path, monke
     assert metadata.git_state()["dirty"]
     metadata.write_run(tmp_path / "run", {})
     assert "+two\n" in (tmp_path / "run" / "changes.patch").read_text()
+    git("checkout", "file")
+    assert not metadata.git_state()["dirty"], "a run's folder beside fst is no change"
+    new = tmp_path / "fst" / "a network é.py"
+    new.parent.mkdir()
+    new.write_text("new\n")
+    metadata.write_run(tmp_path / "run", {})
+    new.unlink()
+    git("apply", tmp_path / "run" / "changes.patch")
+    assert new.read_text() == "new\n" and metadata.git_state()["dirty"]
     inside = tmp_path / "venv"
     inside.mkdir()
     monkeypatch.setattr(metadata, "CHECKOUT", inside.resolve())

@@ -197,7 +197,7 @@ def test_two_processes_have_the_losses_of_one_at_the_same_global_batch(tmp_path:
 def test_a_loss_that_is_not_finite_ends_the_run_with_step_term_and_causes(tmp_path: Path, tiny_vgg: Path) -> None:
     arguments = tiny_arguments(tmp_path, tiny_vgg, method__learning_rate=1e30)
     with pytest.raises(
-        UserError, match=r"at step \d+ the (content|style) loss is not finite; the usual causes: .*learning_rate"
+        UserError, match=r"at step 2 the (content|style) loss is not finite; the usual causes: .*learning_rate"
     ):
         run_here(tmp_path / "run", arguments)
 
@@ -208,6 +208,14 @@ def test_a_mistake_found_late_is_one_line_too(tmp_path: Path, tiny_vgg: Path) ->
     status, _, errors = train_here(tmp_path, *tiny_arguments(tmp_path, tiny_vgg, style__image=damaged))
     assert status == 1
     assert errors.startswith(f"error: image {damaged} is not in a format") and len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize("asked", [{"trainer__devices": "[0]"}, {"trainer__accelerator": "mps"}])
+def test_devices_of_another_machine_are_a_line(tmp_path: Path, tiny_vgg: Path, asked: dict[str, str]) -> None:
+    if torch.backends.mps.is_available():
+        pytest.skip("is such a machine")
+    with pytest.raises(UserError, match=r"trainer\.devices=.* does not go with this machine: .*Accelerator"):
+        run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, **asked))
 
 
 def test_a_tracked_run_can_be_read_back_from_its_folder(tmp_path: Path, tiny_vgg: Path) -> None:

@@ -88,10 +88,12 @@ def _meant(word: str) -> str:
 
 
 def _check_choice(group: str, value: str, multirun: bool) -> None:
-    if (group == "experiment" and value == "null") or re.fullmatch(r"(glob|choice|shuffle|sort)\(.*\)", value):
+    if re.fullmatch(r"(glob|choice|shuffle|sort)\(.*\)", value):
         return
     for choice in value.split(",") if multirun else [value]:
         if re.fullmatch(NO_WORD, choice) or not re.fullmatch(r"[\w,-]+", choice.strip().strip("'\"")):
+            if group == "style" and _exists(choice):
+                raise UserError(f"style={choice} is a file: write style=custom style.image={choice}")
             raise UserError(f"{group}={choice} is no choice{near(choice, groups.choices(group))}")
         if group == "experiment" and choice not in groups.choices(group):  # Hydra knows no group without a file
             raise UserError(f"no experiment is called '{choice}'{near(choice, groups.choices(group))}")

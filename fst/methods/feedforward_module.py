@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fst.data.noise import with_noise
+from fst.data.order import STEPS, generator
 from fst.losses.criterion import Criterion, Losses
 from fst.losses.style_target import StyleTarget
 from fst.methods.muon import MuonAdam
@@ -85,9 +86,10 @@ class FeedForwardStyleTransfer(pl.LightningModule):
     def on_fit_start(self) -> None:
         self.style = self.style.to(self.device)
 
-    def on_train_start(self) -> None:
-        if self.global_rank:  # else every process would draw the same noise, places and paintings
-            torch.manual_seed(int(torch.randint(2**31, ())) + self.global_rank)
+    def on_train_batch_start(self, photos: Tensor, index: int) -> None:
+        """What a step draws hangs on seed, step and process alone: a run that goes on draws what it would have."""
+        place = self.global_step * self.trainer.world_size + self.global_rank
+        torch.manual_seed(int(generator(self.info.training["seed"], STEPS, place).integers(2**63)))
 
     def training_step(self, photos: Tensor, index: int) -> Tensor:
         margin, room = self.settings.margin, self.criterion.room
@@ -100,7 +102,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         aim = self.drawn(len(photos))
         painted = aim.paint(with_noise(seen, self.settings.noise))[inner]
         losses = self._compared(painted, seen[inner], aim, around=photos, place=(top + margin, left + margin))
-        losses.check_finite(f"at step {self.global_step}")
+        losses.check_finite(f"at step {self.global_step + 1}")
         if self.global_step == 0 or is_logged(self.trainer, self.global_step + 1):  # 3 ms of Lightning's
             logged = losses.named() | losses.parts
             self.log_dict({f"train/{name}": value.detach() for name, value in logged.items()}, sync_dist=True)
@@ -110,14 +112,13 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         aims = self.aims()
         for photo, (style, aim) in itertools.product(photos.split(1), aims.items()):
             number = len(self._photo_losses) // len(aims)
-            # The same draws at every validation: figures compare, and training's random state is left as it was.
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(number)
-                in_margin = Aim(aim.style, functools.partial(framed, aim.paint, margin=MARGIN))
-                losses = self._compared(in_margin.paint(photo), photo, in_margin)
-                values = {name: value.item() for name, value in losses.named().items()}
-                if "style_loss" in values:
-                    values["style_ratio"] = values["style_loss"] / self._style_of_untouched(photo, number, style, aim)
+            torch.manual_seed(number)  # the same draws at every validation: figures compare
+            in_margin = Aim(aim.style, functools.partial(framed, aim.paint, margin=MARGIN))
+            losses = self._compared(in_margin.paint(photo), photo, in_margin)
+            values = {name: value.item() for name, value in losses.named().items()}
+            if "style_loss" in values:
+                values["style_ratio"] = values["style_loss"] / self._style_of_untouched(photo, number, style, aim)
+                values["style_loss"] /= 1.0 if aim.style.weights is None else aim.style.weights.item()
             self._photo_losses.append((style, values))
 
     def _compared(self, painted: Tensor, photos: Tensor, aim: Aim, **around: Any) -> Losses:
@@ -165,10 +166,8 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         weights = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: value for name, value in weights.items() if name.startswith(NETWORK_PREFIX)}
         checkpoint[CHECKPOINT_INFO] = dataclasses.asdict(self.style_info())
-        checkpoint["random_state"] = torch.get_rng_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        torch.set_rng_state(checkpoint["random_state"])
         earlier = checkpoint[CHECKPOINT_INFO]["training"]  # with what its last validation measured
         kept = {key: earlier[key] for key in ("losses", "by_style") if key in earlier}
         self.info = dataclasses.replace(self.info, training=self.info.training | kept)
@@ -231,20 +230,17 @@ class ManyStyles(FeedForwardStyleTransfer):
         """With the losses of each style."""
         info = super().style_info()
         if "losses" in info.training:
-            figures = {name: self._figures(place, name) for place, name in enumerate(self.network.names)}
+            figures = {name: self._figures(name) for name in self.network.names}
             if any(figures.values()):
                 info.training["by_style"] = figures
         return info
 
-    def _figures(self, place: int, name: str) -> dict[str, float]:
+    def _figures(self, name: str) -> dict[str, float]:
         """Content and style loss before their weights, and the objective, on held-out photos."""
         at = f"@{name}" if len(self.network.names) > 1 else ""
         keys = {"content": f"val/content_loss{at}", "style": f"val/style_loss{at}", "total": f"val/loss{at}"}
         metrics = self.trainer.callback_metrics
-        figures = {figure: float(metrics[key]) for figure, key in keys.items() if key in metrics}
-        if "style" in figures and self.style.weights is not None:
-            figures["style"] /= self.style.weights[place].item()
-        return figures
+        return {figure: float(metrics[key]) for figure, key in keys.items() if key in metrics}
 
     @staticmethod
     def _aim(paint: Callable[..., Tensor], vectors: Tensor, style: StyleTarget) -> Aim:

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from fst import images, runfolder
 from fst.config.replay import differences
 from fst.config.schema import TrainConfig
 from fst.data import workers
+from fst.errors import UserError
 from fst.files import shown
 from fst.methods import method as methods
 from fst.methods.checkpoints import CheckedFiles, Checkpoints
@@ -117,7 +119,11 @@ def _trainer(
         "default_root_dir": run_dir,
         "plugins": [CheckedFiles()],
     }
-    return pl.Trainer(**settings | method.trainer_settings())
+    try:
+        return pl.Trainer(**settings | method.trainer_settings())
+    except (MisconfigurationException, TypeError) as error:  # as of GPUs, where a run of another machine is repeated
+        asked = f"trainer.accelerator={config.trainer.accelerator} trainer.devices={config.trainer.devices}"
+        raise UserError(f"{asked} does not go with this machine: {' '.join(str(error).split())}") from None
 
 
 @rank_zero_only

@@ -28,7 +28,7 @@ PACKAGES = ("fst", "torch", "torchvision", "pytorch-lightning", "hydra-core", "o
 def run_metadata() -> dict[str, Any]:
     """Git commit, command line, machine and versions, as plain JSON values.
 
-    `git` is None outside a checkout of fst; `git.dirty` says that tracked files differ from the commit.
+    `git` is None outside a checkout of fst; `git.dirty` says that files differ from the commit, or are new.
     """
     return {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -61,27 +61,36 @@ def write_run(run_dir: str | Path, settings: dict[str, Any]) -> None:
     write_json(folder / RUN, facts)
     write_state(folder, RUNNING)
     if facts["git"] and facts["git"]["dirty"]:
-        write_text(folder / CHANGES, _git("diff", "HEAD") or "")
+        new = [_git("diff", "--no-index", os.devnull, name, differing=True) for name in _new_files()]
+        write_text(folder / CHANGES, "".join(filter(None, [_git("diff", "HEAD"), *new])))
 
 
 def git_state() -> dict[str, Any] | None:
-    """Commit, branch and whether tracked files were changed; None if fst does not run from its own git checkout."""
+    """Commit, branch and whether there are changes; None if fst does not run from its own git checkout."""
     top = _git("rev-parse", "--show-toplevel")
     if top is None or Path(top.strip()).resolve() != CHECKOUT:
         return None
     return {
         "commit": (_git("rev-parse", "HEAD") or "").strip(),
         "branch": (_git("branch", "--show-current") or "").strip(),
-        "dirty": bool((_git("status", "--porcelain", "--untracked-files=no") or "").strip()),
+        "dirty": bool((_git("status", "--porcelain", "--untracked-files=no") or "").strip() or _new_files()),
     }
 
 
-def _git(*arguments: str) -> str | None:
+def _new_files() -> list[str]:
+    """Files of fst and of its settings that git does not know yet, as a network or a loss term that was just added."""
+    found = _git("ls-files", "-z", "--others", "--exclude-standard", "--", "fst", "conf")
+    return [name for name in (found or "").split("\0") if name]
+
+
+def _git(*arguments: str, differing: bool = False) -> str | None:
+    """What git prints; None where it cannot. `differing`: by status 1 it says that it found a difference."""
     try:
         command = ["git", "-C", str(CHECKOUT), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20, errors="replace").stdout
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=20, errors="replace")
     except (OSError, subprocess.SubprocessError):
         return None
+    return ran.stdout if ran.returncode == int(differing) else None
 
 
 def _cpu_model() -> str:
