@@ -1,5 +1,7 @@
 """infer.py as people run it: photos, folders, pipes, names, refusals. Other readers than Pillow check what came out."""
 
+import base64
+import importlib.util
 import io
 import os
 import subprocess
@@ -88,6 +90,34 @@ def test_a_photo_stays_in_its_format(suffix):
     run(f"source=photo{suffix}")
     with Image.open(f"photo{suffix}") as before, Image.open(f"photo-gogh{suffix}") as after:
         assert (after.format, after.size) == (before.format, before.size)
+
+
+HEIC = """
+AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAX1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAACJpbG9jAAAAAER
+AAAEAAQAAAAABoQABAAAAAAAAADYAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRtAAAAAAABAAAA/WlwcnAAAADdaXBjbw
+AAAHZodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQAqQgEBA3AAAAMAkAAAAwAAAwAeoCCBB
+Zbq5Ka5uAhoMCAAAAMDIAAAAwAhYgABAAZEAcFzwIkAAAATY29scm5jbHgAAQANAAaAAAAAFGlzcGUAAAAAAAAAQAAAAEAAAAAoY2xhcAAAADgAAAAB
+AAAAKAAAAAH////4AAAAAv///+gAAAACAAAAEHBpeGkAAAAAAwgICAAAABhpcG1hAAAAAAAAAAEAAQWBAgMFhAAAAD5tZGF0AAAAMigBrwQY+Msxjkk
+p31Nl8bxWqFgFYlTtPd0rY8Csfktee7V5LOXQv0jH1q+wL0sbGfzw
+"""  # 56x40 pixels, as an iPhone writes them
+
+
+def test_a_telephones_photo_becomes_a_jpeg():
+    pytest.importorskip("pi_heif")
+    Path("photo.HEIC").write_bytes(base64.b64decode(HEIC))
+    Path("in").mkdir()
+    Path("in/photo").write_bytes(base64.b64decode(HEIC))
+    run("source=photo.HEIC")
+    run("source=in")
+    for result in ("photo-gogh.jpg", "in-gogh/photo.jpg"):
+        assert opencv(result).shape == (40, 56, 3)
+
+
+def test_without_its_package_a_telephones_photo_is_a_line_that_names_it(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    Path("photo.heic").write_bytes(b"no image")
+    with pytest.raises(UserError, match="pip install pi_heif"):
+        run("source=photo.heic")
 
 
 def test_a_format_that_is_only_read_becomes_png():
@@ -302,6 +332,38 @@ def test_a_folder_painted_before_is_passed_over(capsys):
     assert Path("in-gogh/a.png").stat().st_mtime_ns > first
 
 
+def test_results_below_the_source_are_no_photos_the_next_time(monkeypatch, tmp_path):
+    for name in ("in/a.png", "in/deep/b.png", "here/a.png"):
+        save(name)
+    for _ in range(2):
+        run("source=in", "output=in/painted", "style=gogh,hokusai")
+        run("source=in/**/*.png", "output=in/painted")
+    monkeypatch.chdir(tmp_path / "here")
+    for _ in range(2):
+        run("source=.")
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png")}
+    painted = {f"in/painted/{style}{name}" for style in ("", "gogh/", "hokusai/") for name in ("a.png", "deep/b.png")}
+    assert found == {"in/a.png", "in/deep/b.png", "here/a.png", "here/here-gogh/a.png"} | painted
+
+
+def test_two_paintings_of_one_name_do_not_replace_each_other():
+    for name in ("one/wave.png", "two/wave.jpg"):
+        save(name, size=(96, 128))
+    save("photo.png")
+    save("in/photo.png")
+    for source in ("photo.png", "in"):
+        run(f"source={source}", "style=one/wave.png,two/wave.jpg,gogh,gogh", "output=out/")
+    names = [
+        "gogh/photo.png",
+        "photo-gogh.png",
+        "photo-wave-2.png",
+        "photo-wave.png",
+        "wave-2/photo.png",
+        "wave/photo.png",
+    ]
+    assert sorted(str(path.relative_to("out")) for path in Path("out").rglob("*.png")) == names
+
+
 def test_a_pattern_keeps_the_structure_below_its_fixed_part(tmp_path):
     for name in ("in/x/a.png", "in/y/z/a.png", "in/y/b.jpg"):
         save(name)
@@ -348,6 +410,15 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["source=empty"], "holds no images"),
         (["source=folder", "output=photo.png"], "is a file"),
         (["source=folder", "output=-"], "takes one photo"),
+        (["source=folder", "style=gogh,hokusay"], "did you mean 'hokusai'"),
+        (["source=folder", "output=./folder"], "is where the photos are"),
+        (["source=f*er/p*.png", "output=.", "overwrite=true"], "is where the photos are"),
+        (["source=photo.png", "output=folder/../photo.png", "overwrite=true"], "is the source itself"),
+        (["source=photo.png", "style="], "style= is empty"),
+        (["source=webcam", "output=page", "page.host="], "page.host= is empty"),
+        (["source=webcam", "output=page", "page.port=-1"], "between 0 and 65535"),
+        (["source=webcam", "output=page", "page.port=65536"], "between 0 and 65535"),
+        (["source=photo.png", "painting_size=20"], "between 32 and 4096"),
     ],
 )
 def test_a_mistake_is_one_line(arguments, says):
@@ -381,10 +452,12 @@ def test_kinds_of_source():
     frames = [Image.fromarray(picture(20, 20, seed)) for seed in range(3)]
     for name in ("moves.webp", "moves.gif", "pages.tif"):
         frames[0].save(name, save_all=True, append_images=frames[1:])
+    frames[0].save("still.gif")
     Path("clip.mp4").write_bytes(b"\0" * 100)
     Path("webcam:7").write_bytes(b"")
     found = {name: paint.kind_of(name) for name in ("photo.png", "photo.dat", "moves.webp", "moves.gif", "pages.tif")}
     assert found == dict(zip(found, ["photos", "photos", "video", "video", "photos"], strict=True))
+    assert paint.kind_of("still.gif") == "photos"
     for name, kind in {"clip.mp4": "video", "webcam": "live", "webcam:2": "live", "webcam:7": "video"}.items():
         assert paint.kind_of(name) == kind
     for name in ("rtsp://host/stream", "http://host/clip.mp4", "HTTPS://host"):
@@ -489,6 +562,27 @@ def test_ctrl_c_keeps_what_was_done(monkeypatch, capsys):
     assert sorted(path.name for path in Path("in-gogh").iterdir()) == ["0.png", "1.png"]
     said = capsys.readouterr()
     assert "2 of 4 painted" in said.out and said.err.strip().endswith("interrupted")
+
+
+def test_an_animation_broken_off_in_a_folder_is_painted_anew(monkeypatch):
+    moving(Path("in/moves.png"))
+    from fst.stylize import Stylizer
+
+    stream = Stylizer.stream
+
+    def interrupted(self, frames, count=None):
+        for index, frame in enumerate(stream(self, frames, count)):
+            if index == 2:
+                raise KeyboardInterrupt
+            yield frame
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stylizer, "stream", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run("source=in")
+    assert not list(Path("in-gogh").iterdir())
+    run("source=in")
+    assert len(timing(Path("in-gogh/moves.png"))[1]) == 3
 
 
 def test_where_a_painted_photo_goes():

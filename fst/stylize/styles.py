@@ -4,6 +4,7 @@ files of many styles also a painting, a mixture, and what a film moves through.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import numpy as np
 from fst import images, runfolder, store, stylefile
 from fst.errors import UserError, near, require
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
-from fst.stylize.many import PAINTING_SIZE, Style, bundled, file_name, is_many, of_many, opened
+from fst.stylize.many import LARGEST, NARROWEST, PAINTING_SIZE, Style, bundled, file_name, is_many, of_many, opened
+from fst.values import between
 
 MANY = "many"  # style=many: each style of the bundled file of many
 SHARE = re.compile(r"(.+):\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)", re.IGNORECASE)  # NAME:0.7
@@ -31,6 +33,7 @@ def find(style: str | Path, painting_size: int = PAINTING_SIZE) -> Style:
     Raises:
         UserError: nothing of that name, it holds no style, or a mixture that makes no sense.
     """
+    between("painting_size", painting_size, NARROWEST, LARGEST, ": pixels of a painting's long edge when it is read")
     text, shelf = str(style), stylefile.bundled()
     path = Path(text).expanduser()
     if text.startswith("wandb:"):
@@ -61,7 +64,18 @@ def split(styles: str) -> list[str]:
         raise UserError(f"style={styles} names an empty style; as in style=gogh,hokusai")
     if any(SHARE.fullmatch(name) for name in names):
         return [styles]
-    return [one for name in names for one in _each(name)]
+    return list(dict.fromkeys(one for name in names for one in _each(name)))
+
+
+def find_each(names: list[str], painting_size: int) -> list[Style]:
+    """The style of each name, as `find`. Two paintings may be called alike: the second style is NAME-2."""
+    found: dict[str, Style] = {}
+    for name in names:
+        style = find(name, painting_size)
+        called = (style.name, *(f"{style.name}-{number}" for number in range(2, len(names) + 1)))
+        own = next(one for one in called if one not in found)
+        found[own] = dataclasses.replace(style, name=own)
+    return list(found.values())
 
 
 def live_styles(styles: list[str]) -> list[str]:

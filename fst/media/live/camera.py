@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from fst.errors import UserError
+from fst.media.video.decode import without_password
 
 if TYPE_CHECKING:
     from fst.config.infer import WebcamConfig
@@ -42,7 +43,7 @@ class Camera(contextlib.AbstractContextManager):
         target = find(settings.device)
         # A path such as /dev/video2 or /dev/v4l/by-id/... is a device, not a file that stands in for one.
         self._is_file = isinstance(target, str) and Path(target).is_file()
-        self.name = f"camera {target}" if isinstance(target, int) else target
+        self.name = f"camera {target}" if isinstance(target, int) else without_password(target)
         self._capture = _open(target, settings)
         claimed = self._capture.get(cv2.CAP_PROP_FPS)  # not always something sensible
         self.rate = claimed if 1 <= claimed <= 240 else settings.fps
@@ -126,14 +127,15 @@ def find(device: str | None) -> int | str:
 
 
 def _open(target: int | str, settings: WebcamConfig) -> cv2.VideoCapture:
-    # What OpenCV would print of a missing camera is said here in one line.
+    # What OpenCV and its FFmpeg would print of a missing camera is said here in one line.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     device = isinstance(target, int) or target.startswith("/dev/")
     linux = sys.platform == "linux"
     capture = cv2.VideoCapture(target, cv2.CAP_V4L2 if device and linux else cv2.CAP_ANY)
     if not capture.isOpened():
         if not device:
-            raise UserError(f"webcam.device={target} cannot be opened as a camera or a video")
+            raise UserError(f"{without_password(target)} cannot be opened as a camera or a video")
         if settings.device is None and not linux:  # elsewhere nothing tells a missing camera from a busy one
             raise NoCamera("no camera opens on this machine: connect one, or allow this program to use it")
         raise UserError(f"camera {target} does not open: {_BUSY}")
