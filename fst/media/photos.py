@@ -73,18 +73,18 @@ def _paint_one(config: InferConfig, styles: list[Style]) -> None:
     pixels, metadata = images.read_with_metadata(file)  # first: a missing photo is said before a style loads
     stem, suffix = "stdin" if piped else file.stem, _suffix_for(file, by_name=not to_standard)
     for style in styles:
-        stylizer = Stylizer.configured(config, style)
         if to_standard:
-            data = images.encode(stylizer(pixels), suffix, metadata=metadata, quality=config.quality)
-            sys.stdout.buffer.write(data)
+            painted = Stylizer.configured(config, style)(pixels)
+            sys.stdout.buffer.write(images.encode(painted, suffix, metadata=metadata, quality=config.quality))
             sys.stdout.buffer.flush()
             continue
-        target = target_of(stem, suffix, stylizer.name, config.output, several=len(styles) > 1)
+        target = target_of(stem, suffix, style.name, config.output, several=len(styles) > 1)
         if not _writes(target.suffix):
             known = "use .jpg, .png, .webp or .tif"
             raise UserError(f"output={target}: no picture is written as '{target.suffix}'; {known}")
         check_free(target, config.overwrite, None if piped else file)
-        print(images.write(target, stylizer(pixels), metadata=metadata, quality=config.quality))
+        painted = Stylizer.configured(config, style)(pixels)
+        print(images.write(target, painted, metadata=metadata, quality=config.quality))
         if _loses_alpha(metadata, target):
             print(f"{config.source} is transparent in places: {target} has white there", file=sys.stderr)
 

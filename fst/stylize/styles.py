@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -113,13 +114,14 @@ def print_styles() -> None:
     rows += [(name, many.info, paintings.get(name, {})) for name in many.names]
     table = Table(box=None, pad_edge=False)
     for column in ("style", "network", "content", "objective", "painting", "artist", "year"):
-        table.add_column(column, justify="right" if column in ("content", "objective", "year") else "left")
+        numbers, names = column in ("content", "objective", "year"), column in ("style", "network")
+        table.add_column(column, justify="right" if numbers else "left", no_wrap=names)
     for name, info, painting in rows:
         losses = info.training.get("by_style", {}).get(name, {})
         figures = [f"{losses[key]:.1f}" if key in losses else "" for key in ("content", "total")]
         about = (str(painting.get(key) or "") for key in ("title", "artist", "year"))
         table.add_row(name, info.network, *figures, *about)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)  # in a pipe, a line for each
 
 
 def _each(name: str) -> list[str]:
