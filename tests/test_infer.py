@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from clips import film, pixels, scene
 from PIL import Image, ImageCms
+from rich.console import Console
 from styles import make_many, make_style
 from test_stylize import picture
 
 from fst import stylefile
 from fst.errors import UserError
-from fst.media import paint
+from fst.media import bar, paint
 from fst.media.places import target_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,6 +82,14 @@ def test_a_photo_is_painted_into_the_current_folder(capsys, tmp_path):
 
     expected = Stylizer.load("gogh", backend="torch")(picture(40, 56))
     assert np.array_equal(opencv("photo-gogh.png"), expected)
+
+
+def test_a_terminal_says_what_is_waited_for(monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(bar, "CONSOLE", Console(file=screen, force_terminal=True))
+    save("a[b].png")
+    run("source=a[b].png")
+    assert "painting a[b]-gogh.png" in screen.getvalue()
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".png", ".webp", ".tif", ".bmp", ".avif"])

@@ -15,7 +15,7 @@ from PIL import Image
 from fst import images
 from fst.errors import UserError
 from fst.files import check_free
-from fst.media.bar import progress, say
+from fst.media.bar import progress, say, waiting
 from fst.media.places import STANDARD, numbered, target_of
 from fst.stylize import Stylizer
 from fst.values import between
@@ -83,7 +83,8 @@ def _paint_one(config: InferConfig, styles: list[Style]) -> None:
             known = "use .jpg, .png, .webp or .tif"
             raise UserError(f"output={target}: no picture is written as '{target.suffix}'; {known}")
         check_free(target, config.overwrite, None if piped else file)
-        painted = Stylizer.configured(config, style)(pixels)
+        with waiting(f"painting {target.name}"):
+            painted = Stylizer.configured(config, style)(pixels)
         print(images.write(target, painted, metadata=metadata, quality=config.quality))
         if _loses_alpha(metadata, target):
             print(f"{config.source} is transparent in places: {target} has white there", file=sys.stderr)
