@@ -417,6 +417,7 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["source=text.jpg"], "text.jpg"),
         (["source=text.txt"], "text.txt"),
         (["source=empty"], "holds no images"),
+        (["source=films"], "films are painted one by one, as source=films/clip.mp4"),
         (["source=folder", "output=photo.png"], "is a file"),
         (["source=folder", "output=-"], "takes one photo"),
         (["source=folder", "style=gogh,hokusay"], "did you mean 'hokusai'"),
@@ -434,7 +435,8 @@ def test_a_mistake_is_one_line(arguments, says):
     save("photo.png")
     save("folder/photo.png")
     Path("empty").mkdir()
-    for name in ("text.jpg", "text.txt"):
+    Path("films").mkdir()
+    for name in ("text.jpg", "text.txt", "films/clip.mp4"):
         Path(name).write_text("these are words")
     before = sorted(Path().rglob("*"))
     with pytest.raises(UserError, match=says.replace("*", r"\*").replace("[", r"\[")) as caught:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import mimetypes
 import sys
 from collections import Counter
 from io import BytesIO
@@ -142,7 +143,9 @@ def _find(config: InferConfig, folders: list[Path]) -> tuple[dict[Path, Path], l
     photos = {file: file.relative_to(root) for file in files if _is_photo(file)}
     if not photos:
         where = f"folder {source} holds no images" if source.is_dir() else f"source={source} matches no image"
-        raise UserError(f"{where} ({', '.join(sorted(images.SUFFIXES))})")
+        films = [file for file in files if str(mimetypes.guess_type(file.name)[0]).startswith("video/")]
+        hint = f"; films are painted one by one, as source={films[0]}" if films else ""
+        raise UserError(f"{where} ({', '.join(sorted(images.SUFFIXES))}){hint}")
     return photos, [file for file in files if file not in photos]
 
 
