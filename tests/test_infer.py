@@ -406,6 +406,7 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["source=photo.png", "output=out.xyz"], "no picture is written as '.xyz'"),
         (["source=photo.png", "quality=0"], "between 1 and 100: that of a JPEG"),
         (["source=photo.png", "output=window"], "window"),
+        (["source=photo.png", "output=name"], "output=name is no folder"),
         (["source=photo.png", "strength=2"], "between 0 and 1"),
         (["source=photo.png", "strength=abc"], "strength"),
         (["source=photo.png", "size=[1"], "size"),
@@ -436,7 +437,7 @@ def test_a_mistake_is_one_line(arguments, says):
     save("folder/photo.png")
     Path("empty").mkdir()
     Path("films").mkdir()
-    for name in ("text.jpg", "text.txt", "films/clip.mp4"):
+    for name in ("text.jpg", "text.txt", "films/clip.mp4", "name"):
         Path(name).write_text("these are words")
     before = sorted(Path().rglob("*"))
     with pytest.raises(UserError, match=says.replace("*", r"\*").replace("[", r"\[")) as caught:
