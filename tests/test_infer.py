@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -267,12 +268,12 @@ def test_photos_are_found_by_their_contents_and_other_files_are_named(capsys):
     save("in/holiday", format="JPEG")
     save("in/a.dat", format="PNG")
     Path("in/notes.txt").write_text("no photo")
-    os.mkfifo("in/pipe")  # nobody writes to it: to read it would take for ever
+    os.mkfifo("in/pipe.jpg")  # nobody writes to it: to read it would take for ever
     run("source=in", "output=out")
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "holiday.jpg"]
     assert opencv("out/holiday.jpg").shape == (40, 56, 3)
     said = capsys.readouterr()
-    assert "left out: 2 files that are no photos (notes.txt, pipe)" in said.err and "2 of 2 painted" in said.out
+    assert "left out: 2 files that are no photos (notes.txt, pipe.jpg)" in said.err and "2 of 2 painted" in said.out
 
 
 def test_photos_of_one_name_do_not_replace_each_other():
@@ -518,6 +519,17 @@ def test_standard_output_takes_the_format_of_the_contents_not_of_the_name(shelf)
     done = program("source=lying.jpg", "output=-", f"style={shelf}/gogh.safetensors", "backend=openvino")
     with Image.open(io.BytesIO(done.stdout)) as image:
         assert (image.format, image.mode) == ("PNG", "RGBA")
+
+
+@pytest.mark.parametrize("where", [None, SimpleNamespace(isatty=lambda: True)])
+def test_a_terminal_or_nothing_is_no_picture_and_shows_none(monkeypatch, where):
+    save("photo.png")
+    monkeypatch.setattr(sys, "stdin", where)
+    with pytest.raises(UserError, match="standard input is no picture"):
+        run("source=-", "output=out.png")
+    monkeypatch.setattr(sys, "stdout", where)
+    with pytest.raises(UserError, match="a terminal cannot show a picture"):
+        run("source=photo.png", "output=-")
 
 
 def test_a_folder_called_dash_is_not_standard_input(shelf):

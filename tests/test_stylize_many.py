@@ -285,7 +285,8 @@ def test_what_makes_no_sense_is_said_in_a_line(shelf, style, says):
             (shelf / f"{name}.safetensors").unlink()
 
 
-def test_the_list_names_styles_of_both_kinds_with_their_figures(capsys):
+def test_the_list_names_styles_of_both_kinds_with_their_figures(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")  # of a terminal, which this is not: a line has room for a style
     styles.print_styles()
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[::-1]}
     assert "6.2" in lines["hokusai"] or "6.3" in lines["hokusai"]

@@ -1,7 +1,9 @@
-"""Signals: who handles them, and how often."""
+"""The process: who handles its signals, and how often; what it prints."""
 
+import io
 import os
 import signal
+import sys
 
 import pytest
 
@@ -27,6 +29,14 @@ def test_under_nohup_a_program_outlives_its_terminal():
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_what_standard_output_cannot_show_is_no_traceback(monkeypatch):
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", screen)
+    with one_line_errors():
+        print("渡.jpg", flush=True)
+    assert screen.buffer.getvalue() == b"\\u6e21.jpg\n"
 
 
 def test_any_signal_is_a_line_and_its_own_status(capsys):

@@ -160,7 +160,9 @@ def _matches(pattern: Path) -> list[Path]:
 
 
 def _is_photo(file: Path) -> bool:
-    return images.is_image(file.name) or (file.is_file() and images.frame_count(file) > 0)  # a pipe is not read
+    if file.is_fifo():  # to read it could take for ever
+        return False
+    return images.is_image(file.name) or (file.is_file() and images.frame_count(file) > 0)
 
 
 def _folder_for(config: InferConfig, style: str, *, several: bool) -> Path:
