@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # the checkout's fst, from any working directory
 
 from fst.errors import UserError, one_line_errors
+from fst.system import handling, interrupt
 
 USAGE = """
 python infer.py source=SOURCE style=STYLE [key=value ...]
@@ -62,5 +63,5 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    with one_line_errors():
+    with one_line_errors(), handling(interrupt):
         main(sys.argv[1:])

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -13,15 +14,17 @@ class UserError(Exception):
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the program with `error: ...` and status 1 on a UserError or an OSError, with 130 on Ctrl-C: no traceback."""
+    """End the program with `error: ...` and status 1 on a UserError or an OSError, on Ctrl-C with 130: no traceback."""
+    with contextlib.suppress(AttributeError):  # there is none, or another's
+        sys.stdout.reconfigure(errors="backslashreplace")  # it may not know all that a file's name has
     try:
         yield
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:  # of Ctrl-C, or of another signal, whose number it has
         print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(128 + next(iter(stop.args), signal.SIGINT)) from None
     except BrokenPipeError:
         # The reader of our output went away: Python would complain once more while it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -36,8 +36,10 @@ def replacing(target: Path) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
 
 
-def check_free(target: Path, overwrite: bool) -> None:
-    """Raise a UserError, before the work is done, for a file that exists."""
+def check_free(target: Path, overwrite: bool, source: Path | None = None) -> None:
+    """Raise a UserError, before the work is done, for a file that exists, and for the source itself always."""
+    if source is not None and source.exists() and target.exists() and target.samefile(source):
+        raise UserError(f"{target} is the source itself: choose another output=")
     if target.exists() and not overwrite:
         raise UserError(f"{target} exists already: add overwrite=true, or name another output=")
 

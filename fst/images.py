@@ -5,6 +5,7 @@ torch is imported inside the two functions that need it, so that inference witho
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import warnings
@@ -18,13 +19,19 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from fst.errors import UserError
+from fst.errors import UserError, require
 from fst.files import replacing
 
 if TYPE_CHECKING:
     import torch
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic", ".heif", ".jp2"})
+
+HEIC = (".heic", ".heif")  # an iPhone's photos
+with contextlib.suppress(ImportError):  # which Pillow does not read by itself
+    import pi_heif
+
+    pi_heif.register_heif_opener()
 
 # Pillow refuses pictures above ~179 megapixels as decompression bombs; photos that large are real (panoramas).
 Image.MAX_IMAGE_PIXELS = 1_000_000_000
@@ -82,6 +89,8 @@ def read_with_metadata(
     except IsADirectoryError:
         raise UserError(f"{name} is a folder, not an image file") from None
     except UnidentifiedImageError:
+        if name.lower().endswith(HEIC):
+            require("pi_heif", name)
         raise UserError(f"{name} is not in a format that Pillow {Image.__version__} reads") from None
     except PermissionError:
         raise UserError(f"{name} may not be read: check its permissions") from None
@@ -122,7 +131,8 @@ def _alpha(image: Image.Image) -> np.ndarray | None:
 def _to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):  # Pillow clips these at 255 instead of scaling them.
         values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if image.mode.startswith("I") and values.max(initial=0) > 255 else 255.0
+        small, large = (1.0, 255.0) if image.mode == "F" else (255.0, 65535.0)
+        top = large if values.max(initial=0) > small else small
         grey = np.clip(values * 255.0 / top, 0, 255).round().astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     if image.has_transparency_data:

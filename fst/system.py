@@ -39,10 +39,27 @@ def data_workers(processes: int) -> int:
 
 @contextlib.contextmanager
 def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Within, SIGINT and SIGTERM go to the handler; after it, to whom they went before. For the main thread only."""
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Within, SIGINT, SIGTERM and SIGHUP go to the handler; after it, to whom they went before.
+
+    For the main thread only. A closed terminal or a lost ssh connection is a SIGHUP: under nohup it is left alone; else
+    it is handled once, since a shell that ends passes it on and the system sends it again.
+    """
+
+    def once(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        handler(number, frame)
+
+    ways = {signal.SIGINT: handler, signal.SIGTERM: handler}
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ways[signal.SIGHUP] = once
+    before = {number: signal.signal(number, way) for number, way in ways.items()}
     try:
         yield
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """A handler: any signal ends what runs as Ctrl-C does, which keeps what was done."""
+    raise KeyboardInterrupt(number)

@@ -115,6 +115,13 @@ def test_a_panorama_is_a_picture(tmp_path):
     assert images.frame_count(tmp_path / "wide.png") == 1
 
 
+@pytest.mark.parametrize("top", [1, 255])
+def test_floats_go_to_1_or_to_255(tmp_path, top):
+    levels = np.linspace(0, top, 50 * 20).reshape(20, 50).astype(np.float32)
+    assert cv2.imwrite(str(tmp_path / "float.tif"), levels)
+    assert np.abs(images.read(tmp_path / "float.tif")[..., 0] - levels * (255 / top)).max() <= 1
+
+
 def test_reduced_decoding_keeps_the_least_side(tmp_path):
     big = np.random.default_rng(0).integers(0, 256, (8, 10, 3)).astype(np.uint8)
     big = cv2.resize(big, (1000, 800), interpolation=cv2.INTER_CUBIC)

@@ -1,22 +1,26 @@
 """infer.py as people run it: photos, folders, pipes, names, refusals. Other readers than Pillow check what came out."""
 
+import base64
+import importlib.util
 import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from clips import film, pixels, scene
 from PIL import Image, ImageCms
+from rich.console import Console
 from styles import make_many, make_style
 from test_stylize import picture
 
 from fst import stylefile
 from fst.errors import UserError
-from fst.media import paint
+from fst.media import bar, paint
 from fst.media.places import target_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,6 +85,14 @@ def test_a_photo_is_painted_into_the_current_folder(capsys, tmp_path):
     assert np.array_equal(opencv("photo-gogh.png"), expected)
 
 
+def test_a_terminal_says_what_is_waited_for(monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(bar, "CONSOLE", Console(file=screen, force_terminal=True))
+    save("a[b].png")
+    run("source=a[b].png")
+    assert "painting a[b]-gogh.png" in screen.getvalue()
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".png", ".webp", ".tif", ".bmp", ".avif"])
 def test_a_photo_stays_in_its_format(suffix):
     kind = {".avif": "AVIF"}.get(suffix)
@@ -88,6 +100,34 @@ def test_a_photo_stays_in_its_format(suffix):
     run(f"source=photo{suffix}")
     with Image.open(f"photo{suffix}") as before, Image.open(f"photo-gogh{suffix}") as after:
         assert (after.format, after.size) == (before.format, before.size)
+
+
+HEIC = """
+AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAX1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAACJpbG9jAAAAAER
+AAAEAAQAAAAABoQABAAAAAAAAADYAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRtAAAAAAABAAAA/WlwcnAAAADdaXBjbw
+AAAHZodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQAqQgEBA3AAAAMAkAAAAwAAAwAeoCCBB
+Zbq5Ka5uAhoMCAAAAMDIAAAAwAhYgABAAZEAcFzwIkAAAATY29scm5jbHgAAQANAAaAAAAAFGlzcGUAAAAAAAAAQAAAAEAAAAAoY2xhcAAAADgAAAAB
+AAAAKAAAAAH////4AAAAAv///+gAAAACAAAAEHBpeGkAAAAAAwgICAAAABhpcG1hAAAAAAAAAAEAAQWBAgMFhAAAAD5tZGF0AAAAMigBrwQY+Msxjkk
+p31Nl8bxWqFgFYlTtPd0rY8Csfktee7V5LOXQv0jH1q+wL0sbGfzw
+"""  # 56x40 pixels, as an iPhone writes them
+
+
+def test_a_telephones_photo_becomes_a_jpeg():
+    pytest.importorskip("pi_heif")
+    Path("photo.HEIC").write_bytes(base64.b64decode(HEIC))
+    Path("in").mkdir()
+    Path("in/photo").write_bytes(base64.b64decode(HEIC))
+    run("source=photo.HEIC")
+    run("source=in")
+    for result in ("photo-gogh.jpg", "in-gogh/photo.jpg"):
+        assert opencv(result).shape == (40, 56, 3)
+
+
+def test_without_its_package_a_telephones_photo_is_a_line_that_names_it(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    Path("photo.heic").write_bytes(b"no image")
+    with pytest.raises(UserError, match="pip install pi_heif"):
+        run("source=photo.heic")
 
 
 def test_a_format_that_is_only_read_becomes_png():
@@ -228,12 +268,12 @@ def test_photos_are_found_by_their_contents_and_other_files_are_named(capsys):
     save("in/holiday", format="JPEG")
     save("in/a.dat", format="PNG")
     Path("in/notes.txt").write_text("no photo")
-    os.mkfifo("in/pipe")  # nobody writes to it: to read it would take for ever
+    os.mkfifo("in/pipe.jpg")  # nobody writes to it: to read it would take for ever
     run("source=in", "output=out")
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "holiday.jpg"]
     assert opencv("out/holiday.jpg").shape == (40, 56, 3)
     said = capsys.readouterr()
-    assert "left out: 2 files that are no photos (notes.txt, pipe)" in said.err and "2 of 2 painted" in said.out
+    assert "left out: 2 files that are no photos (notes.txt, pipe.jpg)" in said.err and "2 of 2 painted" in said.out
 
 
 def test_photos_of_one_name_do_not_replace_each_other():
@@ -310,6 +350,38 @@ def test_a_folder_painted_before_is_passed_over(capsys):
     assert Path("in-gogh/a.png").stat().st_mtime_ns > first
 
 
+def test_results_below_the_source_are_no_photos_the_next_time(monkeypatch, tmp_path):
+    for name in ("in/a.png", "in/deep/b.png", "here/a.png"):
+        save(name)
+    for _ in range(2):
+        run("source=in", "output=in/painted", "style=gogh,hokusai")
+        run("source=in/**/*.png", "output=in/painted")
+    monkeypatch.chdir(tmp_path / "here")
+    for _ in range(2):
+        run("source=.")
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png")}
+    painted = {f"in/painted/{style}{name}" for style in ("", "gogh/", "hokusai/") for name in ("a.png", "deep/b.png")}
+    assert found == {"in/a.png", "in/deep/b.png", "here/a.png", "here/here-gogh/a.png"} | painted
+
+
+def test_two_paintings_of_one_name_do_not_replace_each_other():
+    for name in ("one/wave.png", "two/wave.jpg"):
+        save(name, size=(96, 128))
+    save("photo.png")
+    save("in/photo.png")
+    for source in ("photo.png", "in"):
+        run(f"source={source}", "style=one/wave.png,two/wave.jpg,gogh,gogh", "output=out/")
+    names = [
+        "gogh/photo.png",
+        "photo-gogh.png",
+        "photo-wave-2.png",
+        "photo-wave.png",
+        "wave-2/photo.png",
+        "wave/photo.png",
+    ]
+    assert sorted(str(path.relative_to("out")) for path in Path("out").rglob("*.png")) == names
+
+
 def test_a_pattern_keeps_the_structure_below_its_fixed_part(tmp_path):
     for name in ("in/x/a.png", "in/y/z/a.png", "in/y/b.jpg"):
         save(name)
@@ -343,6 +415,7 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["source=photo.png", "output=out.xyz"], "no picture is written as '.xyz'"),
         (["source=photo.png", "quality=0"], "between 1 and 100: that of a JPEG"),
         (["source=photo.png", "output=window"], "window"),
+        (["source=photo.png", "output=name"], "output=name is no folder"),
         (["source=photo.png", "strength=2"], "between 0 and 1"),
         (["source=photo.png", "strength=abc"], "strength"),
         (["source=photo.png", "size=[1"], "size"),
@@ -354,16 +427,27 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["source=text.jpg"], "text.jpg"),
         (["source=text.txt"], "text.txt"),
         (["source=empty"], "holds no images"),
+        (["source=films"], "films are painted one by one, as source=films/clip.mp4"),
         (["source=folder", "output=photo.png"], "is a file"),
         (["source=folder", "output=-"], "takes one photo"),
         (["source=photo.png", "style=gogh,hokusai", "output=-"], "takes one picture"),
+        (["source=folder", "style=gogh,hokusay"], "did you mean 'hokusai'"),
+        (["source=folder", "output=./folder"], "is where the photos are"),
+        (["source=f*er/p*.png", "output=.", "overwrite=true"], "is where the photos are"),
+        (["source=photo.png", "output=folder/../photo.png", "overwrite=true"], "is the source itself"),
+        (["source=photo.png", "style="], "style= is empty"),
+        (["source=webcam", "output=page", "page.host="], "page.host= is empty"),
+        (["source=webcam", "output=page", "page.port=-1"], "between 0 and 65535"),
+        (["source=webcam", "output=page", "page.port=65536"], "between 0 and 65535"),
+        (["source=photo.png", "painting_size=20"], "between 32 and 4096"),
     ],
 )
 def test_a_mistake_is_one_line(arguments, says):
     save("photo.png")
     save("folder/photo.png")
     Path("empty").mkdir()
-    for name in ("text.jpg", "text.txt"):
+    Path("films").mkdir()
+    for name in ("text.jpg", "text.txt", "films/clip.mp4", "name"):
         Path(name).write_text("these are words")
     before = sorted(Path().rglob("*"))
     with pytest.raises(UserError, match=says.replace("*", r"\*").replace("[", r"\[")) as caught:
@@ -390,10 +474,12 @@ def test_kinds_of_source():
     frames = [Image.fromarray(picture(20, 20, seed)) for seed in range(3)]
     for name in ("moves.webp", "moves.gif", "pages.tif"):
         frames[0].save(name, save_all=True, append_images=frames[1:])
+    frames[0].save("still.gif")
     Path("clip.mp4").write_bytes(b"\0" * 100)
     Path("webcam:7").write_bytes(b"")
     found = {name: paint.kind_of(name) for name in ("photo.png", "photo.dat", "moves.webp", "moves.gif", "pages.tif")}
     assert found == dict(zip(found, ["photos", "photos", "video", "video", "photos"], strict=True))
+    assert paint.kind_of("still.gif") == "photos"
     for name, kind in {"clip.mp4": "video", "webcam": "live", "webcam:2": "live", "webcam:7": "video"}.items():
         assert paint.kind_of(name) == kind
     for name in ("rtsp://host/stream", "http://host/clip.mp4", "HTTPS://host"):
@@ -453,6 +539,17 @@ def test_standard_output_takes_the_format_of_the_contents_not_of_the_name(shelf)
         assert (image.format, image.mode) == ("PNG", "RGBA")
 
 
+@pytest.mark.parametrize("where", [None, SimpleNamespace(isatty=lambda: True)])
+def test_a_terminal_or_nothing_is_no_picture_and_shows_none(monkeypatch, where):
+    save("photo.png")
+    monkeypatch.setattr(sys, "stdin", where)
+    with pytest.raises(UserError, match="standard input is no picture"):
+        run("source=-", "output=out.png")
+    monkeypatch.setattr(sys, "stdout", where)
+    with pytest.raises(UserError, match="a terminal cannot show a picture"):
+        run("source=photo.png", "output=-")
+
+
 def test_a_folder_called_dash_is_not_standard_input(shelf):
     data = save("-/photo.jpg").read_bytes()
     program("source=-", "output=one.jpg", f"style={shelf}/gogh.safetensors", "backend=openvino", input=data)
@@ -507,6 +604,27 @@ def test_ctrl_c_keeps_what_was_done(monkeypatch, capsys):
     assert sorted(path.name for path in Path("in-gogh").iterdir()) == ["0.png", "1.png"]
     said = capsys.readouterr()
     assert "2 of 4 painted" in said.out and said.err.strip().endswith("interrupted")
+
+
+def test_an_animation_broken_off_in_a_folder_is_painted_anew(monkeypatch):
+    moving(Path("in/moves.png"))
+    from fst.stylize import Stylizer
+
+    stream = Stylizer.stream
+
+    def interrupted(self, frames, count=None):
+        for index, frame in enumerate(stream(self, frames, count)):
+            if index == 2:
+                raise KeyboardInterrupt
+            yield frame
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stylizer, "stream", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run("source=in")
+    assert not list(Path("in-gogh").iterdir())
+    run("source=in")
+    assert len(timing(Path("in-gogh/moves.png"))[1]) == 3
 
 
 def test_where_a_painted_photo_goes():

@@ -1,11 +1,15 @@
 """Live painting without a display: camera, styles, keys, recording, and which of window, page and file is chosen."""
 
+import functools
+import http.server
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+import urllib.parse
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,8 +51,22 @@ def number_of(frame: np.ndarray) -> int:
 # The camera
 
 
-def test_a_film_plays_at_its_own_rate_and_what_nobody_took_is_lost(film):
-    with cameras.Camera(WebcamConfig(device=film)) as camera:
+@pytest.fixture
+def address(film):
+    """The film's, with a password, on a server that gives it as fast as it can."""
+    folder, name = os.path.split(film)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        yield f"http://me:secret@127.0.0.1:{site.server_port}/{urllib.parse.quote(name)}"
+        site.shutdown()
+
+
+@pytest.mark.parametrize("where", ["film", "address"])
+def test_a_film_plays_at_its_own_rate_and_what_nobody_took_is_lost(where, request):
+    device = request.getfixturevalue(where)
+    with cameras.Camera(WebcamConfig(device=device)) as camera:
+        assert camera.name == device.replace("me:secret@", "")
         first, started = number_of(camera.first()), time.monotonic()
         count, frame = camera.newest(after=9, timeout=60)  # the tenth at the earliest; a queue would give the second
         passed = number_of(frame) - first

@@ -361,7 +361,8 @@ with one_line_errors():
     assert [path.name for path in Path().iterdir()] == ["a.mkv"]
 
 
-def test_ctrl_c_leaves_a_film_that_plays_with_its_sound():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_leave_a_film_that_plays_with_its_sound(number):
     source = film(Path("a.mp4"), [scene(index) for index in range(200)], tones=1)
     script = f"""
 import sys, time
@@ -369,6 +370,7 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from clips import Identity
 from fst.errors import one_line_errors
 from fst.media.video.paint_video import paint_video
+from fst.system import handling, interrupt
 class Slow(Identity):
     def stream(self, frames, count=None):
         for index, frame in enumerate(frames):
@@ -376,7 +378,7 @@ class Slow(Identity):
                 print("now", flush=True)
             time.sleep(0.01)
             yield frame
-with one_line_errors():
+with one_line_errors(), handling(interrupt):
     paint_video("a.mp4", None, Slow())
 """
     with subprocess.Popen(
@@ -387,9 +389,9 @@ with one_line_errors():
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     ) as process:
         assert process.stdout.readline() == "now\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     result = Path("a-same.mp4")
     count = len(pixels(result))
     assert 25 <= count < 200

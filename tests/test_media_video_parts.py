@@ -126,6 +126,19 @@ def test_a_fast_film_becomes_a_gif_that_browsers_do_not_slow_down():
     assert sum(shown) == pytest.approx(8 / 60 * 1000, abs=10)
 
 
+def test_a_gifs_colours_are_nearer_to_a_busy_pictures_than_those_of_a_median_cut():
+    y, x = np.mgrid[:180, :320]
+    busy = np.stack([0.7 * x, 1.2 * y, 128 + 60 * np.sin(x / 20) + 60 * np.cos(y / 15)], axis=-1)
+    busy = (busy + np.random.default_rng(0).normal(0, 12, busy.shape)).clip(0, 255).astype(np.uint8)
+    with AnimationWriter(Path("a.gif")) as animation:
+        animation.write(busy, 0)
+    with Image.open("a.gif") as image:
+        error = np.mean((np.array(image.convert("RGB")).astype(float) - busy) ** 2)
+    with Image.fromarray(busy).quantize(256, Image.Quantize.MEDIANCUT) as image:
+        former = np.mean((np.array(image.convert("RGB")).astype(float) - busy) ** 2)
+    assert error < 0.85 * former
+
+
 def test_a_gif_without_durations_plays_in_a_film_as_browsers_show_it():
     pictures = [Image.fromarray(frame) for frame in FRAMES[:3]]
     pictures[0].save("a.gif", save_all=True, append_images=pictures[1:], duration=[0, 10, 60])

@@ -21,7 +21,7 @@ from test_stylize_backends import START, psnr
 from fst import images, stylefile
 from fst.errors import UserError
 from fst.losses.weights import load_features
-from fst.stylize import Stylizer, export, framing, many, ranges, styles
+from fst.stylize import Stylizer, cache, export, framing, many, ranges, styles
 
 FRAME = picture(48, 64)
 
@@ -180,6 +180,17 @@ def test_a_painting_is_read_once_and_a_changed_one_anew(tmp_path):
     assert not np.allclose(styles.find(file).vectors, first)
 
 
+def test_no_room_for_what_is_kept_is_a_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("FST_HOME", str(tmp_path))
+
+    def make(folder: Path) -> None:
+        raise OSError(28, "No space left on device", "vector.npy")
+
+    with pytest.raises(UserError, match=r"reading: cannot write .*compiled: No space left on device; make room"):
+        cache.made_once("reading", "painting", [b"a painting"], make)
+    assert not list((tmp_path / "compiled").iterdir())
+
+
 def test_a_mixture_starts_without_torch_once_its_file_was_compiled(shelf):
     style = f"{shelf / 'many.safetensors'}:seurat:0.5,{shelf / 'many.safetensors'}:gogh:0.5"
     Stylizer.load(style, backend="openvino")
@@ -291,7 +302,8 @@ def test_what_makes_no_sense_is_said_in_a_line(shelf, style, says):
             (shelf / f"{name}.safetensors").unlink()
 
 
-def test_the_list_names_styles_of_both_kinds_with_their_figures(capsys):
+def test_the_list_names_styles_of_both_kinds_with_their_figures(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")  # of a terminal, which this is not: a line has room for a style
     styles.print_styles()
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[::-1]}
     assert "6.2" in lines["hokusai"] or "6.3" in lines["hokusai"]

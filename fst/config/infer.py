@@ -19,6 +19,7 @@ FILE = Path(__file__).resolve().parents[2] / "conf" / "infer.yaml"
 
 # Values of these keys are names, taken as the shell passes them: commas, brackets, quotes and all.
 VERBATIM = ("source", "style", "output", "webcam.device", "page.host")
+NEEDED = ("style", "page.host")  # of these: what has no None
 
 
 @dataclass
@@ -75,8 +76,12 @@ def compose(arguments: list[str]) -> InferConfig:
             raise UserError(f"'{argument}' is no setting: write key=value, as source=photo.jpg; see --help")
         if key not in known:
             raise UserError(f"there is no setting '{key}'{near(key, known)}")
+        if key == "source" and key in names:
+            raise UserError("source= is given twice: for many photos name a folder, or a pattern as source='*.jpg'")
         if key in VERBATIM:
             names[key] = None if value in ("", "null") else value
+            if names[key] is None and key in NEEDED:
+                raise UserError(f"{key}= is empty: name one, or leave it out")
         else:
             config = _merged(config, OmegaConf.from_dotlist, [argument], argument)
     try:

@@ -1,4 +1,4 @@
-"""What the user sees while many photos or frames are painted, on standard error: a bar, and lines above it."""
+"""What the user sees while photos or frames are painted, on standard error: a bar, and lines above it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Column
 from rich.text import Text
@@ -17,6 +18,11 @@ CONSOLE = Console(stderr=True)
 def say(line: str) -> None:
     """A line as it is, however long."""
     CONSOLE.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def waiting(what: str) -> contextlib.AbstractContextManager:
+    """Within, a terminal says what is waited for, which has no length that is known."""
+    return CONSOLE.status(escape(what)) if CONSOLE.is_terminal else contextlib.nullcontext()
 
 
 class _Rate(ProgressColumn):

@@ -14,7 +14,7 @@ from fst.media import photos
 from fst.media.places import STANDARD
 from fst.media.video import stabilize
 from fst.stylize import Stylizer
-from fst.stylize.styles import split
+from fst.stylize.styles import find_each, split
 
 if TYPE_CHECKING:
     from fst.config.infer import InferConfig
@@ -40,7 +40,7 @@ def kind_of(source: str) -> str:
             raise UserError(f"source={source} does not exist: give a photo, folder, pattern, video, address or webcam")
         return "video"  # a device or a pipe
     frames = images.frame_count(path)
-    if frames > 1 or path.suffix.lower() == ".gif":
+    if frames > 1:
         return "video"
     return "photos" if frames == 1 or images.is_image(path.name) else "video"
 
@@ -54,7 +54,7 @@ def paint(config: InferConfig) -> None:
     # Path's expanduser raises for ~nobody, which may be a file's name.
     source, output = (name and os.path.expanduser(name) for name in (config.source, config.output))  # noqa: PTH111
     config = dataclasses.replace(config, source=source, output=output)
-    kind, styles = kind_of(config.source), split(config.style)
+    kind, names = kind_of(config.source), split(config.style)
     if kind == "photos" and config.output in WATCHED:
         raise UserError(f"output={config.output} shows videos and the webcam: give a file or a folder for a photo")
     if kind != "photos" and config.output == STANDARD:
@@ -71,8 +71,9 @@ def paint(config: InferConfig) -> None:
             webcam = dataclasses.replace(webcam, device=config.source, mirror=False)
         elif number := config.source.removeprefix("webcam").removeprefix(":"):
             webcam = dataclasses.replace(webcam, device=number)
-        run(dataclasses.replace(config, webcam=webcam), styles)
+        run(dataclasses.replace(config, webcam=webcam), names)
         return
+    styles = find_each(names, config.painting_size)  # all: a mistake in the last is said before the first paints
     if kind == "photos":
         photos.paint(config, styles)
         return

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from fst.errors import UserError
+
 STANDARD = "-"  # standard input or output
 
 
@@ -15,12 +17,17 @@ def target_of(stem: str, suffix: str, style: str, output: str | None, *, several
 
     To `output`, a file or a folder; without it to STEM-STYLE in the current folder. What is no folder yet is one where
     it ends in / or has no suffix. With `several` styles, a file's name gets the style's.
+
+    Raises:
+        UserError: a file is where the folder would be.
     """
     named = f"{stem}-{style}{suffix}"
     if output is None:
         return Path(named)
     target = Path(output)
     if target.is_dir() or output.endswith(("/", os.sep)) or not target.suffix:
+        if target.exists() and not target.is_dir():
+            raise UserError(f"output={output} is no folder: name one, or a file that ends in {suffix}")
         return target / named
     return target.with_stem(f"{target.stem}-{style}") if several else target
 

@@ -1,5 +1,6 @@
 """Checkpoints every N steps, and on Ctrl-C, SIGTERM and a closed terminal; the result so far beside each."""
 
+import contextlib
 import signal
 from pathlib import Path
 from types import FrameType
@@ -12,10 +13,8 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from fst.errors import UserError
 from fst.methods.method import Method
 from fst.runfolder import CHECKPOINT, check_checkpoint
+from fst.system import handling
 from fst.tracking.measures import is_last
-
-# A closed terminal, or a lost ssh connection, is a SIGHUP; Windows has none.
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 KEYS = {"state_dict", "global_step", "loops", "optimizer_states", "lr_schedulers", "pytorch-lightning_version"}
 
@@ -49,18 +48,14 @@ class Checkpoints(pl.Callback):
         self._beside = self.path.with_suffix(".writing")
         self._step = -1  # of the last one written, which may wait for its place
         self._waits = False
-        self._handlers: dict[signal.Signals, object] = {}
+        self._signals = contextlib.ExitStack()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Here, after Lightning has put a handler of its own for SIGTERM, which would end the run with status 0.
-        for number in SIGNALS:
-            if number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) is signal.SIG_IGN:
-                continue  # nohup: the run is to outlive its terminal
-            self._handlers[number] = signal.signal(number, self._stop)
+        self._signals.enter_context(handling(self._stop))
 
     def teardown(self, *_: object, **stage: object) -> None:
-        while self._handlers:
-            signal.signal(*self._handlers.popitem())
+        self._signals.close()
 
     on_exception = teardown
 

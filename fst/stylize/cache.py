@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fst import store
+from fst.errors import UserError
 
 FST = Path(__file__).parents[1]
 CODE = ("losses", "networks", "stylize")
@@ -23,6 +24,9 @@ def made_once(what: str, kind: str, sources: Iterable[Path | bytes], make: Calla
         kind: a word that its folder's name begins with.
         sources: files and bytes; it is made anew where these, or the code that makes it, change.
         make: writes into a folder.
+
+    Raises:
+        UserError: it could not be written.
     """
     digest = hashlib.sha256()
     for source in (*sources, *(file for room in CODE for file in sorted((FST / room).glob("*.py")))):
@@ -37,9 +41,10 @@ def made_once(what: str, kind: str, sources: Iterable[Path | bytes], make: Calla
     try:
         make(unfinished)
         unfinished.replace(folder)
-    except OSError:
+    except OSError as error:
         if not folder.is_dir():  # else another process was first, with the same
-            raise
+            full = f"{what}: cannot write {shelf}: {error.strerror or error}"
+            raise UserError(f"{full}; make room there, or set FST_HOME to another folder") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder

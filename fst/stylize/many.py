@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PAINTING_SIZE = 512  # of a painting's long edge: as trained
 NARROWEST = 32  # pixels of its short edge, as it comes and then: in fewer no brush stroke is seen
+LARGEST = 4096  # pixels of its long edge when it is read: that takes some gigabytes
 PLAIN = 4.0  # levels of 255: a painting whose colours deviate less is a wall; what is read of it would be wild
 
 
@@ -81,9 +82,9 @@ class Many:
         if not self.info.settings.get("predictor"):
             raise UserError(f"{self.path} reads no paintings: its network was trained without a predictor")
         height, width = images.fit_long_edge(*painting.shape[:2], size)
-        if min(height, width, *painting.shape[:2]) < NARROWEST:
-            was = f"{painting.shape[1]}x{painting.shape[0]}"
-            raise UserError(f"a painting of {was} pixels is too small or narrow to read a style from")
+        for (tall, wide), why in ((painting.shape[:2], ""), ((height, width), f": painting_size is {size}")):
+            if min(tall, wide) < NARROWEST:
+                raise UserError(f"a painting of {wide}x{tall} pixels is too small or narrow to read a style from{why}")
         painting = images.resize(painting, (height, width))
         if painting.std((0, 1)).max() < PLAIN:
             raise UserError("the painting is almost a single colour: there is no style in it to read")

@@ -4,7 +4,9 @@ files of many styles also a painting, a mixture, and what a film moves through.
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,8 @@ import numpy as np
 from fst import images, runfolder, store, stylefile
 from fst.errors import UserError, near, require
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
-from fst.stylize.many import PAINTING_SIZE, Style, bundled, file_name, is_many, of_many, opened
+from fst.stylize.many import LARGEST, NARROWEST, PAINTING_SIZE, Style, bundled, file_name, is_many, of_many, opened
+from fst.values import between
 
 MANY = "many"  # style=many: each style of the bundled file of many
 SHARE = re.compile(r"(.+):\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)", re.IGNORECASE)  # NAME:0.7
@@ -31,6 +34,7 @@ def find(style: str | Path, painting_size: int = PAINTING_SIZE) -> Style:
     Raises:
         UserError: nothing of that name, it holds no style, or a mixture that makes no sense.
     """
+    between("painting_size", painting_size, NARROWEST, LARGEST, ": pixels of a painting's long edge when it is read")
     text, shelf = str(style), stylefile.bundled()
     path = Path(text).expanduser()
     if text.startswith("wandb:"):
@@ -61,7 +65,18 @@ def split(styles: str) -> list[str]:
         raise UserError(f"style={styles} names an empty style; as in style=gogh,hokusai")
     if any(SHARE.fullmatch(name) for name in names):
         return [styles]
-    return [one for name in names for one in _each(name)]
+    return list(dict.fromkeys(one for name in names for one in _each(name)))
+
+
+def find_each(names: list[str], painting_size: int) -> list[Style]:
+    """The style of each name, as `find`. Two paintings may be called alike: the second style is NAME-2."""
+    found: dict[str, Style] = {}
+    for name in names:
+        style = find(name, painting_size)
+        called = (style.name, *(f"{style.name}-{number}" for number in range(2, len(names) + 1)))
+        own = next(one for one in called if one not in found)
+        found[own] = dataclasses.replace(style, name=own)
+    return list(found.values())
 
 
 def live_styles(styles: list[str]) -> list[str]:
@@ -99,13 +114,14 @@ def print_styles() -> None:
     rows += [(name, many.info, paintings.get(name, {})) for name in many.names]
     table = Table(box=None, pad_edge=False)
     for column in ("style", "network", "content", "objective", "painting", "artist", "year"):
-        table.add_column(column, justify="right" if column in ("content", "objective", "year") else "left")
+        numbers, names = column in ("content", "objective", "year"), column in ("style", "network")
+        table.add_column(column, justify="right" if numbers else "left", no_wrap=names)
     for name, info, painting in rows:
         losses = info.training.get("by_style", {}).get(name, {})
         figures = [f"{losses[key]:.1f}" if key in losses else "" for key in ("content", "total")]
         about = (str(painting.get(key) or "") for key in ("title", "artist", "year"))
         table.add_row(name, info.network, *figures, *about)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)  # in a pipe, a line for each
 
 
 def _each(name: str) -> list[str]:

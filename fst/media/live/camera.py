@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from fst.errors import UserError
+from fst.media.video.decode import without_password
 
 if TYPE_CHECKING:
     from fst.config.infer import WebcamConfig
@@ -28,9 +29,9 @@ class NoCamera(UserError):
 
 
 class Camera(contextlib.AbstractContextManager):
-    """The newest frame of a camera, a stream address, or a video file that stands in for a camera.
+    """The newest frame of a camera, a stream address, or a film, in a file or at an address, that stands in for one.
 
-    A file plays at its own rate, frames that nobody took in time are lost as a camera's are, and it starts again
+    A film plays at its own rate, frames that nobody took in time are lost as a camera's are, and it starts again
     at its end: a camera has no end.
 
     Raises:
@@ -40,10 +41,11 @@ class Camera(contextlib.AbstractContextManager):
 
     def __init__(self, settings: WebcamConfig):
         target = find(settings.device)
-        # A path such as /dev/video2 or /dev/v4l/by-id/... is a device, not a file that stands in for one.
-        self._is_file = isinstance(target, str) and Path(target).is_file()
-        self.name = f"camera {target}" if isinstance(target, int) else target
+        self._is_device = _is_device(target)
+        self.name = f"camera {target}" if isinstance(target, int) else without_password(target)
         self._capture = _open(target, settings)
+        # What has a length plays at its own rate: read on as it comes, a film at an address would be over in a moment.
+        self._is_film = not self._is_device and self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
         claimed = self._capture.get(cv2.CAP_PROP_FPS)  # not always something sensible
         self.rate = claimed if 1 <= claimed <= 240 else settings.fps
         self._new = threading.Condition()
@@ -66,8 +68,9 @@ class Camera(contextlib.AbstractContextManager):
             if self._reading:
                 return None
         if number:
-            raise UserError(f"{self.name} stopped giving frames: was it unplugged?")
-        raise UserError(f"{self.name} gives no frame: {'it holds no video' if self._is_file else _BUSY}")
+            why = "was it unplugged?" if self._is_device else "did it end, or its connection break?"
+            raise UserError(f"{self.name} stopped giving frames: {why}")
+        raise UserError(f"{self.name} gives no frame: {_BUSY if self._is_device else 'it holds no video'}")
 
     def first(self) -> np.ndarray:
         """Wait for the first frame; a camera that opens and gives none in ten seconds is a UserError."""
@@ -88,13 +91,13 @@ class Camera(contextlib.AbstractContextManager):
             good, frame = self._capture.read()
             if not good:
                 failures += 1
-                if self._is_file and failures == 1:
+                if self._is_film and failures == 1:
                     self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
                 else:
                     time.sleep(0.05)
                 continue
             failures = 0
-            if self._is_file:
+            if self._is_film:
                 due = max(due + 1 / self.rate, time.monotonic() - 1)
                 time.sleep(max(0.0, due - time.monotonic()))
             with self._new:
@@ -126,14 +129,15 @@ def find(device: str | None) -> int | str:
 
 
 def _open(target: int | str, settings: WebcamConfig) -> cv2.VideoCapture:
-    # What OpenCV would print of a missing camera is said here in one line.
+    # What OpenCV and its FFmpeg would print of a missing camera is said here in one line.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    device = isinstance(target, int) or target.startswith("/dev/")
+    device = _is_device(target)
     linux = sys.platform == "linux"
     capture = cv2.VideoCapture(target, cv2.CAP_V4L2 if device and linux else cv2.CAP_ANY)
     if not capture.isOpened():
         if not device:
-            raise UserError(f"webcam.device={target} cannot be opened as a camera or a video")
+            raise UserError(f"{without_password(target)} cannot be opened as a camera or a video")
         if settings.device is None and not linux:  # elsewhere nothing tells a missing camera from a busy one
             raise NoCamera("no camera opens on this machine: connect one, or allow this program to use it")
         raise UserError(f"camera {target} does not open: {_BUSY}")
@@ -144,3 +148,8 @@ def _open(target: int | str, settings: WebcamConfig) -> cv2.VideoCapture:
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, settings.height)
         capture.set(cv2.CAP_PROP_FPS, settings.fps)
     return capture
+
+
+def _is_device(target: int | str) -> bool:
+    """A number, or a path such as /dev/video2 or /dev/v4l/by-id/...: a camera, not a file that stands in for one."""
+    return isinstance(target, int) or target.startswith("/dev/")

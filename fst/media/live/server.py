@@ -27,6 +27,7 @@ from fst.errors import UserError
 from fst.media.live.camera import Camera
 from fst.media.live.style_loader import StyleLoader
 from fst.media.live.viewer import Viewer
+from fst.values import between
 
 if TYPE_CHECKING:
     from fst.config.infer import InferConfig
@@ -109,6 +110,7 @@ def application(config: InferConfig, loader: StyleLoader, camera: Camera | None 
 
 def _listen(host: str, port: int) -> socket.socket:
     """A listening socket on the port, or on the next free one of twenty."""
+    between("page.port", port, 0, 65535, ": 0 is any free one")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in [0] if port == 0 else range(port, min(port + 20, 65536)):
         try:

@@ -42,7 +42,7 @@ class VideoReader:
     """
 
     def __init__(self, source: str, takes_planes: Callable[[int, int], bool] | None = None) -> None:
-        self.name = _without_password(source)
+        self.name = without_password(source)
         self._container = _open(source, self.name)
         self._stream = self._video_stream()
         self._stream.thread_type = "AUTO"
@@ -172,7 +172,8 @@ def _open(source: str, name: str) -> av.container.InputContainer:
         raise UserError(f"cannot open {name}: {hint}") from None
 
 
-def _without_password(source: str) -> str:
+def without_password(source: str) -> str:
+    """A source as it may be shown: an address without the user and password in it."""
     parts = urlsplit(source) if is_address(source) else None
     if parts is None or "@" not in parts.netloc:
         return source

@@ -50,7 +50,7 @@ def choose(suffix: str, codec: str | None = None) -> str:
         UserError: no such container or codec, one that does not go with the other, or none in this FFmpeg.
     """
     if suffix.lower() not in CONTAINERS:
-        raise UserError(f"no video is written as '{suffix}'{near(suffix, [*CONTAINERS, '.gif', '.webp', '.png'])}")
+        raise UserError(f"no video is written as '{suffix}'{near(suffix, [*CONTAINERS, '.gif', '.webp'])}")
     allowed = CONTAINERS[suffix.lower()]
     there = [name for name in allowed if _ENCODERS[name][0] in av.codecs_available]
     name = (*there, allowed[0])[0] if codec is None else _SYNONYMS.get(codec.lower(), codec.lower())

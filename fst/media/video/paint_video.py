@@ -40,12 +40,13 @@ def paint_video(
     overwrite: bool = False,
     stabilize: str = "none",  # one of `fst.media.video.stabilize.WAYS`
     several: bool = False,  # the style's name goes into the file's
-    bar: bool = True,  # where standard error is a terminal
+    alone: bool = True,  # with a bar on a terminal, and kept on Ctrl-C; one of many is painted whole or not at all
 ) -> Path:
     """Paint a video, an animation (GIF, WebP, PNG, AVIF) or a stream address; returns the file written.
 
     Frame count, timestamps (variable frame rate too), sound, colour tags and pixel aspect stay as they are; rotation
-    is applied. On Ctrl-C the file is completed with the frames and sound so far and kept; KeyboardInterrupt goes on.
+    is applied. On Ctrl-C the file is completed with the frames and sound so far and, `alone`, kept; KeyboardInterrupt
+    goes on.
 
     Raises:
         UserError: the source cannot be read or has no frame; the output exists, cannot be written, or its suffix,
@@ -63,9 +64,7 @@ def paint_video(
     elif codec is not None:
         raise UserError(f"codec={codec} has no meaning for {target.name}: leave it out, or write .mp4")
     checked_quality(quality, 0)
-    if not is_address(source) and path.exists() and target.exists() and target.samefile(path):
-        raise UserError(f"{target} is the source itself: choose another output=")
-    check_free(target, overwrite)
+    check_free(target, overwrite, None if is_address(source) else path)
     if animated:
         reader = AnimationReader(source, as_shown=not to_animation)
     else:
@@ -77,13 +76,15 @@ def paint_video(
         writer = _writer(target, reader, first, quality, codec)
         frames = itertools.chain([first], frames)
         try:
-            with writer, progress(reader.count, "frame", shown=bar) as update:
+            with progress(reader.count, "frame", shown=alone) as update, writer:
                 update(description=target.name)
                 for frame in _painted(frames, stylizer, reader.count, steadier(stabilize)):
                     writer.write(*frame)
                     update(advance=1)
         except KeyboardInterrupt:
-            if target.exists() and writer.frames:
+            if not alone:
+                target.unlink(missing_ok=True)
+            elif target.exists() and writer.frames:
                 say(f"stopped: {target} holds the first {writer.frames} frames")
             raise
     if reader.broken:
