@@ -22,7 +22,7 @@ from fst.losses.student import read, student
 from fst.losses.style_target import StyleTarget
 from fst.losses.term import Step
 from fst.losses.terms.style import Style
-from fst.methods import any_module
+from fst.methods import any_module, parts
 from fst.methods.method import build
 from fst.methods.run import run as train
 from fst.networks import build as build_network
@@ -60,6 +60,17 @@ def test_the_style_file_has_every_style_with_its_figures(run: Path) -> None:
     totals = [figure["total"] for figure in figures.values()]
     assert metrics["val/loss"] == pytest.approx(sum(totals) / 2, rel=1e-5)
     assert info.int8["inputs"] and info.int8["psnr"] > 10
+
+
+def test_a_validated_styles_loss_is_without_its_paintings_weight(run: Path) -> None:
+    config = check(composed(replay.earlier([f"rerun='{run}'"])))
+    criterion, metrics, weights = parts.criterion(config.loss), read_metrics(run), []
+    for name, style in styles(config.style).items():
+        target = criterion.style_target([images.to_tensor(parts.read_painting(style))])
+        weights.append(parts.automatic_style_weight(target.energy(criterion.style.layer_weights).item()))
+        weighted = weights[-1] * metrics[f"val/style_loss@{name}"]
+        assert metrics[f"val/style_loss_weighted@{name}"] == pytest.approx(weighted, rel=1e-5)
+    assert parts.UNIT not in weights, "as far from it as they may be"
 
 
 def test_a_run_that_goes_on_from_its_last_step_keeps_each_styles_losses(run: Path, tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
                 values = {name: value.item() for name, value in losses.named().items()}
                 if "style_loss" in values:
                     values["style_ratio"] = values["style_loss"] / self._style_of_untouched(photo, number, style, aim)
+                    values["style_loss"] /= 1.0 if aim.style.weights is None else aim.style.weights.item()
             self._photo_losses.append((style, values))
 
     def _compared(self, painted: Tensor, photos: Tensor, aim: Aim, **around: Any) -> Losses:
@@ -221,20 +222,17 @@ class ManyStyles(FeedForwardStyleTransfer):
         """With the losses of each style."""
         info = super().style_info()
         if "losses" in info.training:
-            figures = {name: self._figures(place, name) for place, name in enumerate(self.network.names)}
+            figures = {name: self._figures(name) for name in self.network.names}
             if any(figures.values()):
                 info.training["by_style"] = figures
         return info
 
-    def _figures(self, place: int, name: str) -> dict[str, float]:
+    def _figures(self, name: str) -> dict[str, float]:
         """Content and style loss before their weights, and the objective, on held-out photos."""
         at = f"@{name}" if len(self.network.names) > 1 else ""
         keys = {"content": f"val/content_loss{at}", "style": f"val/style_loss{at}", "total": f"val/loss{at}"}
         metrics = self.trainer.callback_metrics
-        figures = {figure: float(metrics[key]) for figure, key in keys.items() if key in metrics}
-        if "style" in figures and self.style.weights is not None:
-            figures["style"] /= self.style.weights[place].item()
-        return figures
+        return {figure: float(metrics[key]) for figure, key in keys.items() if key in metrics}
 
     @staticmethod
     def _aim(paint: Callable[..., Tensor], vectors: Tensor, style: StyleTarget) -> Aim:
