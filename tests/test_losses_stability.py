@@ -1,5 +1,7 @@
 """The stability term on networks whose answer to a change is known."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,6 +16,7 @@ from fst.losses.terms.stability import Stability
 from fst.methods.feedforward import Feedforward
 from fst.methods.feedforward_module import FeedForwardStyleTransfer
 from fst.networks import Network
+from fst.stylefile import StyleInfo
 
 
 def photos(count: int = 2, height: int = 64, width: int = 80) -> Tensor:
@@ -100,6 +103,20 @@ def test_a_training_step_looks_for_the_picture_where_it_is_in_the_larger_part(mo
     for seed in range(5):
         torch.manual_seed(seed)
         assert module.training_step(photos(), 0).item() < 1e-12
+
+
+def test_a_step_draws_the_same_whatever_was_drawn_before_and_each_process_something_else() -> None:
+    """A resumed run of several processes, or one on a GPU, has no state of theirs to go on from."""
+    info = StyleInfo("art", "photo", training={"seed": 3})
+    module = FeedForwardStyleTransfer(Network(), None, StyleTarget({}), Feedforward(), steps=9, info=info)
+
+    def drawn(step: int, process: int) -> float:
+        module._trainer = SimpleNamespace(global_step=step, global_rank=process, world_size=2)
+        module.on_train_batch_start(photos(), 0)
+        return torch.rand(()).item()
+
+    first = [drawn(step, process) for step in range(3) for process in range(2)]
+    assert len(set(first)) == 6 and first == [drawn(step, process) for step in range(3) for process in range(2)]
 
 
 def test_without_more_around_only_the_exposure_is_another() -> None:

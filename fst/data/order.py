@@ -6,7 +6,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 # Streams of randomness, independent of each other under one seed.
-CROPS, SHUFFLE, DRAWING, HELD_OUT = range(4)
+CROPS, SHUFFLE, DRAWING, HELD_OUT, STEPS = range(5)
 
 
 def generator(seed: int, stream: int, index: int) -> np.random.Generator:

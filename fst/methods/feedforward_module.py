@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fst.data.noise import with_noise
+from fst.data.order import STEPS, generator
 from fst.losses.criterion import Criterion, Losses
 from fst.losses.style_target import StyleTarget
 from fst.methods.muon import MuonAdam
@@ -84,9 +85,10 @@ class FeedForwardStyleTransfer(pl.LightningModule):
     def on_fit_start(self) -> None:
         self.style = self.style.to(self.device)
 
-    def on_train_start(self) -> None:
-        if self.global_rank:  # else every process would draw the same noise, places and paintings
-            torch.manual_seed(int(torch.randint(2**31, ())) + self.global_rank)
+    def on_train_batch_start(self, photos: Tensor, index: int) -> None:
+        """What a step draws hangs on seed, step and process alone: a run that goes on draws what it would have."""
+        place = self.global_step * self.trainer.world_size + self.global_rank
+        torch.manual_seed(int(generator(self.info.training["seed"], STEPS, place).integers(2**63)))
 
     def training_step(self, photos: Tensor, index: int) -> Tensor:
         margin, room = self.settings.margin, self.criterion.room
@@ -106,15 +108,13 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         aims = self.aims()
         for photo, (style, aim) in itertools.product(photos.split(1), aims.items()):
             number = len(self._photo_losses) // len(aims)
-            # The same draws at every validation: figures compare, and training's random state is left as it was.
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(number)
-                in_margin = Aim(aim.style, functools.partial(framed, aim.paint, margin=MARGIN))
-                losses = self._compared(in_margin.paint(photo), photo, in_margin)
-                values = {name: value.item() for name, value in losses.named().items()}
-                if "style_loss" in values:
-                    values["style_ratio"] = values["style_loss"] / self._style_of_untouched(photo, number, style, aim)
-                    values["style_loss"] /= 1.0 if aim.style.weights is None else aim.style.weights.item()
+            torch.manual_seed(number)  # the same draws at every validation: figures compare
+            in_margin = Aim(aim.style, functools.partial(framed, aim.paint, margin=MARGIN))
+            losses = self._compared(in_margin.paint(photo), photo, in_margin)
+            values = {name: value.item() for name, value in losses.named().items()}
+            if "style_loss" in values:
+                values["style_ratio"] = values["style_loss"] / self._style_of_untouched(photo, number, style, aim)
+                values["style_loss"] /= 1.0 if aim.style.weights is None else aim.style.weights.item()
             self._photo_losses.append((style, values))
 
     def _compared(self, painted: Tensor, photos: Tensor, aim: Aim, **around: Any) -> Losses:
@@ -162,10 +162,8 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         weights = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: value for name, value in weights.items() if name.startswith(NETWORK_PREFIX)}
         checkpoint[CHECKPOINT_INFO] = dataclasses.asdict(self.style_info())
-        checkpoint["random_state"] = torch.get_rng_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        torch.set_rng_state(checkpoint["random_state"])
         earlier = checkpoint[CHECKPOINT_INFO]["training"]  # with what its last validation measured
         kept = {key: earlier[key] for key in ("losses", "by_style") if key in earlier}
         self.info = dataclasses.replace(self.info, training=self.info.training | kept)
