@@ -189,6 +189,7 @@ def test_one_program_works_on_a_sweep_and_ctrl_c_keeps_what_it_has_done(tmp_path
     assert running.returncode == 130 and not errors
     assert [row["status"] for row in rows(tmp_path)] == ["done", "stopped"]
     assert "1 of 3 jobs done" in said
+    assert said.endswith(f"go on with:  python train.py resume={file.parents[1].relative_to(tmp_path)}\n")
 
 
 def test_parallel_jobs_share_the_machine_and_write_apart(tmp_path: Path) -> None:

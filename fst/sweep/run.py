@@ -7,6 +7,7 @@ machine of a cluster, a job ran on, nor in how many starts. A job that is done i
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from fst.config import groups
 from fst.config.commandline import quoted
 from fst.config.compose import PRIMARY
-from fst.files import read_json
+from fst.files import read_json, shown
 from fst.runfolder import JOB
 from fst.sweep import summary
 from fst.sweep.job import DONE, Job, Sweep, reason
@@ -139,6 +140,8 @@ def run(task: Callable[..., dict[str, float]], start: Callable[[Job], None], swe
     sweep.stop_file.unlink(missing_ok=True)
     statuses = {job["status"] for job in summary.finished(sweep, stopped=stopped) if job["job"] not in earlier}
     if stopped:
+        if not sweep.objectives:  # a search goes on by its own command
+            print(f"go on with:  python train.py resume={shlex.quote(shown(sweep.folder))}")
         raise SystemExit(130)
     if broken or statuses - {DONE}:
         raise SystemExit(1)
