@@ -73,6 +73,7 @@ def default() -> DictConfig:
         ("experiment=null", "experiment=null is no choice; choose from"),
         ("style=", "choose from boccioni, cezanne, custom"),
         ("style=null", "choose from boccioni, cezanne, custom"),
+        (f"style={__file__}", f"write style=custom style.image={__file__}"),
         ("loss=[vgg16,vgg16_relu3]", "is no choice, did you mean 'vgg16_relu3'"),
         ("logger=0", "logger=0 is no choice; choose from"),
         ("data=True", "data=True is no choice; choose from"),
