@@ -99,7 +99,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         aim = self.drawn(len(photos))
         painted = aim.paint(with_noise(seen, self.settings.noise))[inner]
         losses = self._compared(painted, seen[inner], aim, around=photos, place=(top + margin, left + margin))
-        losses.check_finite(f"at step {self.global_step}")
+        losses.check_finite(f"at step {self.global_step + 1}")
         logged = losses.named() | losses.parts
         self.log_dict({f"train/{name}": value.detach() for name, value in logged.items()}, sync_dist=True)
         return losses.total
