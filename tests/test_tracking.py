@@ -115,7 +115,7 @@ def run_dir(tmp_path_factory, without_key):
     train(logger, folder, config=config)
     style = folder / "gogh.safetensors"
     style.write_bytes(b"tensors")
-    info = StyleInfo("gogh", "johnson", {"width": 32}, training={"steps": STEPS})
+    info = StyleInfo("gogh+été 2", "johnson", {"width": 32}, training={"steps": STEPS})
     log_style_file(logger, style, info)
     log_images(logger, {"style": np.full((8, 8, 3), 200, np.uint8)}, caption="the painting")
     loggers.finish(logger)
@@ -171,8 +171,9 @@ def test_wandb_images_have_the_pixels_given(run_dir, records):
 
 def test_wandb_artifact_is_the_style_file_with_its_metadata(run_dir, records):
     (artifact,) = (entry for entry in of_type(records, "artifact") if entry["type"] == "style")
-    info = StyleInfo("gogh", "johnson", {"width": 32}, training={"steps": STEPS})
+    info = StyleInfo("gogh+été 2", "johnson", {"width": 32}, training={"steps": STEPS})
     assert json.loads(artifact["metadata"]) == dataclasses.asdict(info)
+    assert artifact["name"].startswith("gogh-t-2-"), "the signs that W&B takes"
     assert sorted(artifact["aliases"]) == ["latest", f"step-{STEPS}"]
     (content,) = artifact["manifest"]["contents"]
     assert content["path"] == "gogh.safetensors"

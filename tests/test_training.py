@@ -24,6 +24,8 @@ from fst.errors import UserError
 from fst.methods import parts
 from fst.methods.checkpoints import Checkpoints
 from fst.runfolder import CHECKPOINT, STYLE
+from fst.stylize import strips
+from fst.stylize.framing import MARGIN
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +174,21 @@ def test_content_that_is_no_image_is_said_before_training(tmp_path: Path, tiny_v
     with pytest.raises(UserError, match=r"photo\.jpg"):
         run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, content=tmp_path / "photo.jpg"))
     assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_a_large_photo_is_painted_in_strips_and_keeps_what_it_says_of_itself(
+    tmp_path: Path, tiny_vgg: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole, a photo of 24 megapixels takes 5 GB, and three times as much with Johnson's network."""
+    painted, stylize = [], strips.stylize
+    monkeypatch.setattr(strips, "stylize", lambda *args: painted.append(args[1].shape) or stylize(*args))
+    monkeypatch.setattr("fst.stylize.framing.WHOLE", 1000)
+    Image.new("RGB", (90, 61), "teal").save(tmp_path / "photo.jpg", dpi=(300, 300))
+    changes = {"content": tmp_path / "photo.jpg", "trainer__max_steps": 1}
+    run_dir = run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, **changes))
+    with Image.open(run_dir / "photo-custom.jpg") as picture:
+        assert picture.size == (90, 61) and picture.info["dpi"] == (300, 300)
+    assert painted == [(61 + 2 * MARGIN, 90 + 2 * MARGIN, 3)]
 
 
 def test_another_picture_under_a_styles_name_is_called_what_it_is(tmp_path: Path, tiny_vgg: Path) -> None:

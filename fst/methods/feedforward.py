@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fst import images, stylefile
 from fst.config import several
-from fst.config.schema import StyleConfig, TrainConfig, choices
+from fst.config.schema import StyleConfig, TrainConfig, choices, short_name
 from fst.data.paintings import SWATCHES
 from fst.errors import UserError
 from fst.files import number, shown
@@ -123,7 +123,7 @@ class Feedforward(Method):
     def run_name(self) -> str:
         config = self.config
         weights = f"style={number(config.loss.style_weight)} content={number(config.loss.content_weight)}"
-        return f"{config.style.name} {config.network.name} {config.loss.architecture} {weights}"
+        return f"{short_name(config.style)} {config.network.name} {config.loss.architecture} {weights}"
 
     def finish(self) -> None:
         """The ranges that painting in 8 bits needs, on the held-out photos."""
@@ -158,17 +158,15 @@ class Feedforward(Method):
         }
 
     def _paint(self, run_dir: Path) -> Path:
-        import torch
-
-        from fst.networks import framed
-        from fst.stylize.framing import MARGIN
+        from fst.stylize import Stylizer
+        from fst.stylize.many import Style
 
         content = Path(self.config.content)
-        photo = images.to_tensor(images.read(content)).to(self.module.device)
+        photo, metadata = images.read_with_metadata(content)
         for name, network in self.module.trained_networks().items():
-            with torch.inference_mode():
-                painted = framed(network.eval().to(photo.device), photo, MARGIN)
-            picture = images.write(run_dir / f"{content.stem}-{name}.jpg", images.to_pixels(painted))
+            style = Style(name, self.result, self.module.info, network.eval)
+            painted = Stylizer.load(style, backend="torch")(photo)  # as infer.py paints: a large photo in strips
+            picture = images.write(run_dir / f"{content.stem}-{name}.jpg", painted, metadata=metadata)
         return picture
 
 

@@ -5,6 +5,7 @@ A picture becomes uint8 here and nowhere else: wandb.Image shows a float image i
 
 import dataclasses
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -101,13 +102,15 @@ def log_images(
 def log_style_file(logger: Logger | None, path: str | Path, info: StyleInfo) -> None:
     """Log a style file to W&B as an artifact of type "style", with what it says of itself as metadata.
 
-    The artifact is named after the style and the run, as "gogh-1a2b3c4d", so that its aliases `latest` and `step-N`
+    The artifact is named after the style and the run, as "gogh-1a2b3c4d" ("gogh-hokusai-1a2b3c4d" of a run of both: W&B
+    takes no other signs), so that its aliases `latest` and `step-N`
     (where `info.training` has "steps") speak of one run. Each call stages a copy of the file in the run folder: meant
     for a run's end and its milestones rather than for every checkpoint. Other loggers take no files.
     """
     if not isinstance(logger, WandbLogger):
         return
-    artifact = wandb.Artifact(f"{info.name}-{logger.experiment.id}", type="style", metadata=dataclasses.asdict(info))
+    name = re.sub(r"[^\w.-]+", "-", info.name, flags=re.ASCII)[:100]
+    artifact = wandb.Artifact(f"{name}-{logger.experiment.id}", type="style", metadata=dataclasses.asdict(info))
     artifact.add_file(str(path), skip_cache=True)
     steps = info.training.get("steps")
     logger.experiment.log_artifact(artifact, aliases=["latest", *([f"step-{steps}"] if steps is not None else [])])

@@ -129,7 +129,7 @@ class Gatys(Method):
     def run_name(self) -> str:
         loss = self.config.loss
         weights = f"style={number(loss.style_weight)} content={number(loss.content_weight)}"
-        return f"{self.config.style.name} gatys {loss.architecture} {weights} {self.name}"
+        return f"{short_name(self.config.style)} gatys {loss.architecture} {weights} {self.name}"
 
     def write_result(self) -> None:
         images.write(self.result, self.module.result(), metadata=self.metadata)
