@@ -144,6 +144,7 @@ def test_a_mistake_is_one_line_with_the_cure(argument, said) -> None:
         ("style.size=8", "style.size is 8, but it must lie between 16"),
         ("data.scale=[1]", "data.scale is a range"),
         ("data.scale=[1.5,1]", "data.scale is a range"),
+        ("data.scale=[0.9,1]", "data.scale is a range"),
         ("data.scale=[1,inf]", "data.scale is a range"),
         ("data.scale=[1,nan]", "data.scale is a range"),
         ("data.workers=-1", "at least 0"),
@@ -162,6 +163,7 @@ def test_a_mistake_is_one_line_with_the_cure(argument, said) -> None:
         ("logger.mode=onlin", "did you mean 'online'"),
         ("logger.preview_count=-1", "at least 0"),
         ("seed=-1", "seed"),
+        ("seed=4294967296", "between 0 and 4294967295"),
         ("compile=maybe", "choose from auto, false, true"),
         ("content=none.jpg", "there is no file none.jpg"),
         ("logger.preview_images=[none.jpg]", "there is no file none.jpg"),
@@ -299,6 +301,12 @@ def test_file_names_arrive_as_the_shell_passed_them(name) -> None:
         assert {key: OmegaConf.select(config, key) for key in keys} == dict.fromkeys(keys, name)
 
 
+def test_every_setting_that_names_files_is_taken_as_the_shell_passed_it() -> None:
+    """By the words of their comments; other names of files are lists, or what Hydra chooses from."""
+    named = {"content", "rerun", "resume", "data.root", "loss.weights", "style.image", "style.paintings"}
+    assert named | {f"method.{key}" for key in ("content_mask", "init", "init_from")} == commandline.FILE_KEYS
+
+
 @pytest.mark.parametrize("text", ["The Starry Night, 1889", "it's (mine)", "a = b", "[x]", "50 %: y", "${x}", "写真"])
 def test_texts_arrive_as_the_shell_passed_them(text) -> None:
     config = compose([f"{key}={text}" for key in sorted(commandline.TEXT_KEYS)])
@@ -348,6 +356,11 @@ def test_options_may_stand_anywhere() -> None:
 def test_names_given_to_infer_arrive_as_the_shell_passed_them(name) -> None:
     found = infer.compose([f"source={name}", f"output={name}", f"style={name}", f"webcam.device={name}"])
     assert found.source == found.output == found.style == found.webcam.device == name
+
+
+def test_an_empty_name_given_to_infer_is_none() -> None:
+    found = infer.compose(["output=", "webcam.device=null", "source=a.jpg"])
+    assert found.output is None and found.webcam.device is None and found.source == "a.jpg"
 
 
 @pytest.mark.parametrize(

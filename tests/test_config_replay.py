@@ -180,12 +180,14 @@ def test_every_auto_stays_decided_when_a_run_goes_on(earlier: Path, tmp_path: Pa
     saved = OmegaConf.load(folder / CONFIG)
     saved.trainer.precision, saved.compile, saved.data.name = "bf16-mixed", True, "procedural"
     saved.loss.style_weight, saved.style.image = 12345.0, str(earlier.parent / "painting.png")  # of auto, of a swatch
+    saved.logger.run_name = "the first"
     OmegaConf.save(saved, folder / CONFIG)
     for word in (f"resume={folder}", f"rerun={folder}", f"resume={folder / CHECKPOINT}"):
         found = config(word, "trainer.max_steps=9")
         assert (found.trainer.precision, found.compile, found.data.name) == ("bf16-mixed", True, "procedural")
         assert (found.loss.style_weight, found.style.image) == (12345.0, str(earlier.parent / "painting.png"))
         assert (found.trainer.max_steps, found.trainer.accelerator) == (9, "cpu")
+        assert found.logger.run_name == (None if word.startswith("rerun") else "the first")
     assert config(f"resume={folder}", "compile=false").compile is False
 
 
@@ -215,6 +217,7 @@ def test_a_run_goes_on_from_another_folder_with_its_relative_files(tmp_path: Pat
         "method=gatys content=x",
         "method.schedule=constant",
         "method.learning_rate=1",
+        "method.optimizer=adam",
     ],
 )
 def test_what_does_not_fit_the_checkpoint_is_refused_before_anything_is_touched(

@@ -34,11 +34,13 @@ def test_mistakes_in_a_study_are_one_line(tmp_path: Path, monkeypatch: pytest.Mo
         "b": "question: x\nreference: one\narms: {one: {override: []}}",
         "c": "question: x\nreference: one\narms: {one: {}}\ncolumns: [losses]",
         "e": "question: x\nreference: one\narms: {one: {}",
+        "f": "question: x\nreference: one\narms: {one: {against: two}}",
     }
     for name, text in texts.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "study.yaml").write_text(text)
     said = {"a": "an arm 'one'", "b": "override", "c": "columns has 'losses'", "d": "no study is", "e": "line 3"}
+    said["f"] = "an arm 'two'"
     for name, words in said.items():
         with pytest.raises(UserError, match=words) as caught:
             study.load(name)

@@ -85,10 +85,14 @@ def test_signals_are_handled_within_and_as_before_after(number: signal.Signals) 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX pipes")
 def test_a_reader_that_goes_away_ends_a_program_without_a_word() -> None:
-    code = "from fst.errors import one_line_errors\nwith one_line_errors():\n for _ in range(9999): print('x' * 99)"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
-        program.stdout.readline()
+    code = "from fst.errors import one_line_errors\nwith one_line_errors(): print(input(), flush=True)"
+    # Buffered, as a shell starts it: what is left in the buffer is written once more at the end.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes) as program:
         program.stdout.close()
+        program.stdin.write(b"x\n")
+        program.stdin.close()
         assert (program.stderr.read(), program.wait(60)) == (b"", 141)
 
 

@@ -28,6 +28,7 @@ from fst.errors import UserError
 from fst.launch import launch
 from fst.runfolder import CHECKPOINT, CONFIG, METRICS, read_metrics
 from fst.sweep import job, search, summary
+from fst.sweep import run as sweep_run
 
 PROGRAM = Path(__file__).with_name("sweep_program.py")
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
@@ -192,7 +193,8 @@ def test_one_program_works_on_a_sweep_and_ctrl_c_keeps_what_it_has_done(tmp_path
     assert said.endswith(f"go on with:  python train.py resume={file.parents[1].relative_to(tmp_path)}\n")
 
 
-def test_parallel_jobs_share_the_machine_and_write_apart(tmp_path: Path) -> None:
+def test_parallel_jobs_share_the_machine_and_write_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # which the tests' own workers have
     status, said, errors = sweep(tmp_path, "hydra/launcher=joblib", "seed=1,13,3,4")
     assert status == 1 and errors == "job 2 failed: seed 13 is unlucky: choose another\n"
     found = rows(tmp_path)
@@ -200,8 +202,7 @@ def test_parallel_jobs_share_the_machine_and_write_apart(tmp_path: Path) -> None
     assert 1 <= len({row["process"] for row in found if row["process"]}) <= 2
     cores = len(os.sched_getaffinity(0))
     assert {row["workers"] for row in found if row["workers"]} == {str(float(max(1, cores // 4)))}
-    if "OMP_NUM_THREADS" not in os.environ:
-        assert {float(row["threads"]) for row in found if row["threads"]} == {max(1, cores // 2)}
+    assert {float(row["threads"]) for row in found if row["threads"]} == {max(1, cores // 2)}
     assert "the job's own line" not in said and "job 3 done" in said
     assert len([file for file in tmp_path.rglob("output.txt") if "own line" in file.read_text()]) == 3
 
@@ -321,6 +322,16 @@ def test_a_job_gets_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert shared(["seed=2"], *own) == (5, [0], "g", "n seed=2")
 
 
+def test_what_a_sweep_measures_by_the_reference_and_how_many_jobs_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    same = ("seed", "network.widths", "loss.style_weight", "loss.content_weight", "loss.tv_weight")
+    assert not any(map(sweep_run.redefines, same))
+    assert all(map(sweep_run.redefines, ("loss", "loss.pooling", "loss.style_layers")))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
+    for target, jobs, expected in (("joblib", 3, 3), ("joblib", -1, 8), ("joblib", -2, 7), ("basic", 3, 1)):
+        launcher = {"_target_": f"hydra_plugins.{target}.Launcher", "n_jobs": jobs}
+        assert sweep_run.at_once(OmegaConf.create({"launcher": launcher})) == expected
+
+
 def test_the_objective_does_not_depend_on_the_weights_that_are_searched() -> None:
     metrics = {"reference/content_loss": 2.0, "reference/style_loss": 3e-5, "train/style_loss": 9.0, "val/loss": 7.0}
     assert job.objective(metrics, 2) == [2.0, 3e-5]
@@ -367,11 +378,15 @@ def test_a_study_older_than_a_setting_of_its_rerun_goes_on(tmp_path: Path) -> No
     for key, value in {"seed": "1", "rerun": "runs/a"}.items():
         trial.set_user_attr(key, value)
     study.tell(trial, 3.0)
+    study.tell(study.ask(), state=optuna.trial.TrialState.FAIL)  # which does not count
     own = [f"hydra.sweeper.storage='sqlite:///{tmp_path}/trials.db'", "hydra.sweeper.study_name=mine"]
     hydra = compose_hydra("hydra/sweeper=optuna", "hydra.sweeper.n_trials=5", *own)
     assert search.go_on(hydra, ["rerun=runs/a", "seed=1"], ["method.new=3"]) == ["hydra.sweeper.n_trials=4"]
     with pytest.raises(UserError, match="made with seed=1, but this command has seed=2"):
         search.go_on(hydra, ["rerun=runs/a", "seed=2"], ["method.new=3"])
+    hydra = compose_hydra("hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", *own)
+    with pytest.raises(UserError, match=r"has its 1 trials: hydra\.sweeper\.n_trials=2 adds"):
+        search.go_on(hydra, ["rerun=runs/a", "seed=1"], ["method.new=3"])
 
 
 def test_an_old_optuna_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
