@@ -15,7 +15,7 @@ class UserError(Exception):
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
     """End the program with `error: ...` and status 1 on a UserError or an OSError, on Ctrl-C with 130: no traceback."""
-    with contextlib.suppress(AttributeError):  # there is none, or another's
+    if getattr(sys.stdout, "errors", None) == "strict" and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # it may not know all that a file's name has
     try:
         yield

@@ -131,8 +131,10 @@ def _alpha(image: Image.Image) -> np.ndarray | None:
 def _to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):  # Pillow clips these at 255 instead of scaling them.
         values = np.asarray(image, dtype=np.float64)
-        small, large = (1.0, 255.0) if image.mode == "F" else (255.0, 65535.0)
-        top = large if values.max(initial=0) > small else small
+        values = np.nan_to_num(values)
+        # Floats go to 1, their highlights somewhat beyond, or to 255; whole numbers to 255 or 65535.
+        small, beyond, large = (1.0, 16.0, 255.0) if image.mode == "F" else (255.0, 255.0, 65535.0)
+        top = large if values.max(initial=0) > beyond else small
         grey = np.clip(values * 255.0 / top, 0, 255).round().astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     if image.has_transparency_data:

@@ -37,22 +37,29 @@ def data_workers(processes: int) -> int:
     return min(8, max(1, cores() // (2 * processes)))
 
 
+_HANGUP = {getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name)}  # Windows has none
+_SAME_END = {signal.SIGTERM: _HANGUP, **{number: {number, signal.SIGTERM} for number in _HANGUP}}
+
+
 @contextlib.contextmanager
 def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Within, SIGINT, SIGTERM and SIGHUP go to the handler; after it, to whom they went before.
 
-    For the main thread only. A closed terminal or a lost ssh connection is a SIGHUP: under nohup it is left alone; else
-    it is handled once, since a shell that ends passes it on and the system sends it again.
+    For the main thread only. What is ignored stays so: SIGHUP, of a closed terminal, under nohup; Ctrl-C in a script's
+    background. One end may be told twice: a shell that ends passes SIGHUP on and the system sends it again, a logout
+    sends SIGTERM as well. Only a second SIGINT, or SIGTERM, counts as one.
     """
 
-    def once(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)
+    def handled(number: int, frame: FrameType | None) -> None:
+        for other in before.keys() & _SAME_END.get(number, set()):
+            signal.signal(other, lambda *_: None)  # by SIG_IGN Python would complain of one that is on its way
         handler(number, frame)
 
-    ways = {signal.SIGINT: handler, signal.SIGTERM: handler}
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        ways[signal.SIGHUP] = once
-    before = {number: signal.signal(number, way) for number, way in ways.items()}
+    numbers = {signal.SIGINT, signal.SIGTERM, *_HANGUP}
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: earlier for number, earlier in before.items() if earlier not in (signal.SIG_IGN, None)}
+    for number in before:
+        signal.signal(number, handled)
     try:
         yield
     finally:

@@ -116,10 +116,14 @@ def test_a_panorama_is_a_picture(tmp_path):
 
 
 @pytest.mark.parametrize("top", [1, 255])
-def test_floats_go_to_1_or_to_255(tmp_path, top):
+@pytest.mark.parametrize("odd", [0, 1.1, np.nan])
+def test_floats_go_to_1_or_to_255(tmp_path, top, odd):
+    """With a highlight, or what is no number, among them."""
     levels = np.linspace(0, top, 50 * 20).reshape(20, 50).astype(np.float32)
-    assert cv2.imwrite(str(tmp_path / "float.tif"), levels)
-    assert np.abs(images.read(tmp_path / "float.tif")[..., 0] - levels * (255 / top)).max() <= 1
+    stored = levels.copy()
+    stored[0, 0] = top * odd
+    assert cv2.imwrite(str(tmp_path / "float.tif"), stored)
+    assert np.abs(images.read(tmp_path / "float.tif")[..., 0] - levels * (255 / top))[:, 1:].max() <= 1
 
 
 def test_reduced_decoding_keeps_the_least_side(tmp_path):

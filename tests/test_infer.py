@@ -20,7 +20,7 @@ from test_stylize import picture
 
 from fst import stylefile
 from fst.errors import UserError
-from fst.media import bar, paint
+from fst.media import bar, paint, photos
 from fst.media.places import target_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -432,8 +432,8 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["source=folder", "output=-"], "takes one photo"),
         (["source=photo.png", "style=gogh,hokusai", "output=-"], "takes one picture"),
         (["source=folder", "style=gogh,hokusay"], "did you mean 'hokusai'"),
-        (["source=folder", "output=./folder"], "is where the photos are"),
-        (["source=f*er/p*.png", "output=.", "overwrite=true"], "is where the photos are"),
+        (["source=folder", "output=./folder"], "where their paintings would go"),
+        (["source=f*er/p*.png", "output=.", "overwrite=true"], "where their paintings would go"),
         (["source=photo.png", "output=folder/../photo.png", "overwrite=true"], "is the source itself"),
         (["source=photo.png", "style="], "style= is empty"),
         (["source=webcam", "output=page", "page.host="], "page.host= is empty"),
@@ -618,13 +618,21 @@ def test_an_animation_broken_off_in_a_folder_is_painted_anew(monkeypatch):
                 raise KeyboardInterrupt
             yield frame
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Stylizer, "stream", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run("source=in")
+    def broken_off(*more):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Stylizer, "stream", interrupted)
+            run("source=in", *more)
+
+    broken_off()
     assert not list(Path("in-gogh").iterdir())
     run("source=in")
+    broken_off("overwrite=true")
     assert len(timing(Path("in-gogh/moves.png"))[1]) == 3
+
+
+def test_a_photo_keeps_its_name_whatever_becomes_a_jpeg_beside_it():
+    placed = photos._targets({Path(name): Path(name) for name in ("a.heic", "a.jpg", "b.heic")}, Path("out"))
+    assert list(map(str, placed.values())) == ["out/a.heic.jpg", "out/a.jpg", "out/b.jpg"]
 
 
 def test_where_a_painted_photo_goes():

@@ -13,22 +13,32 @@ from fst.system import handling, interrupt
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a closed terminal")
 
 
-def test_a_closed_terminal_is_handled_once_and_any_other_signal_each_time():
+@pytest.mark.parametrize(
+    ("sent", "counted"),
+    [
+        (["HUP", "HUP", "INT", "TERM"], ["HUP", "INT"]),
+        (["TERM", "HUP", "TERM", "INT", "INT"], ["TERM", "TERM", "INT", "INT"]),
+    ],
+)
+def test_an_end_that_is_told_twice_is_handled_once(sent, counted):
     seen = []
-    with handling(lambda number, frame: seen.append(number)):
-        for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
-            os.kill(os.getpid(), number)
-    assert seen == [signal.SIGHUP, signal.SIGTERM, signal.SIGTERM, signal.SIGINT]
+    with handling(lambda number, frame: seen.append(signal.Signals(number).name.removeprefix("SIG"))):
+        for name in sent:
+            os.kill(os.getpid(), signal.Signals[f"SIG{name}"])
+    assert seen == counted
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
 
 
-def test_under_nohup_a_program_outlives_its_terminal():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT"])
+def test_what_a_program_ignores_it_outlives(name):
+    """A closed terminal under nohup, Ctrl-C in a script's background."""
+    number = signal.Signals[name]
+    before = signal.signal(number, signal.SIG_IGN)
     try:
         with handling(interrupt):
-            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), number)
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(number, before)
 
 
 def test_what_standard_output_cannot_show_is_no_traceback(monkeypatch):

@@ -135,11 +135,14 @@ def _find(config: InferConfig, folders: list[Path]) -> tuple[dict[Path, Path], l
     else:
         root = Path(*source.parts[: next(index for index, part in enumerate(source.parts) if glob.has_magic(part))])
         files = _matches(source)
-    if root.resolve() in map(Path.resolve, folders):
-        raise UserError(f"output={config.output} is where the photos are, which would be replaced: name another folder")
+    if any(folder.is_dir() and folder.samefile(root) for folder in folders):
+        raise UserError(f"the photos are in {root}, where their paintings would go: name another folder as output=")
     results = {folder.resolve() for folder in (*folders, Path(config.output or folders[0]))}
     results = {folder for folder in results if root.resolve() in folder.parents}
+    found = len(files)
     files = [file for file in files if results.isdisjoint(file.resolve().parents)]
+    if len(files) < found:
+        say(f"left out: {found - len(files)} files where results go")
     photos = {file: file.relative_to(root) for file in files if _is_photo(file)}
     if not photos:
         where = f"folder {source} holds no images" if source.is_dir() else f"source={source} matches no image"
@@ -174,17 +177,19 @@ def _folder_for(config: InferConfig, style: str, *, several: bool) -> Path:
 
 
 def _targets(photos: dict[Path, Path], folder: Path) -> dict[Path, Path]:
-    """Where each photo goes. Where a.heic and a.png would both become a.png, one is a.heic.png."""
+    """Where each photo goes. Where a.heic and a.jpg would both become a.jpg, the first is a.heic.jpg."""
     targets: dict[Path, Path] = {}
     taken: set[Path] = set()
-    for photo, place in photos.items():
-        suffix = _suffix_for(photo)
+    # Those that keep their suffix first: they have their names whatever is there besides.
+    suffixes = {photo: _suffix_for(photo) for photo in photos}
+    for photo, suffix in sorted(suffixes.items(), key=lambda item: item[0].suffix != item[1]):
+        place = photos[photo]
         target = folder / place.with_suffix(suffix)
         if target in taken:
             target = numbered(target.with_name(place.name + suffix), taken.__contains__)
         targets[photo] = target
         taken.add(target)
-    return targets
+    return {photo: targets[photo] for photo in photos}
 
 
 def _paint_into(target: Path, photo: Path, stylizer: Stylizer, config: InferConfig) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import sys
@@ -13,6 +14,7 @@ from fst import store
 from fst.errors import UserError
 
 FST = Path(__file__).parents[1]
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
 CODE = ("losses", "networks", "stylize")
 
 
@@ -35,16 +37,19 @@ def made_once(what: str, kind: str, sources: Iterable[Path | bytes], make: Calla
     folder = shelf / f"{kind}-{digest.hexdigest()[:20]}"
     if folder.is_dir():
         return folder
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         print(f"{what}, once", file=sys.stderr)
     unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=shelf))
     try:
         make(unfinished)
         unfinished.replace(folder)
     except OSError as error:
-        if not folder.is_dir():  # else another process was first, with the same
-            full = f"{what}: cannot write {shelf}: {error.strerror or error}"
-            raise UserError(f"{full}; make room there, or set FST_HOME to another folder") from None
+        if folder.is_dir():  # another process was first, with the same
+            return folder
+        if error.errno not in UNWRITABLE:
+            raise
+        full = f"{what}: cannot write {shelf}: {error.strerror}"
+        raise UserError(f"{full}; make room there, or set FST_HOME to another folder") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder

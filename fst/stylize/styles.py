@@ -121,7 +121,7 @@ def print_styles() -> None:
         figures = [f"{losses[key]:.1f}" if key in losses else "" for key in ("content", "total")]
         about = (str(painting.get(key) or "") for key in ("title", "artist", "year"))
         table.add_row(name, info.network, *figures, *about)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)  # in a pipe, a line for each
+    Console(width=None if sys.stdout is None or sys.stdout.isatty() else 200).print(table)  # in a pipe, a line for each
 
 
 def _each(name: str) -> list[str]:

@@ -44,8 +44,9 @@ class Camera(contextlib.AbstractContextManager):
         self._is_device = _is_device(target)
         self.name = f"camera {target}" if isinstance(target, int) else without_password(target)
         self._capture = _open(target, settings)
-        # What has a length plays at its own rate: read on as it comes, a film at an address would be over in a moment.
-        self._is_film = not self._is_device and self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
+        # A file, and what has a length, plays at its own rate: a film at an address would be over in a moment.
+        lasts = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0 or (isinstance(target, str) and Path(target).is_file())
+        self._is_film = lasts and not self._is_device
         claimed = self._capture.get(cv2.CAP_PROP_FPS)  # not always something sensible
         self.rate = claimed if 1 <= claimed <= 240 else settings.fps
         self._new = threading.Condition()

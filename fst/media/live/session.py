@@ -112,7 +112,7 @@ def _show(config: InferConfig, loader: StyleLoader, path: Path | None) -> None:
 
 @contextlib.contextmanager
 def _until_interrupted() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets, so that a file is completed; the second one interrupts."""
+    """An event that the first signal to end sets, so that a file is completed; the second one interrupts."""
     stop = threading.Event()
 
     def ask(number: int, frame: object) -> None:

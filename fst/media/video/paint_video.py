@@ -74,6 +74,7 @@ def paint_video(
     with contextlib.closing(_ahead(reader, drop=reader.live)) as frames:
         first = next(frames)  # a reader raises when there is none
         writer = _writer(target, reader, first, quality, codec)
+        writer.keeps_part = alone
         frames = itertools.chain([first], frames)
         try:
             with progress(reader.count, "frame", shown=alone) as update, writer:
@@ -82,9 +83,7 @@ def paint_video(
                     writer.write(*frame)
                     update(advance=1)
         except KeyboardInterrupt:
-            if not alone:
-                target.unlink(missing_ok=True)
-            elif target.exists() and writer.frames:
+            if alone and target.exists() and writer.frames:
                 say(f"stopped: {target} holds the first {writer.frames} frames")
             raise
     if reader.broken:

@@ -30,13 +30,14 @@ class Sink:
 
     The encoding thread is also what makes Ctrl-C safe: KeyboardInterrupt is raised in the main thread alone, so it
     never falls between encoding a frame and writing it. On Ctrl-C the file is completed with the frames so far and
-    kept; on any other exception, and when no frame was written, nothing is left. That the disk is full, or the encoder
-    refuses the size, is a UserError from `write` or at the end.
+    kept, unless `keeps_part` is false; on any other exception, and when no frame was written, nothing is left. That the
+    disk is full, or the encoder refuses the size, is a UserError from `write` or at the end.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)  # where the file will be
         self.frames = 0  # taken so far
+        self.keeps_part = True
         self._interrupted = False
         self._queue: queue.Queue[Any] = queue.Queue(_AHEAD)
         self._encoding: Future[None] = Future()
@@ -53,7 +54,7 @@ class Sink:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        keep = self.frames > 0 and (kind is None or issubclass(kind, KeyboardInterrupt))
+        keep = self.frames > 0 and (kind is None or (self.keeps_part and issubclass(kind, KeyboardInterrupt)))
         with contextlib.suppress(_Abandoned), contextlib.ExitStack() as stack:
             stack.push(self._file)
             self._interrupted = kind is not None
