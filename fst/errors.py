@@ -24,7 +24,8 @@ def one_line_errors() -> Iterator[None]:
         raise SystemExit(1) from None
     except KeyboardInterrupt as stop:  # of Ctrl-C, or of another signal, whose number it has
         print("interrupted", file=sys.stderr)
-        raise SystemExit(128 + next(iter(stop.args), signal.SIGINT)) from None
+        number = next((given for given in stop.args if isinstance(given, int)), signal.SIGINT)
+        raise SystemExit(128 + number) from None
     except BrokenPipeError:
         # The reader of our output went away: Python would complain once more while it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

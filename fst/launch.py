@@ -16,7 +16,7 @@ from fst.config.schema import check, short_name
 from fst.errors import UserError, one_line_errors
 from fst.files import new_folder, number, read_json, shown, write_json
 from fst.methods.method import build
-from fst.runfolder import CHECKPOINT, CONFIG, held
+from fst.runfolder import CHECKPOINT, CONFIG, STYLE, held
 from fst.sweep import arms, search, summary
 from fst.sweep import run as sweeps
 from fst.sweep.job import Sweep, readable
@@ -96,7 +96,7 @@ def _run_folder(overrides: list[str], planned: Path, config: DictConfig) -> Path
         if given and planned.resolve() != earlier:
             raise UserError(f"resume={config.resume} goes on in its own folder: leave out hydra.run.dir")
         return earlier
-    if given and (planned / CHECKPOINT).is_file():
+    if given and any((planned / name).is_file() for name in (CHECKPOINT, STYLE)):
         raise UserError(f"{planned} holds a run: go on with it by resume={planned}, or name another hydra.run.dir")
     return planned if given else new_folder(planned.with_name(f"{planned.name}_{folder_name(config)}"))
 

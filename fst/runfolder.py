@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CONFIG = "config.yaml"  # every setting, each `auto` replaced by what was decided
 RUN = "run.json"  # commit, command, machine, versions, and how the run ended
-CHANGES = "changes.patch"  # of tracked files against the commit, where there are any
+CHANGES = "changes.patch"  # uncommitted ones, and new files of fst and conf, where there are any
 METRICS = "metrics.csv"  # a row each time that something was logged: step, seconds, then one column per metric
 STYLE = "style.safetensors"  # the trained network
 CHECKPOINT = Path("checkpoints", "last.ckpt")  # to resume from

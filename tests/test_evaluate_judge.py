@@ -106,6 +106,11 @@ def test_pictures_of_any_program_and_styles_are_judged_alike(tmp_path, tiny_vgg,
     judge.main([str(tmp_path / "painted"), *painting])
     judge.main([str(tmp_path / "two"), "--photos", str(tmp_path / "two"), *painting])
     assert capsys.readouterr().out.count(" | 0.00 | ") == 2  # each photo with its own picture, in its own folder
+    nested = sorted((tmp_path / "painted").rglob("*.png"))
+    for file in nested:
+        images.write(tmp_path / "flat" / file.name, images.read(file))
+    judge.main([str(tmp_path / "flat"), *painting])
+    assert capsys.readouterr().out.count(" | 0.00 | ") == 1  # or where all have names of their own, in any
     with pytest.raises(UserError, match="name it with --painting"):
         judge.main([str(tmp_path / "painted")])
     (tmp_path / "painted" / "a" / "bridge2_by_me.png").unlink()

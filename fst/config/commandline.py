@@ -92,7 +92,7 @@ def _check_choice(group: str, value: str, multirun: bool) -> None:
         return
     for choice in value.split(",") if multirun else [value]:
         if re.fullmatch(NO_WORD, choice) or not re.fullmatch(r"[\w,-]+", choice.strip().strip("'\"")):
-            if group == "style" and _exists(choice):
+            if group == "style" and os.path.isfile(os.path.expanduser(choice)):  # noqa: PTH111, PTH113  (for ~nobody)
                 raise UserError(f"style={choice} is a file: write style=custom style.image={choice}")
             raise UserError(f"{group}={choice} is no choice{near(choice, groups.choices(group))}")
         if group == "experiment" and choice not in groups.choices(group):  # Hydra knows no group without a file

@@ -187,8 +187,11 @@ def painter(source: str, photos: Sequence[str]) -> tuple[Paint, str | None]:
     if not folder.is_dir() or (folder / runfolder.STYLE).is_file():
         style = styles.find(source)
         return as_used(style.network()), style.info.name
-    painted = sorted(_by_name(folder).items(), key=lambda item: len(item[0]))  # bridge's is not bridge2's
+    painted = sorted(_by_name(folder).items(), key=lambda item: len(item[1].stem))  # bridge's is not bridge2's
     found = [next((file for name, file in painted if name.startswith(photo)), None) for photo in photos]
+    stems = [Path(photo).name for photo in photos]
+    if None in found and len(set(stems)) == len(stems):  # in other folders than the photos, or in none
+        found = [next((file for _, file in painted if file.stem.startswith(stem)), None) for stem in stems]
     if None in found:
         raise UserError(f"{folder} has no picture of {photos[found.index(None)]}")
     pictures = iter(found)

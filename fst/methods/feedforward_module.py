@@ -23,7 +23,6 @@ from fst.methods.muon import MuonAdam
 from fst.networks import Network, framed
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
 from fst.stylize.framing import MARGIN
-from fst.tracking.measures import is_logged
 from fst.tracking.previews import Preview
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         self.style = self.style.to(self.device)
 
     def on_train_batch_start(self, photos: Tensor, index: int) -> None:
-        """What a step draws hangs on seed, step and process alone: a run that goes on draws what it would have."""
+        """What a step draws depends on seed, step and process alone: a run that goes on draws what it would have."""
         place = self.global_step * self.trainer.world_size + self.global_rank
         torch.manual_seed(int(generator(self.info.training["seed"], STEPS, place).integers(2**63)))
 
@@ -103,9 +102,8 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         painted = aim.paint(with_noise(seen, self.settings.noise))[inner]
         losses = self._compared(painted, seen[inner], aim, around=photos, place=(top + margin, left + margin))
         losses.check_finite(f"at step {self.global_step + 1}")
-        if self.global_step == 0 or is_logged(self.trainer, self.global_step + 1):  # 3 ms of Lightning's
-            logged = losses.named() | losses.parts
-            self.log_dict({f"train/{name}": value.detach() for name, value in logged.items()}, sync_dist=True)
+        logged = losses.named() | losses.parts
+        self.log_dict({f"train/{name}": value.detach() for name, value in logged.items()}, sync_dist=True)
         return losses.total
 
     def validation_step(self, photos: Tensor, index: int) -> None:

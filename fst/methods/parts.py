@@ -130,4 +130,6 @@ def accelerator(requested: str) -> str:
         if not torch.cuda.is_available():
             raise UserError("trainer=gpu, but torch finds no GPU; use trainer=auto or trainer=cpu")
         return "cuda"
+    if requested == "mps" and not torch.backends.mps.is_available():
+        raise UserError("trainer.accelerator=mps, but torch finds none; use trainer=auto or trainer=cpu")
     return requested

@@ -119,8 +119,9 @@ def _trainer(
         "default_root_dir": run_dir,
         "plugins": [CheckedFiles()],
     }
+    settings |= method.trainer_settings()
     try:
-        return pl.Trainer(**settings | method.trainer_settings())
+        return pl.Trainer(**settings)
     except (MisconfigurationException, TypeError) as error:  # as of GPUs, where a run of another machine is repeated
         asked = f"trainer.accelerator={config.trainer.accelerator} trainer.devices={config.trainer.devices}"
         raise UserError(f"{asked} does not go with this machine: {' '.join(str(error).split())}") from None

@@ -103,13 +103,13 @@ def log_style_file(logger: Logger | None, path: str | Path, info: StyleInfo) -> 
     """Log a style file to W&B as an artifact of type "style", with what it says of itself as metadata.
 
     The artifact is named after the style and the run, as "gogh-1a2b3c4d" ("gogh-hokusai-1a2b3c4d" of a run of both: W&B
-    takes no other signs), so that its aliases `latest` and `step-N`
-    (where `info.training` has "steps") speak of one run. Each call stages a copy of the file in the run folder: meant
-    for a run's end and its milestones rather than for every checkpoint. Other loggers take no files.
+    takes no other signs), so that its aliases `latest` and `step-N` (where `info.training` has "steps") speak of one
+    run. Each call stages a copy of the file in the run folder: meant for a run's end and its milestones rather than for
+    every checkpoint. Other loggers take no files.
     """
     if not isinstance(logger, WandbLogger):
         return
-    name = re.sub(r"[^\w.-]+", "-", info.name, flags=re.ASCII)[:100]
+    name = re.sub(r"[^\w.-]+", "-", info.name, flags=re.ASCII)[:100].strip("-") or "style"
     artifact = wandb.Artifact(f"{name}-{logger.experiment.id}", type="style", metadata=dataclasses.asdict(info))
     artifact.add_file(str(path), skip_cache=True)
     steps = info.training.get("steps")

@@ -61,8 +61,8 @@ def write_run(run_dir: str | Path, settings: dict[str, Any]) -> None:
     write_json(folder / RUN, facts)
     write_state(folder, RUNNING)
     if facts["git"] and facts["git"]["dirty"]:
-        new = [_git("diff", "--no-index", os.devnull, name, differing=True) for name in _new_files()]
-        write_text(folder / CHANGES, "".join(filter(None, [_git("diff", "HEAD"), *new])))
+        new = [_git("diff", "--binary", "--no-index", os.devnull, name, differing=True) for name in _new_files()]
+        write_text(folder / CHANGES, "".join(filter(None, [_git("diff", "--binary", "HEAD"), *new])))
 
 
 def git_state() -> dict[str, Any] | None:
@@ -79,7 +79,7 @@ def git_state() -> dict[str, Any] | None:
 
 def _new_files() -> list[str]:
     """Files of fst and of its settings that git does not know yet, as a network or a loss term that was just added."""
-    found = _git("ls-files", "-z", "--others", "--exclude-standard", "--", "fst", "conf")
+    found = _git("ls-files", "-z", "--others", "--exclude-standard", "--", "fst", "conf", ":!fst/styles")
     return [name for name in (found or "").split("\0") if name]
 
 
