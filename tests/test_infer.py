@@ -281,7 +281,7 @@ def test_photos_of_one_name_do_not_replace_each_other():
     save("in/a.dat", format="PNG")
     save("in/a", format="PNG")
     run("source=in", "output=out")
-    assert sorted(path.name for path in Path("out").iterdir()) == ["a.dat.png", "a.png", "a.png.png"]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a-2.png", "a.dat.png", "a.png"]
     run("source=in", "output=out")  # the same names again: all are there already
     assert len(list(Path("out").iterdir())) == 3
 

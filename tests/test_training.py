@@ -227,11 +227,17 @@ def test_a_mistake_found_late_is_one_line_too(tmp_path: Path, tiny_vgg: Path) ->
     assert errors.startswith(f"error: image {damaged} is not in a format") and len(errors.splitlines()) == 1
 
 
-@pytest.mark.parametrize("asked", [{"trainer__devices": "[0]"}, {"trainer__accelerator": "mps"}])
-def test_devices_of_another_machine_are_a_line(tmp_path: Path, tiny_vgg: Path, asked: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"trainer__devices": "[0]"}, r"trainer\.devices=.* does not go with this machine: .*Accelerator"),
+        ({"trainer__accelerator": "mps"}, "accelerator=mps, but torch finds none"),
+    ],
+)
+def test_devices_of_another_machine_are_a_line(tmp_path: Path, tiny_vgg: Path, asked: dict, said: str) -> None:
     if torch.backends.mps.is_available():
         pytest.skip("is such a machine")
-    with pytest.raises(UserError, match=r"trainer\.devices=.* does not go with this machine: .*Accelerator"):
+    with pytest.raises(UserError, match=said):
         run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, **asked))
 
 
