@@ -5,7 +5,6 @@ torch is imported inside the two functions that need it, so that inference witho
 
 from __future__ import annotations
 
-import contextlib
 import os
 import struct
 import warnings
@@ -27,11 +26,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic", ".heif", ".jp2"})
 
-HEIC = (".heic", ".heif")  # an iPhone's photos
-with contextlib.suppress(ImportError):  # which Pillow does not read by itself
-    import pi_heif
-
-    pi_heif.register_heif_opener()
+HEIC = (".heic", ".heif")  # an iPhone's photos, which Pillow does not read by itself
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 
 # Pillow refuses pictures above ~179 megapixels as decompression bombs; photos that large are real (panoramas).
 Image.MAX_IMAGE_PIXELS = 1_000_000_000
@@ -41,6 +37,17 @@ DAMAGED = (
     *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, LookupError, TypeError, ArithmeticError, struct.error),
     *(zlib.error, Image.DecompressionBombError),
 )
+
+
+def _open_heic(file: BinaryIO, name: str | bytes) -> Image.Image:
+    try:
+        from pi_heif import HeifImageFile  # late: 20 ms that few starts need
+    except ImportError:
+        raise SyntaxError("no pi_heif") from None  # Pillow's word for: another plugin may try
+    return HeifImageFile(file, name)
+
+
+Image.register_open("HEIF", _open_heic, lambda start: start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def data_workers(processes: int) -> int:
     return min(8, max(1, cores() // (2 * processes)))
 
 
-_HANGUP = {getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name)}  # Windows has none
+_HANGUP = {signal.SIGHUP} if hasattr(signal, "SIGHUP") else set()  # Windows has none
 _SAME_END = {signal.SIGTERM: _HANGUP, **{number: {number, signal.SIGTERM} for number in _HANGUP}}
 
 
@@ -55,8 +55,7 @@ def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
             signal.signal(other, lambda *_: None)  # by SIG_IGN Python would complain of one that is on its way
         handler(number, frame)
 
-    numbers = {signal.SIGINT, signal.SIGTERM, *_HANGUP}
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, *_HANGUP)}
     before = {number: earlier for number, earlier in before.items() if earlier not in (signal.SIG_IGN, None)}
     for number in before:
         signal.signal(number, handled)

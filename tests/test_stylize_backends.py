@@ -148,10 +148,11 @@ def test_signals_are_handled_after_styles_have_come_and_gone(shelf):
 START = """
 import json, sys
 import numpy as np
+import fst.media.live.camera
 from fst.stylize import Stylizer
 painted = Stylizer.load(sys.argv[1], backend="openvino", live=True)(np.zeros((48, 64, 3), np.uint8))
 heavy = ("torch", "pytorch_lightning", "hydra", "wandb", "torchvision", "onnx", "nncf", "scipy", "rich")
-heavy += ("openvino.tools.ovc", "openvino_telemetry")
+heavy += ("openvino.tools.ovc", "openvino_telemetry", "av", "pi_heif")
 print(json.dumps([painted.shape, [name for name in heavy if name in sys.modules]]))
 """
 

@@ -1,4 +1,4 @@
-"""Where what is painted goes."""
+"""Where what is painted comes from and goes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from fst.errors import UserError
 
@@ -36,3 +37,16 @@ def numbered(path: Path, taken: Callable[[Path], bool] = Path.exists) -> Path:
     """The path, or the first of PATH-2, PATH-3, ... that is not taken."""
     more = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
     return next(name for name in itertools.chain([path], more) if not taken(name))
+
+
+def is_address(source: str) -> bool:
+    """Whether a source is an address (rtsp://, http://, ...) and not a file's name."""
+    return "://" in source
+
+
+def without_password(source: str) -> str:
+    """A source as it may be shown: an address without the user and password in it."""
+    parts = urlsplit(source) if is_address(source) else None
+    if parts is None or "@" not in parts.netloc:
+        return source
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from fst.errors import UserError
-from fst.media.video.decode import without_password
+from fst.media.places import without_password
 
 if TYPE_CHECKING:
     from fst.config.infer import WebcamConfig

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 import av
 import numpy as np
@@ -14,6 +13,7 @@ from av.format import Flags
 from av.video.stream import VideoStream
 
 from fst.errors import UserError
+from fst.media.places import is_address, without_password
 from fst.media.video.colour import Colour, Converter, is_planar
 from fst.stylize.planes import Planes
 
@@ -152,11 +152,6 @@ class VideoReader:
         return Frame(pixels, pts, duration)
 
 
-def is_address(source: str) -> bool:
-    """Whether a source is an address (rtsp://, http://, ...) and not a file's name."""
-    return "://" in source
-
-
 def _open(source: str, name: str) -> av.container.InputContainer:
     try:
         if is_address(source):
@@ -170,14 +165,6 @@ def _open(source: str, name: str) -> av.container.InputContainer:
     except (av.FFmpegError, OSError) as error:
         hint = "no answer within 15 s" if isinstance(error, av.ExitError) else error.strerror or error
         raise UserError(f"cannot open {name}: {hint}") from None
-
-
-def without_password(source: str) -> str:
-    """A source as it may be shown: an address without the user and password in it."""
-    parts = urlsplit(source) if is_address(source) else None
-    if parts is None or "@" not in parts.netloc:
-        return source
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:

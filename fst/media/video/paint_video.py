@@ -16,9 +16,9 @@ from fst.errors import UserError
 from fst.files import check_free
 from fst.images import frame_count
 from fst.media.bar import progress, say
-from fst.media.places import target_of
+from fst.media.places import is_address, target_of
 from fst.media.video.animation import FORMATS, AnimationReader, AnimationWriter
-from fst.media.video.decode import Frame, VideoReader, is_address
+from fst.media.video.decode import Frame, VideoReader
 from fst.media.video.encode import VideoWriter, choose
 from fst.media.video.sink import checked_quality
 from fst.media.video.stabilize import steadier
