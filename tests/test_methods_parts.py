@@ -6,7 +6,7 @@ import pytest
 import torch
 from criteria import build_criterion
 from omegaconf import OmegaConf
-from training import tiny_arguments
+from training import run_here, tiny_arguments
 
 from fst import images, stylefile
 from fst.config.compose import compose
@@ -75,6 +75,38 @@ def test_the_bundled_network_of_many_styles_is_where_adapt_begins() -> None:
     before = network.layers[1][0].weight.clone()
     init_from(network, config.method.init_from, "realtime", PAINTING)
     assert not torch.equal(network.layers[1][0].weight, before)
+
+
+@pytest.mark.parametrize(
+    "words, start",
+    [
+        ([], "hokusai"),
+        (["method.init_from=turner", "network.fold=4"], "turner"),
+        (["method.init_from=null"], None),
+        (["network.skips=false"], None),  # whose weights have the same shapes
+        (["network.widths=[16,48,96]"], None),
+        (["network=johnson"], None),
+        (["network=realtime_many", "style=[gogh,turner]"], None),
+    ],
+)
+def test_a_run_begins_with_a_bundled_network_that_is_the_same_as_its_own(words, start, capsys) -> None:
+    assert parts.decide_start(check(compose(words))) == start
+    told = capsys.readouterr().out
+    if any(word.startswith("method.init_from") for word in words):
+        assert told == ""
+    else:
+        assert told.startswith(
+            "begins from nothing" if start is None else f"begins with the network of the bundled {start} "
+        )
+
+
+def test_a_run_of_the_default_network_paints_at_first_as_the_bundled_style_does(tmp_path, tiny_vgg) -> None:
+    rates = {"method__learning_rate": 1e-9, "method__muon_learning_rate": 1e-9, "trainer__max_steps": 1}
+    usual = {"network__widths": "[16,32,64]", "network__depths": "[0,1,3]", "data__size": 64}
+    run = run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, **rates, **usual))
+    photo, hokusai = torch.rand(1, 3, 64, 64), stylefile.load(stylefile.bundled()["hokusai"])[0]
+    assert torch.allclose(stylefile.load(run / "style.safetensors")[0](photo), hokusai(photo), atol=2e-3)
+    assert OmegaConf.load(run / "config.yaml").method.init_from == "hokusai"
 
 
 def test_a_run_reads_as_much_more_of_a_photo_as_its_terms_ask_for(tmp_path, tiny_vgg) -> None:

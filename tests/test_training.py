@@ -2,10 +2,12 @@
 
 import importlib.metadata
 import json
+import math
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +23,10 @@ from fst import images, stylefile
 from fst.config.schema import DataConfig, LossConfig
 from fst.data.photo_data import PhotoData
 from fst.errors import UserError
-from fst.methods import parts
+from fst.methods import feedforward_module, parts
 from fst.methods.checkpoints import Checkpoints
+from fst.methods.feedforward_module import FeedForwardStyleTransfer
+from fst.methods.muon import MuonAdam
 from fst.runfolder import CHECKPOINT, STYLE
 from fst.stylize import strips
 from fst.stylize.framing import MARGIN
@@ -124,6 +128,70 @@ def test_stopped_killed_and_resumed_is_the_same_as_never_interrupted(tmp_path: P
     assert run.returncode == 0, output
     expected, found = weights(whole), weights(run_dir)
     assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def with_gradients(patch: pytest.MonkeyPatch, times: Callable[[int], float]) -> list[float]:
+    """Multiply every gradient by what belongs to its step, from 1; the norms that the optimizer gets, step by step."""
+    norms, step = [], MuonAdam.step
+
+    def grown(module: FeedForwardStyleTransfer) -> None:
+        for parameter in module.network.parameters():
+            parameter.grad.mul_(times(module.global_step + 1))
+
+    def stepped(optimizer: MuonAdam, closure: Callable[[], object]) -> object:
+        return step(optimizer, lambda: (closure(), norms.append(norm(optimizer)))[0])
+
+    def norm(optimizer: MuonAdam) -> float:
+        found = [one.grad for group in optimizer.param_groups for one in group["params"] if one.grad is not None]
+        return float(sum(one.square().sum() for one in found)) ** 0.5
+
+    patch.setattr(FeedForwardStyleTransfer, "on_after_backward", grown)
+    patch.setattr(MuonAdam, "step", stepped)
+    return norms
+
+
+@pytest.mark.parametrize("most", [0.5, None])
+def test_gradients_are_clipped(tmp_path: Path, tiny_vgg: Path, monkeypatch: pytest.MonkeyPatch, most: float) -> None:
+    norms = with_gradients(monkeypatch, lambda step: 100 if step == 2 else 1)
+    clip = {} if most is None else {"trainer__gradient_clip_val": most}
+    run_here(
+        tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, trainer__max_steps=3, trainer__log_every_n_steps=1, **clip)
+    )
+    logged = _column(tmp_path / "run", "train/gradient_norm")
+    assert logged[1] > 1000, "as it was before"
+    assert norms == pytest.approx([min(one, most or 30) for one in logged], rel=1e-4)
+
+
+def test_a_step_whose_gradient_is_not_finite_changes_nothing(
+    tmp_path: Path, tiny_vgg: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        norms = with_gradients(patch, lambda step: math.nan if step == 2 else 1)
+        run = run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, trainer__max_steps=3))
+    assert norms[1] == 0 and min(norms[0], norms[2]) > 0
+    assert all(value.isfinite().all() for value in weights(run).values())
+    with monkeypatch.context() as patch:
+        with_gradients(patch, lambda step: math.inf)
+        patch.setattr(feedforward_module, "OVERFLOWS", 3)
+        with pytest.raises(
+            UserError, match=r"gradients of 3 steps in a row, up to step 3, were not finite.*one colour"
+        ):
+            run_here(tmp_path / "endless", tiny_arguments(tmp_path, tiny_vgg))
+
+
+def test_a_finished_run_says_so_and_is_trained_further(tmp_path: Path, tiny_vgg: Path) -> None:
+    further = ["trainer.log_every_n_steps=2", "trainer.val_check_interval=4", "method.schedule=constant"]
+    arguments = [*tiny_arguments(tmp_path, tiny_vgg, trainer__max_steps=4), *further]
+    status, told, errors = train_here(tmp_path, *arguments, "hydra.run.dir=run")
+    assert status == 0 and "nothing was left" not in told, errors
+    status, told, errors = train_here(tmp_path, "resume=run")
+    assert status == 0 and "nothing was left to train: the run is at step 4, its last; a larger" in told, errors
+    status, told, errors = train_here(tmp_path, "resume=run", "trainer.max_steps=8")
+    assert status == 0 and "nothing was left" not in told, errors
+    whole = run_here(tmp_path / "whole", [*arguments, "trainer.max_steps=8"])
+    assert [row["step"] for row in _csv(tmp_path / "run")] == [row["step"] for row in _csv(whole)]
+    expected, found = weights(whole), weights(tmp_path / "run")
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 

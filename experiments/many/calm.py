@@ -34,6 +34,7 @@ WEIGHTS = {"gogh": 1.3e5, "hokusai": 1e5, "kandinsky": 4e4, "picabia": 1.3e5, "m
 CROP, SKY, MARGIN = 160, 112, 8
 STABILITY, CHECKERBOARD = 450.0, 3000.0
 KERNELS, OTHERS, TABLE, PREDICTOR = 2.5e-3, 2e-3, 5e-3, 3e-4  # learning rates
+MOST = 30.0  # as trainer.gradient_clip_val has it
 
 
 def skies(bank: Bank, step: int) -> Tensor:
@@ -111,7 +112,8 @@ def train(steps: int, target: Path) -> None:
         total, told = objective(crops, paint, wanted, torch.cat([weights[places], of_read]), STABILITY)
         many.zero_grad()
         (total + unrest(paint, bank, step)).backward()
-        optimizer.step()
+        if torch.nn.utils.clip_grad_norm_(many.parameters(), MOST).isfinite():  # else a sky of one colour
+            optimizer.step()
         tell(step, steps, begun, told)
         if step % 300 == 299 or step == steps - 1:
             training = info.training | {"steps": info.training["steps"] + step + 1}

@@ -154,7 +154,7 @@ class TrainerConfig:
     val_check_interval: int = 500  # steps
     checkpoint_every_n_steps: int = 500
     log_every_n_steps: int = 10
-    gradient_clip_val: float | None = None
+    gradient_clip_val: float | None = 30.0  # largest 2-norm of a step's gradient, in which a flat photo's is huge
     deterministic: bool = False
 
     def __post_init__(self) -> None:

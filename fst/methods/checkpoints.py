@@ -50,6 +50,11 @@ class Checkpoints(pl.Callback):
         self._waits = False
         self._signals = contextlib.ExitStack()
 
+    @property
+    def wrote(self) -> bool:
+        """Whether there was a step to train."""
+        return self._step >= 0
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Here, after Lightning has put a handler of its own for SIGTERM, which would end the run with status 0.
         self._signals.enter_context(handling(self._stop))
@@ -60,6 +65,8 @@ class Checkpoints(pl.Callback):
     on_exception = teardown
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: object) -> None:
+        # Lightning's own count of when to log is one ahead in a run that had ended and is trained further.
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
         self._place(trainer)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: object) -> None:

@@ -51,7 +51,8 @@ class Feedforward(Method):
     noise: float = 6.0
     # Begin with the weights of this style: a bundled name, a style file or a run folder. A file of many styles begins
     # as the network of the style that it reads from the painting (where it reads none, of the mean of its styles).
-    init_from: str | None = None
+    # null: from nothing. auto: with a bundled network where one has this run's network and settings, else from nothing.
+    init_from: str | None = "auto"
 
     def __post_init__(self) -> None:
         one_of("method.optimizer", self.optimizer, OPTIMIZERS)
@@ -67,6 +68,8 @@ class Feedforward(Method):
         for key, size in sizes.items():
             seen = f"{key}={size} less method.margin={self.margin} at both edges"
             config.loss.check_size(seen, size - 2 * self.margin)
+        if self.early_steps and self.early_size >= config.data.size:
+            raise UserError(f"method.early_size={self.early_size} is to be smaller than data.size={config.data.size}")
         import torch
 
         from fst.methods import parts
@@ -92,8 +95,10 @@ class Feedforward(Method):
         config.data.name = self.data.name
         self.data.prepare_data()
         network = parts.network(config)
-        if self.init_from is not None and config.resume is None:
-            parts.init_from(network, self.init_from, config.network.name, self.paintings[0][1])
+        if config.resume is None:
+            start = config.method.init_from = parts.decide_start(config)
+            if start is not None:
+                parts.init_from(network, start, config.network.name, self.paintings[0][1])
         network = network.to(memory_format=torch.channels_last)
         where = {"accelerator": accelerator, "full_resolution": network.full_resolution}
         config.compile = fast.choose_compile(config.compile, config.trainer.max_steps, **where)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fst.data.noise import with_noise
 from fst.data.order import STEPS, generator
+from fst.errors import UserError
 from fst.losses.criterion import Criterion, Losses
 from fst.losses.style_target import StyleTarget
 from fst.methods.muon import MuonAdam
@@ -27,6 +28,8 @@ from fst.tracking.previews import Preview
 
 if TYPE_CHECKING:
     from fst.methods.feedforward import Feedforward
+
+OVERFLOWS = 50  # a loss in 16 bits is scaled down after some
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         self.preview_photos: list[tuple[str, Tensor]] = []
         self.strict_loading = False  # the loss network is not in a checkpoint: it never changes
         self._paint = network.forward
+        self._overflows = 0  # steps in a row
         self._photo_losses: list[tuple[str, dict[str, float]]] = []
         self._untouched_style: dict[tuple[int, str], float] = {}
 
@@ -159,6 +163,31 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         if self.settings.schedule == "constant":
             return warm
         return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
+
+    def configure_gradient_clipping(
+        self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | None = None, **how: Any
+    ) -> None:
+        """Clip a step's gradient; a step whose gradient is not finite changes nothing.
+
+        A photo's gradient is the larger the flatter the photo is: where there is nothing to normalise, each
+        normalisation multiplies it by up to 300, until it overflows in a photo of one colour. Unclipped, a few
+        such photos outweigh hundreds of others in the optimizer's averages (experiments/recipe).
+
+        Raises:
+            UserError: the gradients of OVERFLOWS steps in a row were not finite.
+        """
+        gradients = [one.grad for group in optimizer.param_groups for one in group["params"] if one.grad is not None]
+        if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+            self._overflows = 0
+            self.clip_gradients(optimizer, gradient_clip_val=gradient_clip_val, **how)
+            return
+        optimizer.zero_grad()
+        self._overflows += 1
+        if self._overflows == OVERFLOWS:
+            raise UserError(
+                f"the gradients of {OVERFLOWS} steps in a row, up to step {self.global_step + 1}, were not finite; the "
+                "usual causes: photos of one colour, method.learning_rate or loss.style_weight too high"
+            )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         weights = checkpoint["state_dict"]

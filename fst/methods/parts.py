@@ -26,6 +26,7 @@ from fst.values import snake_case
 UNIT = 1e5  # the style weight for The Starry Night
 STARRY_NIGHT = 323.0  # that times its target's energy, at 512 pixels, to relu3_3
 LEAST, MOST = 2.5e4, 3e5  # automatic style weights
+START = "hokusai"  # whose skies are plain: what others have there stays (experiments/recipe)
 
 
 def read_painting(style: StyleConfig) -> np.ndarray:
@@ -39,6 +40,20 @@ def read_painting(style: StyleConfig) -> np.ndarray:
 def network(config: TrainConfig) -> Network:
     """The network of a config; UserError for a value that it refuses."""
     return build(config.network.name, **network_settings(config))
+
+
+def decide_start(config: TrainConfig) -> str | None:
+    """The style whose weights a run begins with, or None: `method.init_from`, with `auto` decided and told."""
+    if config.method.init_from != AUTO:
+        return config.method.init_from
+    from pytorch_lightning.utilities import rank_zero_only  # here: settings are checked without Lightning, sooner
+
+    info = stylefile.read_info(stylefile.bundled()[START])
+    if (info.network, info.settings) == (config.network.name, network_settings(config)):
+        rank_zero_only(print)(f"begins with the network of the bundled {START} (method.init_from=null: from nothing)")
+        return START
+    rank_zero_only(print)("begins from nothing: no bundled style has a network of this shape")
+    return None
 
 
 def init_from(network: Network, style: str, name: str, painting: np.ndarray) -> None:

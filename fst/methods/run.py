@@ -64,6 +64,8 @@ def run(config: TrainConfig, run_dir: Path) -> Method:
         except (RuntimeError, EOFError, ConnectionError) as error:
             workers.check_alive(error)
             raise
+        if config.resume and not checkpoints.wrote:
+            rank_zero_only(print)(_nothing_left(config, trainer))
         if checkpoints.stopped is None and trainer.is_global_zero:
             method.finish()
             method.write_result()  # once more, with what the last validation says
@@ -132,6 +134,11 @@ def _say_what_differs(earlier: str) -> None:
     """Warn where a run cannot be the same as the earlier one that it repeats, a line each."""
     for line in differences(earlier, run_metadata()):
         print(f"rerun: {line}", file=sys.stderr)
+
+
+def _nothing_left(config: TrainConfig, trainer: pl.Trainer) -> str:
+    more = "; a larger trainer.max_steps trains it further" if trainer.max_steps == config.trainer.max_steps else ""
+    return f"nothing was left to train: the run is at step {trainer.global_step}, its last{more}"
 
 
 @rank_zero_only
