@@ -342,6 +342,7 @@ def test_a_multirun_sweeps_over_files_with_commas_between(tmp_path, monkeypatch)
     assert values("content=my a.jpg,b (2).jpg") == ["my a.jpg", "b (2).jpg"]
     assert values("content=one,two.jpg") == ["one,two.jpg"], "a file of that very name exists"
     assert values("content='x,y.jpg',z.jpg") == ["x,y.jpg", "z.jpg"]
+    assert values("method.init_from=null,a.safetensors") == [None, "a.safetensors"], "from nothing, and from a style"
     for name in NAMES:
         if "," not in name:
             [arrived] = values(f"content={name}")

@@ -102,7 +102,8 @@ def _check_choice(group: str, value: str, multirun: bool) -> None:
 def _quote_files(value: str, multirun: bool) -> str:
     if multirun and "," in value and not _exists(value):
         # With quotes in it, it is in Hydra's grammar already.
-        return value if re.search("['\"]", value) else ",".join(quoted(part) for part in value.split(","))
+        parts = (part if part == "null" else quoted(part) for part in value.split(","))
+        return value if re.search("['\"]", value) else ",".join(parts)
     return quoted(value)
 
 
