@@ -195,8 +195,6 @@ def test_an_invalid_value_is_refused(default, arguments, said) -> None:
         ("-m style=gogh,hokusai network=johnson,jonson", "no network is called 'jonson'"),
         ("-m rerun=runs/a,runs/b", "rerun= takes one run"),
         ("data.size=24", "data.size=24 less method.margin=8 at both edges is 8 pixels, but relu4_3 needs at least 16"),
-        ("method.early_steps=9 method.early_size=176", "method.early_size=176 is to be smaller than data.size=176"),
-        ("method.early_steps=9 method.early_size=31", "method.early_size=31 less method.margin=8"),
         ("content=~nobody-of-that-name/photo.jpg", "there is no file ~nobody-of-that-name/photo.jpg"),
         (f"logger.preview_images=[{','.join(['photo.jpg'] * 40)}]", "there is no file photo.jpg"),
     ],

@@ -134,20 +134,11 @@ def training_step(settings: Feedforward, monkeypatch: pytest.MonkeyPatch) -> tup
     return module.training_step(photos(), 0).item(), module.network.given
 
 
-@pytest.mark.parametrize("early_steps", [0, 1])
-def test_a_training_step_looks_for_the_picture_where_it_is_in_the_larger_part(early_steps, monkeypatch) -> None:
+def test_a_training_step_looks_for_the_picture_where_it_is_in_the_larger_part(monkeypatch) -> None:
     """Whatever place is drawn, the term is 0 but for a wrong place."""
     for seed in range(5):
         torch.manual_seed(seed)
-        settings = Feedforward(margin=3, noise=0, early_steps=early_steps, early_size=20)
-        assert training_step(settings, monkeypatch)[0] < 1e-9
-
-
-def test_early_steps_see_a_part_of_each_crop_or_what_there_is(monkeypatch) -> None:
-    sizes = {early: training_step(Feedforward(early_steps=1, early_size=early), monkeypatch)[1] for early in (20, 60)}
-    # Of 64×80; the second picture has 9 pixels more; a network pads to multiples of 4.
-    assert sizes == {20: [(20, 20), (32, 32)], 60: [(56, 60), (64, 72)]}
-    assert training_step(Feedforward(early_size=20), monkeypatch)[1] == [(56, 72), (64, 80)]
+        assert training_step(Feedforward(margin=3, noise=0), monkeypatch)[0] < 1e-9
 
 
 def test_a_network_paints_from_noise_and_is_compared_with_the_photo_within_the_margin(monkeypatch) -> None:

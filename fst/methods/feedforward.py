@@ -39,10 +39,6 @@ class Feedforward(Method):
     muon_learning_rate: float = 0.008  # of Muon: how far a step moves a kernel's singular values
     schedule: str = "cosine"  # to zero at the last step; or constant
     warmup_steps: int = 50  # the learning rates grow linearly from 0 over so many
-    # So many steps at first see a smaller part of each crop, in about half the time: a short run from nothing gets
-    # further with two thirds of its steps so (experiments/recipe).
-    early_steps: int = 0
-    early_size: int = 112  # pixels of that part, as data.size counts them
     # Pixels of a training crop's edge that the losses do not see: the loss network pads with zeros, and what a network
     # paints to please it there is pale.
     margin: int = 8
@@ -59,17 +55,13 @@ class Feedforward(Method):
         one_of("method.schedule", self.schedule, SCHEDULES)
         for key in ("learning_rate", "muon_learning_rate"):
             above_zero(f"method.{key}", getattr(self, key))
-        for key in ("warmup_steps", "early_steps", "margin", "noise"):
+        for key in ("warmup_steps", "margin", "noise"):
             at_least(f"method.{key}", getattr(self, key), 0)
 
     def check(self, config: TrainConfig) -> None:
         _check_styles(config)
-        sizes = {"data.size": config.data.size} | ({"method.early_size": self.early_size} if self.early_steps else {})
-        for key, size in sizes.items():
-            seen = f"{key}={size} less method.margin={self.margin} at both edges"
-            config.loss.check_size(seen, size - 2 * self.margin)
-        if self.early_steps and self.early_size >= config.data.size:
-            raise UserError(f"method.early_size={self.early_size} is to be smaller than data.size={config.data.size}")
+        seen = f"data.size={config.data.size} less method.margin={self.margin} at both edges"
+        config.loss.check_size(seen, config.data.size - 2 * self.margin)
         import torch
 
         from fst.methods import parts

@@ -96,8 +96,6 @@ class FeedForwardStyleTransfer(pl.LightningModule):
 
     def training_step(self, photos: Tensor, index: int) -> Tensor:
         margin, room = self.settings.margin, self.criterion.room
-        if self.global_step < self.settings.early_steps:
-            photos = _part(photos, self.settings.early_size + room)
         top, left = torch.randint(0, room + 1, (2,)).tolist() if room else (0, 0)
         height, width = photos.shape[-2:]
         seen = photos[..., top : height - room + top, left : width - room + left]
@@ -220,12 +218,6 @@ class FeedForwardStyleTransfer(pl.LightningModule):
             painted.append(Preview(name if len(aims) == 1 else f"{name}-{style}", photo, result))
         self.network.train(training)
         return painted
-
-
-def _part(photos: Tensor, side: int) -> Tensor:
-    """A square of (N, C, H, W) somewhere in it, with `side` pixels an edge, or all that there are."""
-    top, left = (int(torch.randint(max(length - side, 0) + 1, ())) for length in photos.shape[-2:])
-    return photos[..., top : top + side, left : left + side]
 
 
 class ManyStyles(FeedForwardStyleTransfer):
