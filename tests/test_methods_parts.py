@@ -100,6 +100,11 @@ def test_a_run_begins_with_a_bundled_network_that_is_the_same_as_its_own(words, 
         )
 
 
+def test_a_checkout_without_bundled_styles_begins_from_nothing(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(stylefile, "BUNDLED", tmp_path)
+    assert parts.decide_start(check(compose([]))) is None
+
+
 def test_a_run_of_the_default_network_paints_at_first_as_the_bundled_style_does(tmp_path, tiny_vgg) -> None:
     rates = {"method__learning_rate": 1e-9, "method__muon_learning_rate": 1e-9, "trainer__max_steps": 1}
     usual = {"network__widths": "[16,32,64]", "network__depths": "[0,1,3]", "data__size": 64}

@@ -48,8 +48,8 @@ def decide_start(config: TrainConfig) -> str | None:
         return config.method.init_from
     from pytorch_lightning.utilities import rank_zero_only  # here: settings are checked without Lightning, sooner
 
-    info = stylefile.read_info(stylefile.bundled()[START])
-    if (info.network, info.settings) == (config.network.name, network_settings(config)):
+    info = stylefile.read_info(path) if (path := stylefile.bundled().get(START)) else None
+    if info and (info.network, info.settings) == (config.network.name, network_settings(config)):
         rank_zero_only(print)(f"begins with the network of the bundled {START} (method.init_from=null: from nothing)")
         return START
     rank_zero_only(print)("begins from nothing: no bundled style has a network of this shape")
