@@ -153,7 +153,8 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         settings = self.settings
         if settings.optimizer == "muon":
             return MuonAdam(parameters, muon_lr=settings.muon_learning_rate, lr=settings.learning_rate)
-        return torch.optim.Adam(parameters, settings.learning_rate, fused=self.device.type == "cuda")
+        # Not fused: that unscales a loss in 16 bits by itself, after the gradients were clipped.
+        return torch.optim.Adam(parameters, settings.learning_rate)
 
     def _rate(self, step: int) -> float:
         """The learning rates' factor at a step: growing at first, then by the schedule."""
@@ -163,7 +164,10 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
 
     def configure_gradient_clipping(
-        self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | None = None, **how: Any
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip a step's gradient; a step whose gradient is not finite changes nothing.
 
@@ -174,10 +178,12 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         Raises:
             UserError: the gradients of OVERFLOWS steps in a row were not finite.
         """
-        gradients = [one.grad for group in optimizer.param_groups for one in group["params"] if one.grad is not None]
-        if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+        parameters = [one for group in optimizer.param_groups for one in group["params"] if one.grad is not None]
+        norm = torch.nn.utils.get_total_norm([one.grad for one in parameters])
+        if norm.isfinite():
             self._overflows = 0
-            self.clip_gradients(optimizer, gradient_clip_val=gradient_clip_val, **how)
+            if gradient_clip_val is not None:
+                torch.nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
             return
         optimizer.zero_grad()
         self._overflows += 1

@@ -46,13 +46,11 @@ def decide_start(config: TrainConfig) -> str | None:
     """The style whose weights a run begins with, or None: `method.init_from`, with `auto` decided and told."""
     if config.method.init_from != AUTO:
         return config.method.init_from
-    from pytorch_lightning.utilities import rank_zero_only  # here: settings are checked without Lightning, sooner
-
     info = stylefile.read_info(path) if (path := stylefile.bundled().get(START)) else None
     if info and (info.network, info.settings) == (config.network.name, network_settings(config)):
-        rank_zero_only(print)(f"begins with the network of the bundled {START} (method.init_from=null: from nothing)")
+        _tell(f"begins with the network of the bundled {START} (method.init_from=null: from nothing)")
         return START
-    rank_zero_only(print)("begins from nothing: no bundled style has a network of this shape")
+    _tell("begins from nothing: no bundled style has a network of this shape")
     return None
 
 
@@ -115,15 +113,19 @@ def decide_style_weight(config: TrainConfig, criterion: Criterion, style: StyleT
     """
     if config.loss.style_weight != AUTO:
         return style
-    from pytorch_lightning.utilities import rank_zero_only  # here: settings are checked without Lightning, sooner
-
     weights = [automatic_style_weight(energy) for energy in style.energy(criterion.style.layer_weights).tolist()]
-    rank_zero_only(print)(f"loss.style_weight=auto is {', '.join(f'{weight:g}' for weight in weights)}")
+    _tell(f"loss.style_weight=auto is {', '.join(f'{weight:g}' for weight in weights)}")
     if not is_many(config):
         config.loss.style_weight = criterion.weights["style"] = weights[0]
         return style
     criterion.weights["style"] = UNIT
     return dataclasses.replace(style, weights=torch.tensor(weights) / UNIT)
+
+
+def _tell(decided: str) -> None:
+    from pytorch_lightning.utilities import rank_zero_only  # here: settings are checked without Lightning, sooner
+
+    rank_zero_only(print)(decided)
 
 
 def automatic_style_weight(energy: float) -> float:

@@ -65,7 +65,7 @@ def run(config: TrainConfig, run_dir: Path) -> Method:
             workers.check_alive(error)
             raise
         if config.resume and not checkpoints.wrote:
-            rank_zero_only(print)(_nothing_left(config, trainer))
+            _say_nothing_is_left(config, trainer)
         if checkpoints.stopped is None and trainer.is_global_zero:
             method.finish()
             method.write_result()  # once more, with what the last validation says
@@ -136,9 +136,10 @@ def _say_what_differs(earlier: str) -> None:
         print(f"rerun: {line}", file=sys.stderr)
 
 
-def _nothing_left(config: TrainConfig, trainer: pl.Trainer) -> str:
+@rank_zero_only
+def _say_nothing_is_left(config: TrainConfig, trainer: pl.Trainer) -> None:
     more = "; a larger trainer.max_steps trains it further" if trainer.max_steps == config.trainer.max_steps else ""
-    return f"nothing was left to train: the run is at step {trainer.global_step}, its last{more}"
+    print(f"nothing was left to train: the run is at step {trainer.global_step}, its last{more}")
 
 
 @rank_zero_only
