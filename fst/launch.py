@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,7 @@ def launch(task: Callable[..., Any], arguments: list[str]) -> None:
         overrides = [*overrides, f"hydra.run.dir={quoted(str(folder))}"]
 
         def alone(config: DictConfig) -> None:
-            with one_line_errors():  # Hydra would print a line of its own before an exception
+            with _no_empty_folder(folder), one_line_errors():  # Hydra would print a line of its own before an exception
                 task(config)
 
         hydra.run(PRIMARY, alone, overrides)
@@ -99,6 +101,16 @@ def _run_folder(overrides: list[str], planned: Path, config: DictConfig) -> Path
     if given and any((planned / name).is_file() for name in (CHECKPOINT, STYLE)):
         raise UserError(f"{planned} holds a run: go on with it by resume={planned}, or name another hydra.run.dir")
     return planned if given else new_folder(planned.with_name(f"{planned.name}_{folder_name(config)}"))
+
+
+@contextlib.contextmanager
+def _no_empty_folder(folder: Path) -> Iterator[None]:
+    """A run that is refused before it wrote anything leaves no folder with Hydra's record alone."""
+    try:
+        yield
+    finally:
+        if folder.is_dir() and {file.name for file in folder.iterdir()} == {".hydra"}:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _of_one_run(overrides: list[str], earlier: list[str]) -> list[str]:

@@ -195,6 +195,17 @@ def test_a_finished_run_says_so_and_is_trained_further(tmp_path: Path, tiny_vgg:
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+def test_a_run_that_is_refused_leaves_no_folder(tmp_path: Path, tiny_vgg: Path) -> None:
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "notes.txt").write_text("mine")
+    arguments = tiny_arguments(tmp_path, tiny_vgg, method__init_from="nobody")
+    for where in ([], ["hydra.run.dir=given"]):
+        status, _, errors = train_here(tmp_path, *arguments, *where)
+        assert status == 1 and "nobody" in errors
+    assert list((tmp_path / "runs").iterdir()) == []
+    assert (tmp_path / "given" / "notes.txt").read_text() == "mine"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "a closed terminal"])
 def test_a_signal_saves_and_ends_with_its_status(
     tmp_path: Path, tiny_vgg: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
