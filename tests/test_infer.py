@@ -286,6 +286,14 @@ def test_photos_of_one_name_do_not_replace_each_other():
     assert len(list(Path("out").iterdir())) == 3
 
 
+def test_what_was_painted_in_another_style_is_not_painted(tmp_path):
+    save("a.png")
+    for style in ("gogh", "seurat", "gogh"):
+        run("source=.", f"style={style}")
+        painted = Path(f"{tmp_path.name}-{style}")
+        assert [path.name for path in painted.rglob("*") if path.is_file()] == ["a.png"]
+
+
 def test_links_are_followed_once(tmp_path):
     save("in/deep/a.png")
     save("elsewhere/b.png")

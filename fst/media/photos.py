@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from fst import images
+from fst import images, stylefile
 from fst.errors import UserError
 from fst.files import check_free
 from fst.media.bar import progress, say, waiting
 from fst.media.places import STANDARD, numbered, target_of
-from fst.stylize import Stylizer
+from fst.stylize import Stylizer, many
 from fst.values import between
 
 if TYPE_CHECKING:
@@ -126,8 +126,8 @@ def _paint_many(config: InferConfig, styles: list[Style]) -> None:
 def _find(config: InferConfig, folders: list[Path]) -> tuple[dict[Path, Path], list[Path]]:
     """The photos below a folder or of a pattern, sorted, and their places there; and what else is there.
 
-    Files without a known suffix are photos where their contents are. What was painted before, into `folders` or another
-    below the output, is left out.
+    Files without a known suffix are photos where their contents are. What was painted before, into `folders`, another
+    below the output, or in another style that comes with fst, is left out.
     """
     source = Path(config.source)
     if source.is_dir():
@@ -137,7 +137,9 @@ def _find(config: InferConfig, folders: list[Path]) -> tuple[dict[Path, Path], l
         files = _matches(source)
     if any(folder.is_dir() and folder.samefile(root) for folder in folders):
         raise UserError(f"the photos are in {root}, where their paintings would go: name another folder as output=")
-    results = {folder.resolve() for folder in (*folders, Path(config.output or folders[0]))}
+    names = [] if config.output else [*stylefile.bundled(), *many.bundled().names]
+    earlier = (_folder_for(config, name, several=False) for name in names)
+    results = {folder.resolve() for folder in (*folders, *earlier, Path(config.output or folders[0]))}
     results = {folder for folder in results if root.resolve() in folder.parents}
     found = len(files)
     files = [file for file in files if results.isdisjoint(file.resolve().parents)]
