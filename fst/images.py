@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -214,9 +215,18 @@ def files(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def files_below(root: Path) -> Iterator[Path]:
-    """Every file under a folder, but hidden ones. Links to folders are followed, each folder is entered once."""
+    """Every file under a folder, but hidden ones. Links to folders are followed, each folder is entered once.
+
+    A folder inside that may not be read is left out, in a line on standard error; UserError for `root` itself.
+    """
+
+    def unreadable(error: OSError) -> None:
+        if Path(error.filename) == root:
+            raise UserError(f"cannot read folder {root}: {error.strerror}")
+        print(f"left out: folder {error.filename} ({error.strerror})", file=sys.stderr)
+
     entered = {root.resolve()}
-    for parent, folders, names in os.walk(root, followlinks=True):
+    for parent, folders, names in os.walk(root, followlinks=True, onerror=unreadable):
         inner = {Path(parent, name).resolve(): name for name in sorted(folders) if not name.startswith(".")}
         folders[:] = sorted(name for real, name in inner.items() if real not in entered)
         entered.update(inner)

@@ -1,6 +1,9 @@
+import errno
 import io
+import os
 import struct
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -168,6 +171,25 @@ def test_files_are_found_sorted_without_hidden_ones(tmp_path, picture):
         images.files(tmp_path / "empty")
     with pytest.raises(UserError, match="does not exist"):
         images.files(tmp_path / "nowhere")
+
+
+def test_folders_that_may_not_be_read_are_told(tmp_path, monkeypatch, capsys):
+    for name in ("open/1.jpg", "locked/2.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"")
+    locked, scandir = [tmp_path / "locked"], os.scandir
+
+    def guarded(path):  # root may read everything, whatever the folder's mode says
+        if Path(path) in locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    assert images.files(tmp_path) == [tmp_path / "open/1.jpg"]
+    assert capsys.readouterr().err == f"left out: folder {tmp_path / 'locked'} (Permission denied)\n"
+    locked.append(tmp_path)
+    with pytest.raises(UserError, match="cannot read folder .*: Permission denied"):
+        images.files(tmp_path)
 
 
 def test_resize_of_a_box_is_the_resized_cutting(picture):
