@@ -188,7 +188,7 @@ def test_folders_that_may_not_be_read_are_told(tmp_path, monkeypatch, capsys):
     assert images.files(tmp_path) == [tmp_path / "open/1.jpg"]
     assert capsys.readouterr().err == f"left out: folder {tmp_path / 'locked'} (Permission denied)\n"
     locked.append(tmp_path)
-    with pytest.raises(UserError, match="cannot read folder .*: Permission denied"):
+    with pytest.raises(UserError, match=r"cannot read folder .*: Permission denied"):
         images.files(tmp_path)
 
 

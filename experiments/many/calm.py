@@ -1,8 +1,8 @@
-"""Train the bundled network of many styles further, for calm skies: python -m experiments.many.calm STEPS FILE
+"""Train a network of many styles further, for calm skies: python -m experiments.many.calm STEPS FILE [FROM]
 
-On one CPU core by the small loss network, half a second a step: four crops, two in styles of the table and two in
-styles read from other paintings, as `experiments.gpu.trunk` trains on a GPU; and smooth skies with a camera's grain, in
-which the checkerboard term sees whatever repeats at the network's own period.
+From a style file of many, the bundled one if none is said, on one CPU core by VGG-16, half a second a step: four crops,
+two in styles of the table and two in styles read from other paintings, as `experiments.gpu.trunk` trains on a GPU; and
+smooth skies with a camera's grain, in which the checkerboard term sees whatever repeats at the network's own period.
 FILE is written every 300 steps.
 """
 
@@ -19,16 +19,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from experiments.gpu.captured import Optimizer
-from experiments.gpu.objective import LAYERS, Grams, Objective, energy, grams_of
+from experiments.gpu.objective import LAYERS, Objective, energy, grams_of
 from experiments.gpu.paintings import MANY
 from experiments.gpu.pictures import Bank, painting, photos
-from experiments.gpu.trunk import style_weights
+from experiments.gpu.styles import Studio
+from experiments.gpu.trunk import Shelf
 from fst import stylefile
-from fst.data.painting_crops import SHORT, split
+from fst.data.painting_crops import split
 from fst.errors import UserError, one_line_errors
-from fst.losses.student import student
 from fst.losses.terms.checkerboard import repetition
-from fst.losses.vgg import VGGFeatures
 
 WEIGHTS = {"gogh": 1.3e5, "hokusai": 1e5, "kandinsky": 4e4, "picabia": 1.3e5, "mondrian": 5e4}  # where not the list's
 CROP, SKY, MARGIN = 160, 112, 8
@@ -59,41 +58,24 @@ def tell(step: int, steps: int, begun: float, told: dict[str, Tensor]) -> None:
         print(f"step {step + 1}/{steps}, {time.time() - begun:.0f} s: {figures}", flush=True)
 
 
-class Shelf:
-    """Gram matrices of a crop of every painting that is not held out."""
-
-    @torch.no_grad()
-    def __init__(self, exact: VGGFeatures) -> None:
-        bank = Bank(split(None)[0], "cpu", SHORT)
-        index = torch.arange(len(bank.files)).split(16)
-        found = [grams_of(exact, bank.crops(len(some), 256, 0.7, some)) for some in index]
-        self.grams = {layer: torch.cat([one[layer] for one in found]) for layer in LAYERS}
-        self.count = len(bank.files)
-
-    def draw(self, count: int) -> Grams:
-        """Of so many paintings, a quarter of them mixed with another."""
-        first, second = torch.randint(self.count, (2, count))
-        share = torch.rand(count, 1, 1) * (torch.rand(count, 1, 1) < 0.25)
-        return {layer: torch.lerp(of[first], of[second], share) for layer, of in self.grams.items()}
-
-
-def train(steps: int, target: Path) -> None:
-    """Train, and write the style file.
+def train(steps: int, target: Path, start: Path) -> None:
+    """Train what `start` holds, and write the style file.
 
     Raises:
         UserError: no store with photos and paintings.
     """
     torch.manual_seed(1)
-    many, info = stylefile.load(stylefile.BUNDLED / stylefile.MANY)
+    many, info = stylefile.load(start)
     many.to(memory_format=torch.channels_last).requires_grad_(True)
-    exact, objective = student(), Objective(student().in_precision(torch.bfloat16), CROP, CHECKERBOARD)
+    studio = Studio("cpu", photos("cpu")[0])
+    objective = Objective(studio.features, CROP, CHECKERBOARD)
     styles = {name: MANY[name] for name in many.names}
-    own = [grams_of(exact, painting(style.path)) for style in styles.values()]
+    own = [grams_of(studio.exact, painting(style.path)) for style in styles.values()]
     table = {layer: torch.cat([one[layer] for one in own]) for layer in LAYERS}
     weights = torch.tensor([WEIGHTS.get(name, style.style_weight) for name, style in styles.items()])
     unit = energy(own[many.names.index("gogh")])[0]
     turns = torch.tensor([*range(len(styles)), *(2 * [many.names.index(name) for name in BEHIND])])
-    bank, shelf = photos("cpu")[0], Shelf(exact)
+    shelf = Shelf(studio, split(None)[0], crops_each=3, unit=unit)
     kernels = [one for one in many.layers.parameters() if one.dim() == 4]
     others = [one for one in many.layers.parameters() if one.dim() != 4]
     rates = {OTHERS: others, TABLE: [many.table], PREDICTOR: list(many.predictor.parameters())}
@@ -101,19 +83,18 @@ def train(steps: int, target: Path) -> None:
     begun = time.time()
     for step in range(steps):
         places = turns[(2 * step + torch.arange(2)) % len(turns)]
-        read = shelf.draw(2)
-        vectors = torch.cat([many.table[places], many.predictor(read)])
-        wanted = {layer: torch.cat([table[layer][places], read[layer]]) for layer in LAYERS}
-        of_read = style_weights(read, unit)
+        targets, seen, of_read = shelf.draw(2)
+        vectors = torch.cat([many.table[places], many.predictor(seen)])
+        wanted = {layer: torch.cat([table[layer][places], targets[layer]]) for layer in LAYERS}
 
         def paint(pictures: Tensor, vectors: Tensor = vectors) -> Tensor:
             with torch.autocast("cpu", torch.bfloat16):
                 return many(pictures, vectors)
 
-        crops = bank.crops(4, objective.taken)
+        crops = studio.photos.crops(4, objective.taken)
         total, told = objective(crops, paint, wanted, torch.cat([weights[places], of_read]), STABILITY)
         many.zero_grad()
-        (total + unrest(paint, bank, step)).backward()
+        (total + unrest(paint, studio.photos, step)).backward()
         if torch.nn.utils.clip_grad_norm_(many.parameters(), MOST).isfinite():  # else a sky of one colour
             optimizer.step()
         tell(step, steps, begun, told)
@@ -125,6 +106,7 @@ def train(steps: int, target: Path) -> None:
 
 if __name__ == "__main__":
     with one_line_errors():
-        if len(sys.argv) != 3 or not sys.argv[1].isdigit():
-            raise UserError("usage: python -m experiments.many.calm STEPS FILE")
-        train(int(sys.argv[1]), Path(sys.argv[2]))
+        if len(sys.argv) not in (3, 4) or not sys.argv[1].isdigit():
+            raise UserError("usage: python -m experiments.many.calm STEPS FILE [FROM]")
+        start = Path(sys.argv[3]) if len(sys.argv) == 4 else stylefile.BUNDLED / stylefile.MANY
+        train(int(sys.argv[1]), Path(sys.argv[2]), start)
