@@ -108,9 +108,10 @@ def _no_empty_folder(folder: Path) -> Iterator[None]:
     """A run that is refused before it wrote anything leaves no folder with Hydra's record alone."""
     try:
         yield
-    finally:
+    except BaseException:
         if folder.is_dir() and {file.name for file in folder.iterdir()} == {".hydra"}:
             shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _of_one_run(overrides: list[str], earlier: list[str]) -> list[str]:
