@@ -4,6 +4,7 @@ import base64
 import importlib.util
 import io
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -194,7 +195,7 @@ def test_several_styles_paint_each():
     run("source=in", "style=gogh,hokusai", "output=out")
     assert Path("out/gogh/a.png").is_file() and Path("out/hokusai/a.png").is_file()
     run("source=in", "style=gogh,hokusai")
-    assert Path("in-gogh/a.png").is_file() and Path("in-hokusai/a.png").is_file()
+    assert Path("in-own/a.png").is_file() and Path("in-hokusai/a.png").is_file()
 
 
 def folder_of_photos() -> None:
@@ -292,6 +293,14 @@ def test_what_was_painted_in_another_style_is_not_painted(tmp_path):
         run("source=.", f"style={style}")
         painted = Path(f"{tmp_path.name}-{style}")
         assert [path.name for path in painted.rglob("*") if path.is_file()] == ["a.png"]
+
+
+def test_a_checkout_without_bundled_styles_paints_in_a_style_of_ones_own(tmp_path, shelf, monkeypatch):
+    save("in/a.png")
+    own = shutil.copy(shelf / "gogh.safetensors", tmp_path / "own.safetensors")
+    monkeypatch.setattr(stylefile, "BUNDLED", tmp_path / "nothing")
+    run("source=in", f"style={own}")
+    assert Path("in-own/a.png").is_file()
 
 
 def test_links_are_followed_once(tmp_path):

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from fst import images, stylefile
+from fst import images
 from fst.errors import UserError
 from fst.files import check_free
 from fst.media.bar import progress, say, waiting
 from fst.media.places import STANDARD, numbered, target_of
-from fst.stylize import Stylizer, many
+from fst.stylize import Stylizer
+from fst.stylize.styles import bundled_names
 from fst.values import between
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _find(config: InferConfig, folders: list[Path]) -> tuple[dict[Path, Path], l
         files = _matches(source)
     if any(folder.is_dir() and folder.samefile(root) for folder in folders):
         raise UserError(f"the photos are in {root}, where their paintings would go: name another folder as output=")
-    names = [] if config.output else [*stylefile.bundled(), *many.bundled().names]
+    names = () if config.output else bundled_names()
     earlier = (_folder_for(config, name, several=False) for name in names)
     results = {folder.resolve() for folder in (*folders, *earlier, Path(config.output or folders[0]))}
     results = {folder for folder in results if root.resolve() in folder.parents}

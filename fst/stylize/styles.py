@@ -90,6 +90,12 @@ def live_styles(styles: list[str]) -> list[str]:
     return [f"{many.path}:{name}" if name in many.names else name for name in styles]
 
 
+def bundled_names() -> set[str]:
+    """The styles that come with fst, alone and in the file of many, each name once; none in a checkout without them."""
+    path = stylefile.BUNDLED / stylefile.MANY
+    return {*stylefile.bundled(), *(bundled().names if path.is_file() else ())}
+
+
 def short(style: str) -> str:
     """What people call a style: the name of a file's style, a file's or painting's own, else what was asked for."""
     file = OF_FILE.fullmatch(style)
