@@ -195,7 +195,7 @@ def test_several_styles_paint_each():
     run("source=in", "style=gogh,hokusai", "output=out")
     assert Path("out/gogh/a.png").is_file() and Path("out/hokusai/a.png").is_file()
     run("source=in", "style=gogh,hokusai")
-    assert Path("in-own/a.png").is_file() and Path("in-hokusai/a.png").is_file()
+    assert Path("in-gogh/a.png").is_file() and Path("in-hokusai/a.png").is_file()
 
 
 def folder_of_photos() -> None:
