@@ -28,7 +28,13 @@ def test_losses_are_those_of_the_cpu(tmp_path: Path, tiny_vgg: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"trainer__precision": "bf16-mixed"}, {"trainer__precision": "16-mixed"}, {"compile": "true"}]
+    "changes",
+    [
+        {"trainer__precision": "bf16-mixed"},
+        {"trainer__precision": "16-mixed"},
+        {"trainer__precision": "16-mixed", "method__optimizer": "adam"},  # whose gradients are scaled, then clipped
+        {"compile": "true"},
+    ],
 )
 def test_a_run_of_every_kind_learns(tmp_path: Path, tiny_vgg: Path, changes: dict) -> None:
     run = run_here(tmp_path / "run", on_gpu(tmp_path, tiny_vgg, trainer__max_steps=20, **changes))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import functools
 import itertools
 import statistics
 import time
@@ -9,11 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from experiments.gpu import styles
+from experiments.gpu.captured import compiled
 from experiments.gpu.paintings import BOX
-from experiments.gpu.styles import Studio
-from fst.networks import build
+from experiments.gpu.styles import How, Studio
+from fst.networks import Network, build
+from fst.networks.blocks import ResizedConv
 
 SIZES = {"640×480": (480, 640), "1024×1024": (1024, 1024), "1920×1080": (1080, 1920), "3840×2160": (2160, 3840)}
 
@@ -30,34 +36,54 @@ def seconds(work: Callable[[], object], times: int) -> float:
     return statistics.median(found[2:])
 
 
-def training(studio: Studio, out: Path, batches: list[int], networks: list[str], crop: int, steps: int) -> list[str]:
-    """A table: milliseconds of a training step, launched one kernel after the other and as one graph."""
-    rows = ["| network | batch | eager, ms | one graph, ms | images/s |", "|---|---:|---:|---:|---:|"]
+def training(studio: Studio, out: Path, how: How, batches: list[int], networks: list[str], steps: int) -> list[str]:
+    """A table: milliseconds of a training step launched kernel by kernel, as one graph, and as one graph compiled."""
+    rows = ["| network | batch | eager, ms | one graph, ms | compiled, ms | images/s |", f"|---|{'---:|' * 5}"]
     for network, batch in itertools.product(networks, batches):
-        job, _ = styles.job(studio, "bench", BOX["gogh"], out, steps=10**6, batch=batch, network=network, crop=crop)()
-        eager = seconds(job._once, steps)
-        job.start()
-        graph = seconds(lambda: (job.run(steps), job.wait()), 3) / steps  # noqa: B023
-        job.free()
-        rows.append(f"| {network} | {batch} | {eager * 1e3:.1f} | {graph * 1e3:.1f} | {batch / graph:.0f} |")
+        found = []
+        for fused in (False, True):
+            one = dataclasses.replace(how, batch=batch, fused=fused)
+            job, _ = styles.job(studio, "bench", BOX["gogh"], out, one, network=network)()
+            if not fused:
+                found.append(seconds(job._once, steps))
+            job.start()
+            found.append(seconds(lambda: (job.run(steps), job.wait()), 3) / steps)  # noqa: B023
+            job.free()
+        cells = " | ".join(f"{one * 1e3:.1f}" for one in found)
+        rows.append(f"| {network} | {batch} | {cells} | {batch / min(found):.0f} |")
         print(rows[-1], flush=True)
     return rows
 
 
 @torch.inference_mode()
 def painting(device: str, networks: list[str], sizes: dict[str, tuple[int, int]], times: int) -> list[str]:
-    """A table: milliseconds of a picture, in 32 and 16 bits, launched one by one and as one graph."""
-    rows = ["| network | picture | fp32, ms | fp16, ms | fp16, one graph, ms |", "|---|---|---:|---:|---:|"]
+    """A table: milliseconds of a picture, in 32 and 16 bits, launched one by one, as one graph, and compiled."""
+    rows = ["| network | picture | fp32, ms | fp16, ms | one graph, ms | compiled, ms |", f"|---|---|{'---:|' * 4}"]
     for network, (name, (height, width)) in itertools.product(networks, sizes.items()):
         model = build(network).to(device, memory_format=torch.channels_last).eval()
         picture = torch.rand(1, 3, height, width, device=device).contiguous(memory_format=torch.channels_last)
         exact = seconds(lambda: model(picture), times)  # noqa: B023
         model, picture = model.half(), picture.half()
         half = seconds(lambda: model(picture), times)  # noqa: B023
-        graph = seconds(_replayed(lambda: model(picture)), times) if device == "cuda" else half  # noqa: B023
-        rows.append(f"| {network} | {name} | {exact * 1e3:.2f} | {half * 1e3:.2f} | {graph * 1e3:.2f} |")
+        found = [exact, half]
+        for forward, painter in ((_plain, model), (compiled(_plain), _resized(copy.deepcopy(model)))):
+            work = functools.partial(forward, painter, picture)
+            work()
+            found.append(seconds(_replayed(work) if device == "cuda" else work, times))
+        rows.append(f"| {network} | {name} | {' | '.join(f'{one * 1e3:.2f}' for one in found)} |")
         print(rows[-1], flush=True)
     return rows
+
+
+def _resized(model: Network) -> Network:
+    """The network with `ResizedConv` in layers of torch, whose kernel the compiler cannot take apart."""
+    parts = [layer.folded() if isinstance(layer, ResizedConv) else [layer] for layer in model.layers]
+    model.layers = nn.Sequential(*itertools.chain(*parts))
+    return model
+
+
+def _plain(model: Network, picture: Tensor) -> Tensor:
+    return model(picture)
 
 
 def _replayed(work: Callable[[], object]) -> Callable[[], None]:

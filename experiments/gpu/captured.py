@@ -5,6 +5,7 @@ Several of them on streams of their own fill a GPU that a network of half a mill
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +16,14 @@ from torch import Tensor, nn
 from fst.methods.muon import orthogonal
 
 WARM_UP = 50
+CLIP = 30.0  # as trainer.gradient_clip_val has it
+
+
+@functools.cache
+def compiled(work: Callable) -> Callable:
+    """A function compiled for each shape that it is given, once for all models that are handed to it."""
+    torch._dynamo.config.recompile_limit = 64
+    return torch.compile(work, dynamic=False)
 
 
 class Optimizer:
@@ -30,6 +39,7 @@ class Optimizer:
         self, kernels: Iterable[nn.Parameter], others: dict[float, list[nn.Parameter]], steps: int, muon_lr: float
     ) -> None:
         self.by_shape: dict[torch.Size, list[nn.Parameter]] = {}
+        kernels = list(kernels)
         for kernel in kernels:
             self.by_shape.setdefault(kernel.shape, []).append(kernel)
         device = next(iter(self.by_shape.values()))[0].device
@@ -39,6 +49,7 @@ class Optimizer:
         }
         self.steps, self.muon_lr = steps, muon_lr
         self.step_number = torch.zeros((), device=device)
+        self.parameters = [*kernels, *(one for group in others.values() for one in group)]
         self.others = [(rate, group) for rate, group in others.items() if group]
         self.moments = [
             ([torch.zeros_like(one) for one in group], [torch.zeros_like(one) for one in group])
@@ -47,6 +58,7 @@ class Optimizer:
 
     @torch.no_grad()
     def step(self) -> None:
+        self._clip()
         rate = ((self.step_number + 1) / WARM_UP).clamp(max=1) * 0.5
         rate = rate * (1 + torch.cos(math.pi * (self.step_number / self.steps).clamp(max=1)))
         self.step_number += 1
@@ -68,6 +80,14 @@ class Optimizer:
             update = torch._foreach_div(means, size)
             torch._foreach_mul_(update, -lr * rate / (1 - beta1**self.step_number))
             torch._foreach_add_(group, update)
+
+    def _clip(self) -> None:
+        """Gradients no longer than `CLIP` together; zeros where there is none, as of a sky of one colour."""
+        gradients = [one.grad for one in self.parameters]
+        for gradient in gradients:
+            gradient.nan_to_num_(0, 0, 0)
+        norm = torch.stack(torch._foreach_norm(gradients)).norm()
+        torch._foreach_mul_(gradients, (CLIP / (norm + 1e-6)).clamp(max=1))
 
 
 class Captured:

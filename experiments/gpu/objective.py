@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from experiments.gpu.captured import compiled
 from fst.losses.gram import gram_matrix
 from fst.losses.terms.checkerboard import repetition
 from fst.losses.terms.stability import GAIN, LIFT
@@ -45,10 +46,12 @@ class Objective:
         features: in bf16.
         crop: edge of the pictures that the losses see.
         checkerboard: the checkerboard term's weight.
+        fused: compare by a compiled function.
     """
 
-    def __init__(self, features: VGGFeatures, crop: int, checkerboard: float = 0) -> None:
+    def __init__(self, features: VGGFeatures, crop: int, checkerboard: float = 0, *, fused: bool = False) -> None:
         self.features, self.checkerboard = features, checkerboard
+        self._compare = compiled(compared) if fused else compared
         self.painted = crop + 2 * MARGIN
         self.taken = self.painted + SHIFT
 
@@ -71,22 +74,33 @@ class Objective:
         gain = 1 + GAIN * (2 * torch.rand((), device=device) - 1)
         lift = LIFT * (2 * torch.rand((), device=device) - 1)
         with torch.no_grad():
-            clean = photos[inner].contiguous(memory_format=torch.channels_last)
-            content = self.features(clean, [CONTENT])[CONTENT].float()
             twin = paint((crops * gain + lift).contiguous(memory_format=torch.channels_last)).float()
         painted = paint(_noisy(photos)).float()
-        found = self.features(painted[inner].contiguous(memory_format=torch.channels_last), LAYERS)
-        content_loss = (found[CONTENT].float() - content).square().mean((1, 2, 3))
-        style_loss = sum((gram_matrix(found[layer]) - target).square().mean((1, 2)) for layer, target in grams.items())
+        content_loss, style_loss = self._compare(self.features, photos[inner], painted[inner], grams)
         drift = F.mse_loss(painted * gain + lift, _at(twin, place))
         total = (content_loss + style_weights * style_loss).mean() + stability * drift
-        if self.checkerboard:
-            total = total + self.checkerboard * repetition(painted[inner])
+        total = total + self.checkerboard * repetition(painted[inner]) if self.checkerboard else total
         return total, {
             "content": content_loss.mean().detach(),
             "style": (style_weights * style_loss).mean().detach(),
             "drift": stability * drift.detach(),
         }
+
+
+def compared(features: VGGFeatures, photos: Tensor, painted: Tensor, grams: Grams) -> tuple[Tensor, Tensor]:
+    """Content and style loss, (N,) each, of pictures painted from photos."""
+    with torch.no_grad():
+        content = features(photos.contiguous(memory_format=torch.channels_last), [CONTENT])[CONTENT].float()
+    found = features(painted.contiguous(memory_format=torch.channels_last), LAYERS)
+    content_loss = (found[CONTENT].float() - content).square().mean((1, 2, 3))
+    style_loss = sum((gram_matrix(found[layer]) - target).square().mean((1, 2)) for layer, target in grams.items())
+    return content_loss, style_loss
+
+
+def unrest(paint: Callable[[Tensor], Tensor], skies: Tensor) -> Tensor:
+    """The checkerboard term of what is painted from smooth skies (N, 3, H, W)."""
+    painted = paint(skies).float()[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    return repetition(painted, window=6)
 
 
 def _at(pictures: Tensor, place: Tensor) -> Tensor:

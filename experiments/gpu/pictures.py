@@ -16,6 +16,7 @@ from fst import images, store
 SIDE, LONGEST = 288, 432  # of a picture's short edge; of its long one, cut beyond
 PHOTOS = ("imagenet-sample", "coco", "photos")
 HELD_OUT = 16
+SKY, SHAPES = 112, (4, 8, 16, 28)  # pixels: of a smooth sky's edge, and of the shapes that are left of a photo
 
 
 class Bank:
@@ -64,6 +65,15 @@ class Bank:
         grid = torch.stack([columns[:, None, :].expand(-1, side, -1), rows[:, :, None].expand(-1, -1, side)], dim=-1)
         found = self.pixels[index].float()
         return F.grid_sample(found, grid * (2 / room) - 1, padding_mode="border", align_corners=False).div_(255)
+
+    def skies(self, each: int = 1) -> Tensor:
+        """Smooth skies (4·each, 3, SKY, SKY): photos of which only large shapes are left, and a camera's grain."""
+        crops = self.crops(len(SHAPES) * each, SKY).split(each)
+        coarse = [F.avg_pool2d(crop, shape) for crop, shape in zip(crops, SHAPES, strict=True)]
+        size, how = (SKY, SKY), {"mode": "bicubic", "align_corners": False}
+        smooth = torch.cat([F.interpolate(shape, size, **how).clamp(0, 1) for shape in coarse])
+        grain = torch.randn_like(smooth) * (0.01 * torch.rand(len(smooth), 1, 1, 1, device=smooth.device))
+        return (smooth + grain).contiguous(memory_format=torch.channels_last)
 
 
 def photos(device: str) -> tuple[Bank, list[Path]]:

@@ -1,23 +1,49 @@
-"""Networks of one style, trained whole on a GPU."""
+"""Networks of one style, trained whole on a GPU, or further."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from experiments.gpu.captured import Captured, Optimizer
-from experiments.gpu.objective import LAYERS, Objective, extractor, grams_of
+from experiments.gpu.captured import Captured, Optimizer, compiled
+from experiments.gpu.objective import LAYERS, Objective, extractor, grams_of, unrest
 from experiments.gpu.paintings import Painting
 from experiments.gpu.pictures import Bank, painting
 from fst import stylefile
 from fst.config.signatures import registered
-from fst.networks import build
+from fst.networks import Network, build
 from fst.stylefile import StyleInfo
 
 CROP = 240  # of the pictures that the losses see
+KERNELS, OTHERS = 8e-3, 1e-2  # learning rates: of Muon, and of Adam for what is not a kernel
+
+
+@dataclass(frozen=True)
+class How:
+    """How a network is trained.
+
+    Attributes:
+        steps: of the run.
+        batch: pictures of a step.
+        crop: edge of the pictures that the losses see.
+        checkerboard: weight of the checkerboard term, which sees smooth skies besides; 0: without.
+        rate: all learning rates are multiplied by it.
+        start: a folder whose NAME.safetensors is trained further; None: from nothing.
+        fused: network and losses are compiled.
+    """
+
+    steps: int
+    batch: int = 4
+    crop: int = CROP
+    checkerboard: float = 0.0
+    rate: float = 1.0
+    start: Path | None = None
+    fused: bool = False
 
 
 class Studio:
@@ -27,6 +53,34 @@ class Studio:
         self.device, self.photos = device, photos
         self.exact = extractor(device)
         self.features = extractor(device, dtype=torch.bfloat16)
+
+    def objective(self, how: How) -> Objective:
+        return Objective(self.features, how.crop, how.checkerboard, fused=how.fused)
+
+    def skies(self, how: How, each: int, paint: Callable[[Tensor], Tensor]) -> Tensor | float:
+        """The checkerboard term, weighted, of what is painted from smooth skies, four times `each`."""
+        return how.checkerboard * unrest(paint, self.photos.skies(each)) if how.checkerboard else 0.0
+
+
+def started(name: str, how: How, network: str, settings: dict) -> tuple[Network, StyleInfo]:
+    """The network to train and what is known of it: new, or from a style file of the folder."""
+    if how.start is None:
+        return build(network, **settings), StyleInfo(name, network, settings, training={"steps": 0})
+    model, info = stylefile.load(how.start / f"{name}.safetensors")
+    return model.train().requires_grad_(True), info
+
+
+def trained(info: StyleInfo, how: How, weights: dict) -> StyleInfo:
+    """What a style file says of itself after so much training."""
+    steps = info.training["steps"] + how.steps
+    told = {"steps": steps, "batch_size": how.batch, "crop": how.crop, "loss": info.training.get("loss", {}) | weights}
+    return replace(info, training=info.training | told, int8={})
+
+
+def painted(model: Network, *inputs: Tensor) -> Tensor:
+    """Pictures of a network (N, 3, H, W), in bf16 where that is safe."""
+    with torch.autocast(inputs[0].device.type, torch.bfloat16, cache_enabled=False):
+        return model(*inputs)
 
 
 def whole(network: str, settings: dict | None) -> dict:
@@ -41,45 +95,38 @@ def job(
     name: str,
     style: Painting,
     out: Path,
+    how: How,
     *,
-    steps: int,
-    batch: int = 4,
     network: str = "realtime",
     settings: dict | None = None,
-    crop: int = CROP,
-    muon_lr: float = 0.008,
 ) -> Callable[[], tuple[Captured, Callable[[], None]]]:
     """A maker of the job that trains one style and writes OUT/NAME.safetensors."""
 
     def make() -> tuple[Captured, Callable[[], None]]:
         torch.manual_seed(0)
         device = studio.device
-        chosen = whole(network, settings)
-        model = build(network, **chosen).to(device, memory_format=torch.channels_last)
+        model, info = started(name, how, network, whole(network, settings))
+        model.to(device, memory_format=torch.channels_last)
         kernels = [one for one in model.parameters() if one.dim() == 4]
         others = [one for one in model.parameters() if one.dim() != 4]
-        optimizer = Optimizer(kernels, {1e-2: others}, steps, muon_lr)
+        optimizer = Optimizer(kernels, {how.rate * OTHERS: others}, how.steps, how.rate * KERNELS)
         grams = grams_of(studio.exact, painting(style.path).to(device))
-        objective = Objective(studio.features, crop)
+        objective = studio.objective(how)
         weights = torch.tensor([style.style_weight], device=device)
+        paint = functools.partial(compiled(painted) if how.fused else painted, model)
 
-        def paint(photos: torch.Tensor) -> torch.Tensor:
-            with torch.autocast(device, torch.bfloat16, cache_enabled=False):
-                return model(photos)
-
-        def step() -> dict[str, torch.Tensor]:
-            crops = studio.photos.crops(batch, objective.taken)
+        def step() -> dict[str, Tensor]:
+            crops = studio.photos.crops(how.batch, objective.taken)
             total, told = objective(crops, paint, grams, weights, style.stability)
-            total.backward()
+            (total + studio.skies(how, 1, paint)).backward()
             optimizer.step()
             return told
 
         def end() -> None:
             loss = {"style_weight": style.style_weight, "stability_weight": style.stability, "style_layers": LAYERS}
-            training = {"steps": steps, "batch_size": batch, "crop": crop, "loss": loss}
-            info = StyleInfo(name, network, chosen, training=training)
-            stylefile.save(out / f"{name}.safetensors", model, info, half=True)
+            described = trained(info, how, loss | {"checkerboard_weight": how.checkerboard})
+            stylefile.save(out / f"{name}.safetensors", model, described, half=True)
 
-        return Captured(name, step, list(model.parameters()), steps), end
+        return Captured(name, step, list(model.parameters()), how.steps), end
 
     return make

@@ -1,4 +1,4 @@
-"""The network of many styles, with the predictor that reads any painting, trained whole on a GPU.
+"""The network of many styles, with the predictor that reads any painting, trained whole on a GPU, or further.
 
 Of each batch some are painted in styles of the table, the others in styles that are predicted from paintings of the
 store; both share every convolution.
@@ -12,17 +12,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from experiments.gpu.captured import Captured, Optimizer
-from experiments.gpu.objective import LAYERS, Grams, Objective, energy, grams_of
+from experiments.gpu.captured import Captured, Optimizer, compiled
+from experiments.gpu.objective import LAYERS, Grams, energy, grams_of
 from experiments.gpu.paintings import Painting
 from experiments.gpu.pictures import Bank, painting
-from experiments.gpu.styles import CROP, Studio, whole
+from experiments.gpu.styles import KERNELS, OTHERS, How, Studio, painted, started, trained, whole
 from fst import stylefile
 from fst.data.painting_crops import SEEN, SHORT, split
 from fst.losses.student import student
 from fst.methods.parts import LEAST, MOST
-from fst.networks import build
-from fst.stylefile import StyleInfo
+
+NAME = "many"
+READER = 1e-3  # the predictor's learning rate
+STABILITY = 450.0
 
 
 class Shelf:
@@ -57,6 +59,31 @@ class Shelf:
         return targets, seen, style_weights(targets, self.unit)
 
 
+class Table:
+    """The table's paintings: VGG-16's Gram matrices, style weights, and whose turn it is."""
+
+    def __init__(self, studio: Studio, paintings: list[Painting]) -> None:
+        device = studio.device
+        own = [grams_of(studio.exact, painting(one.path).to(device)) for one in paintings]
+        self.grams = {layer: torch.cat([one[layer] for one in own]) for layer in LAYERS}
+        self.weights = torch.tensor([one.style_weight for one in paintings], device=device)
+        turns = [row for row, one in enumerate(paintings) for _ in range(one.turns)]
+        self.turns = torch.tensor(turns, device=device)
+        self.turn = torch.zeros((), dtype=torch.long, device=device)
+
+    def next(self, count: int) -> Tensor:
+        """The next rows (N,): each as often as it has turns."""
+        places = (self.turn + torch.arange(count, device=self.turn.device)) % len(self.turns)
+        self.turn.add_(count)
+        return self.turns.index_select(0, places)
+
+    def of(self, rows: Tensor) -> Grams:
+        return {layer: gram.index_select(0, rows) for layer, gram in self.grams.items()}
+
+    def grams_of_row(self, row: int) -> Grams:
+        return {layer: gram[row : row + 1] for layer, gram in self.grams.items()}
+
+
 def style_weights(grams: Grams, unit: Tensor) -> Tensor:
     """(N,): 1e5 times the energy of The Starry Night over the painting's own."""
     return (1e5 * unit / energy(grams)).clamp(LEAST, MOST)
@@ -66,31 +93,23 @@ def job(
     studio: Studio,
     styles: dict[str, Painting],
     out: Path,
+    how: How,
     *,
-    name: str = "many",
-    steps: int,
-    batch: int = 8,
     predicted: int = 4,
     crops_each: int = 8,
     settings: dict | None = None,
-    stability: float = 400.0,
-    crop: int = CROP,
     most: int | None = None,
 ) -> Callable[[], tuple[Captured, Callable[[], None]]]:
     """A maker of the job that trains the network of many styles and writes OUT/many.safetensors.
 
     Args:
         studio: photos and loss networks.
-        styles: of its table.
+        styles: of its table; of a network that is trained further, its own.
         out: a folder.
-        name: of the file.
-        steps: of the whole run.
-        batch: pictures of a step.
-        predicted: how many of them are painted in styles predicted from paintings.
+        how: it is trained.
+        predicted: how many pictures of a batch are painted in styles predicted from paintings.
         crops_each: crops of each painting to learn from.
         settings: of the network, but for styles and predictor.
-        stability: the stability term's weight.
-        crop: edge of the pictures that the losses see.
         most: how many paintings; None: all but those held out.
     """
 
@@ -98,47 +117,41 @@ def job(
         torch.manual_seed(0)
         device = studio.device
         of_styles = {"styles": list(styles), "predictor": 192 if predicted else 0}
-        chosen = whole("realtime_many", of_styles | (settings or {}))
-        model = build("realtime_many", **chosen).to(device, memory_format=torch.channels_last)
+        model, info = started(NAME, how, "realtime_many", whole("realtime_many", of_styles | (settings or {})))
+        model.to(device, memory_format=torch.channels_last)
         kernels = [one for one in model.layers.parameters() if one.dim() == 4]
         biases = [one for one in model.layers.parameters() if one.dim() != 4]
         reader = list(model.predictor.parameters()) if predicted else []
-        optimizer = Optimizer(kernels, {1e-2: [*biases, model.table], 1e-3: reader}, steps, 0.008)
-        own = [grams_of(studio.exact, painting(style.path).to(device)) for style in styles.values()]
-        grams = {layer: torch.cat([one[layer] for one in own]) for layer in LAYERS}
-        weights = torch.tensor([style.style_weight for style in styles.values()], device=device)
-        unit = energy(own[list(styles).index("gogh")])[0] if "gogh" in styles else energy(own[0])[0]
-        shelf = Shelf(studio, split(None)[0][:most], crops_each, unit) if predicted else None
-        objective = Objective(studio.features, crop)
-        turn = torch.zeros((), dtype=torch.long, device=device)
+        rates = {how.rate * OTHERS: [*biases, model.table], how.rate * READER: reader}
+        optimizer = Optimizer(kernels, rates, how.steps, how.rate * KERNELS)
+        table = Table(studio, [styles[name] for name in model.names])
+        first = table.grams_of_row(model.names.index("gogh") if "gogh" in model.names else 0)
+        shelf = Shelf(studio, split(None)[0][:most], crops_each, energy(first)[0]) if predicted else None
+        objective = studio.objective(how)
+        forward = compiled(painted) if how.fused else painted
 
         def step() -> dict[str, Tensor]:
-            crops = studio.photos.crops(batch, objective.taken)
-            places = (turn + torch.arange(batch - predicted, device=device)) % len(weights)  # each style as often
-            turn.add_(batch - predicted)
-            vectors = model.table.index_select(0, places)
-            targets = {layer: gram.index_select(0, places) for layer, gram in grams.items()}
-            style_weight = weights[places]
+            places = table.next(how.batch - predicted)
+            vectors, targets, weights = model.table.index_select(0, places), table.of(places), table.weights[places]
             if shelf is not None:
                 wanted, seen, theirs = shelf.draw(predicted)
                 vectors = torch.cat([vectors, model.predictor(seen)])
                 targets = {layer: torch.cat([targets[layer], wanted[layer]]) for layer in LAYERS}
-                style_weight = torch.cat([style_weight, theirs])
-
-            def paint(photos: Tensor) -> Tensor:
-                with torch.autocast(device, torch.bfloat16, cache_enabled=False):
-                    return model(photos, vectors)
-
-            total, told = objective(crops, paint, targets, style_weight, stability)
-            total.backward()
+                weights = torch.cat([weights, theirs])
+            crops = studio.photos.crops(how.batch, objective.taken)
+            total, told = objective(crops, lambda photos: forward(model, photos, vectors), targets, weights, STABILITY)
+            each = max(1, how.batch // 8)  # skies of each kind, in the styles of every other picture if there are many
+            chosen = torch.arange(4 * each, device=device) * how.batch // (4 * each)
+            in_skies = vectors.index_select(0, chosen)
+            (total + studio.skies(how, each, lambda skies: forward(model, skies, in_skies))).backward()
             optimizer.step()
             return told
 
         def end() -> None:
-            info = StyleInfo(name, "realtime_many", chosen, training={"steps": steps, "batch_size": batch})
-            stylefile.save(out / f"{name}.safetensors", model, info, half=True)
+            loss = {"style_weight": 1e5, "stability_weight": STABILITY, "checkerboard_weight": how.checkerboard}
+            stylefile.save(out / f"{NAME}.safetensors", model, trained(info, how, loss), half=True)
 
-        return Captured(name, step, [*model.parameters()], steps), end
+        return Captured(NAME, step, [*model.parameters()], how.steps), end
 
     return make
 

@@ -1,5 +1,6 @@
 """How sweeps are searched and where their jobs run, with defaults that suit training instead of the plugins' own."""
 
+import contextlib
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -40,6 +41,6 @@ def register() -> None:
     store = ConfigStore.instance()
     for path, changes in DEFAULTS.items():
         group, _, name = path.rpartition("/")
-        if f"{name}.yaml" in store.list(group):
+        with contextlib.suppress(OSError):  # the plugin is not installed
             node = OmegaConf.merge(store.load(f"{path}.yaml").node, changes)
             store.store(group=group, name=name, node=node, provider="fst")
