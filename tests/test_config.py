@@ -451,6 +451,11 @@ def test_types_come_back_typed() -> None:
     assert dataclasses.is_dataclass(config) and isinstance(config.loss.style_weight, float)
 
 
+def test_settings_are_composed_without_the_sweep_extra() -> None:
+    code = "import sys; sys.modules['hydra_plugins'] = None; from fst.config.compose import compose; compose([])"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
 def test_a_near_key_takes_no_time() -> None:
     start = time.process_time()
     refusal("loss.style_wieght=1")

@@ -16,11 +16,10 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from experiments.gpu.objective import LAYERS, Objective, energy, grams_of
+from experiments.gpu.objective import LAYERS, Objective, grams_of, unrest
 from experiments.gpu.paintings import MANY
 from experiments.gpu.pictures import painting, photos
-from experiments.gpu.trunk import style_weights
-from experiments.many.calm import CHECKERBOARD, CROP, STABILITY, WEIGHTS, tell, unrest
+from experiments.gpu.trunk import STABILITY
 from fst import stylefile
 from fst.config.compose import compose
 from fst.errors import UserError, one_line_errors
@@ -31,6 +30,7 @@ from fst.networks.conditional import Conditional
 from fst.stylefile import StyleInfo
 
 BATCH, RATE = 4, 5e-3
+CROP, CHECKERBOARD = 160, 3000.0
 
 
 @torch.no_grad()
@@ -64,9 +64,7 @@ def train(steps: int, target: Path, styles: list[str]) -> None:
     many.to(memory_format=torch.channels_last).requires_grad_(False)
     own = [grams_of(exact, painting(MANY[name].path)) for name in styles]
     wanted = {layer: torch.cat([one[layer] for one in own]) for layer in LAYERS}
-    unit = energy(grams_of(exact, painting(MANY["gogh"].path)))[0]
-    by_energy = style_weights(wanted, unit).tolist()
-    weights = torch.tensor([WEIGHTS.get(name, weight) for name, weight in zip(styles, by_energy, strict=True)])
+    weights = torch.tensor([MANY[name].style_weight for name in styles])
     places = [many.names.index(name) for name in styles]
     rows = torch.nn.Parameter(many.table[places].clone())
     optimizer = torch.optim.Adam([rows], RATE)
@@ -82,10 +80,12 @@ def train(steps: int, target: Path, styles: list[str]) -> None:
         targets = {layer: of[chosen] for layer, of in wanted.items()}
         total, told = objective(bank.crops(BATCH, objective.taken), paint, targets, weights[chosen], STABILITY)
         optimizer.zero_grad()
-        (total + unrest(paint, bank, step)).backward()
+        (total + CHECKERBOARD * unrest(paint, bank.skies())).backward()
         optimizer.step()
         schedule.step()
-        tell(step, steps, begun, told)
+        if step % 100 == 99:
+            figures = ", ".join(f"{name} {float(value):.2f}" for name, value in told.items())
+            print(f"step {step + 1}/{steps}, {time.time() - begun:.0f} s: {figures}", flush=True)
     with torch.no_grad():
         many.table[places] = rows
     stylefile.save(target, many, info, half=True)
