@@ -27,3 +27,21 @@ def test_its_parts_leave_style_files_and_tables(store: Path, tmp_path: Path, mon
     many = stylefile.load(tmp_path / "out/many.safetensors")[0]
     assert many.names == ["gogh"] and many.predictor is not None
     assert (tmp_path / "out/bench.md").read_text().count("| realtime |") == 2
+    further = [
+        "--start",
+        str(tmp_path / "out"),
+        "--checkerboard",
+        "3000",
+        "--rate",
+        "0.5",
+        "--out",
+        str(tmp_path / "on"),
+    ]
+    main(["box", "many", "--only", "gogh", "--tiny", *further])
+    for name in ("gogh", "many"):
+        (before, _), (after, info) = (stylefile.load(tmp_path / f"{out}/{name}.safetensors") for out in ("out", "on"))
+        assert info.training["steps"] == 4 and info.training["loss"]["checkerboard_weight"] == 3000
+        moved = [
+            (old - new).abs().max().item() for old, new in zip(before.parameters(), after.parameters(), strict=True)
+        ]
+        assert 0 < max(moved) < 0.1  # further, not anew

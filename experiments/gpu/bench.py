@@ -41,7 +41,7 @@ def training(studio: Studio, out: Path, how: How, batches: list[int], networks: 
     rows = ["| network | batch | eager, ms | one graph, ms | compiled, ms | images/s |", f"|---|{'---:|' * 5}"]
     for network, batch in itertools.product(networks, batches):
         found = []
-        for fused in (False, True):
+        for fused in _ways(studio.device):
             one = dataclasses.replace(how, batch=batch, fused=fused)
             job, _ = styles.job(studio, "bench", BOX["gogh"], out, one, network=network)()
             if not fused:
@@ -49,8 +49,7 @@ def training(studio: Studio, out: Path, how: How, batches: list[int], networks: 
             job.start()
             found.append(seconds(lambda: (job.run(steps), job.wait()), 3) / steps)  # noqa: B023
             job.free()
-        cells = " | ".join(f"{one * 1e3:.1f}" for one in found)
-        rows.append(f"| {network} | {batch} | {cells} | {batch / min(found):.0f} |")
+        rows.append(f"| {network} | {batch} | {_cells(found, 3, 1)} | {batch / min(found):.0f} |")
         print(rows[-1], flush=True)
     return rows
 
@@ -66,13 +65,24 @@ def painting(device: str, networks: list[str], sizes: dict[str, tuple[int, int]]
         model, picture = model.half(), picture.half()
         half = seconds(lambda: model(picture), times)  # noqa: B023
         found = [exact, half]
-        for forward, painter in ((_plain, model), (compiled(_plain), _resized(copy.deepcopy(model)))):
-            work = functools.partial(forward, painter, picture)
+        for fused in _ways(device):
+            painter = _resized(copy.deepcopy(model)) if fused else model
+            work = functools.partial(compiled(_plain) if fused else _plain, painter, picture)
             work()
             found.append(seconds(_replayed(work) if device == "cuda" else work, times))
-        rows.append(f"| {network} | {name} | {' | '.join(f'{one * 1e3:.2f}' for one in found)} |")
+        rows.append(f"| {network} | {name} | {_cells(found, 4, 2)} |")
         print(rows[-1], flush=True)
     return rows
+
+
+def _ways(device: str) -> tuple[bool, ...]:
+    """As it is, and compiled: the latter on GPUs, as a CPU's compiler takes minutes, where it is there."""
+    return (False, True) if device == "cuda" else (False,)
+
+
+def _cells(found: list[float], columns: int, digits: int) -> str:
+    """Seconds as cells of milliseconds; empty: not measured."""
+    return " | ".join([f"{one * 1e3:.{digits}f}" for one in found] + [""] * (columns - len(found)))
 
 
 def _resized(model: Network) -> Network:
