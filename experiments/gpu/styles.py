@@ -74,7 +74,8 @@ def trained(info: StyleInfo, how: How, weights: dict) -> StyleInfo:
     """What a style file says of itself after so much training."""
     steps = info.training["steps"] + how.steps
     told = {"steps": steps, "batch_size": how.batch, "crop": how.crop, "loss": info.training.get("loss", {}) | weights}
-    return replace(info, training=info.training | told, int8={})
+    kept = {key: value for key, value in info.training.items() if key != "by_style"}  # figures of what it was before
+    return replace(info, training=kept | told, int8={})
 
 
 def painted(model: Network, *inputs: Tensor) -> Tensor:
