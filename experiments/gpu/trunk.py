@@ -80,9 +80,6 @@ class Table:
     def of(self, rows: Tensor) -> Grams:
         return {layer: gram.index_select(0, rows) for layer, gram in self.grams.items()}
 
-    def grams_of_row(self, row: int) -> Grams:
-        return {layer: gram[row : row + 1] for layer, gram in self.grams.items()}
-
 
 def style_weights(grams: Grams, unit: Tensor) -> Tensor:
     """(N,): 1e5 times the energy of The Starry Night over the painting's own."""
@@ -125,7 +122,7 @@ def job(
         rates = {how.rate * OTHERS: [*biases, model.table], how.rate * READER: reader}
         optimizer = Optimizer(kernels, rates, how.steps, how.rate * KERNELS)
         table = Table(studio, [styles[name] for name in model.names])
-        first = table.grams_of_row(model.names.index("gogh") if "gogh" in model.names else 0)
+        first = table.of(torch.tensor([model.names.index("gogh") if "gogh" in model.names else 0], device=device))
         shelf = Shelf(studio, split(None)[0][:most], crops_each, energy(first)[0]) if predicted else None
         objective = studio.objective(how)
         forward = compiled(painted) if how.fused else painted
