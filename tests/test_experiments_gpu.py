@@ -27,16 +27,8 @@ def test_its_parts_leave_style_files_and_tables(store: Path, tmp_path: Path, mon
     many = stylefile.load(tmp_path / "out/many.safetensors")[0]
     assert many.names == ["gogh"] and many.predictor is not None
     assert (tmp_path / "out/bench.md").read_text().count("| realtime |") == 2
-    further = [
-        "--start",
-        str(tmp_path / "out"),
-        "--checkerboard",
-        "3000",
-        "--rate",
-        "0.5",
-        "--out",
-        str(tmp_path / "on"),
-    ]
+    folders = ["--start", str(tmp_path / "out"), "--out", str(tmp_path / "on")]
+    further = ["--checkerboard", "3000", "--rate", "0.5", *folders]
     main(["box", "many", "--only", "gogh", "--tiny", *further])
     for name in ("gogh", "many"):
         (before, _), (after, info) = (stylefile.load(tmp_path / f"{out}/{name}.safetensors") for out in ("out", "on"))

@@ -68,7 +68,6 @@ def painting(device: str, networks: list[str], sizes: dict[str, tuple[int, int]]
         for fused in _ways(device):
             painter = _resized(copy.deepcopy(model)) if fused else model
             work = functools.partial(compiled(_plain) if fused else _plain, painter, picture)
-            work()
             found.append(seconds(_replayed(work) if device == "cuda" else work, times))
         rows.append(f"| {network} | {name} | {_cells(found, 4, 2)} |")
         print(rows[-1], flush=True)

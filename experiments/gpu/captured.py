@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -36,10 +36,9 @@ class Optimizer:
     """
 
     def __init__(
-        self, kernels: Iterable[nn.Parameter], others: dict[float, list[nn.Parameter]], steps: int, muon_lr: float
+        self, kernels: list[nn.Parameter], others: dict[float, list[nn.Parameter]], steps: int, muon_lr: float
     ) -> None:
         self.by_shape: dict[torch.Size, list[nn.Parameter]] = {}
-        kernels = list(kernels)
         for kernel in kernels:
             self.by_shape.setdefault(kernel.shape, []).append(kernel)
         device = next(iter(self.by_shape.values()))[0].device
@@ -82,7 +81,7 @@ class Optimizer:
             torch._foreach_add_(group, update)
 
     def _clip(self) -> None:
-        """Gradients no longer than `CLIP` together; zeros where there is none, as of a sky of one colour."""
+        """Gradients no longer than `CLIP` together, and 0 where they are no numbers, as of a sky of one colour."""
         gradients = [one.grad for one in self.parameters]
         for gradient in gradients:
             gradient.nan_to_num_(0, 0, 0)

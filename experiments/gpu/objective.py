@@ -79,7 +79,8 @@ class Objective:
         content_loss, style_loss = self._compare(self.features, photos[inner], painted[inner], grams)
         drift = F.mse_loss(painted * gain + lift, _at(twin, place))
         total = (content_loss + style_weights * style_loss).mean() + stability * drift
-        total = total + self.checkerboard * repetition(painted[inner]) if self.checkerboard else total
+        if self.checkerboard:
+            total = total + self.checkerboard * repetition(painted[inner])
         return total, {
             "content": content_loss.mean().detach(),
             "style": (style_weights * style_loss).mean().detach(),

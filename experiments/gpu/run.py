@@ -68,14 +68,13 @@ def _train(options: argparse.Namespace) -> None:
     bank, _ = pictures.photos(device)
     studio = styles.Studio(device, bank)
     print(f"{len(bank.pixels)} photos in memory after {time.perf_counter() - began:.0f} s", flush=True)
-    tiny = options.tiny
     if "bench" in options.parts:
         _measure(options, studio)
     jobs = []
     for part, make in _makers(options, studio).items():
         if part in options.parts:
             jobs += make()
-    run_together(jobs, 1 if options.tiny else options.together, every=2 if tiny else 1000)
+    run_together(jobs, 1 if options.tiny else options.together, every=2 if options.tiny else 1000)
 
 
 def _measure(options: argparse.Namespace, studio: styles.Studio) -> None:

@@ -34,13 +34,13 @@ CHOICES = {path.rpartition("/")[2] for path in DEFAULTS} | {"cmaes", "grid", "mo
 
 def register() -> None:
     """Put the defaults into what the plugins, where they are installed, have told Hydra."""
-    from hydra.core.config_store import ConfigStore
+    from hydra.core.config_store import ConfigLoadError, ConfigStore
     from hydra.core.plugins import Plugins
 
     Plugins.instance()
     store = ConfigStore.instance()
     for path, changes in DEFAULTS.items():
         group, _, name = path.rpartition("/")
-        with contextlib.suppress(OSError):  # the plugin is not installed
+        with contextlib.suppress(ConfigLoadError):  # the plugin is not installed
             node = OmegaConf.merge(store.load(f"{path}.yaml").node, changes)
             store.store(group=group, name=name, node=node, provider="fst")
