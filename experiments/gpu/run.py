@@ -121,7 +121,7 @@ def _makers(options: argparse.Namespace, studio: styles.Studio) -> dict:
         "box": lambda: [one(name, name) for name in BOX if name in only],
         "more": lambda: [one(name, name) for name in MORE if name in only],
         "johnson": lambda: [
-            one(f"{name}-johnson", name, "johnson", {}) for name in ("gogh", "hokusai") if name in only
+            one(f"{name}-johnson", name, "johnson", {}) for name in ("gogh", "hokusai", "picabia") if name in only
         ],
     }
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from experiments.gpu.captured import Captured, Optimizer, compiled
-from experiments.gpu.objective import LAYERS, Objective, extractor, grams_of, unrest
+from experiments.gpu.objective import CONTENT, LAYERS, SHIFT, Objective, extractor, grams_of, unrest
 from experiments.gpu.paintings import Painting
 from experiments.gpu.pictures import Bank, painting
 from fst import stylefile
@@ -71,11 +71,11 @@ def started(name: str, how: How, network: str, settings: dict) -> tuple[Network,
 
 
 def trained(info: StyleInfo, how: How, weights: dict) -> StyleInfo:
-    """What a style file says of itself after so much training."""
-    steps = info.training["steps"] + how.steps
-    told = {"steps": steps, "batch_size": how.batch, "crop": how.crop, "loss": info.training.get("loss", {}) | weights}
-    kept = {key: value for key, value in info.training.items() if key != "by_style"}  # figures of what it was before
-    return replace(info, training=kept | told, int8={})
+    """What a style file says of itself after so much training by a loss of these `weights`."""
+    loss = {"architecture": "vgg16", "content_layers": [CONTENT], "style_layers": LAYERS, "stability_shift": SHIFT}
+    loss |= {"checkerboard_weight": how.checkerboard} | weights
+    steps = info.training["steps"] + how.steps  # of what went before, nothing else: its losses and figures are others
+    return replace(info, training={"steps": steps, "batch_size": how.batch, "crop": how.crop, "loss": loss}, int8={})
 
 
 def painted(model: Network, *inputs: Tensor) -> Tensor:
@@ -124,8 +124,7 @@ def job(
             return told
 
         def end() -> None:
-            loss = {"style_weight": style.style_weight, "stability_weight": style.stability, "style_layers": LAYERS}
-            described = trained(info, how, loss | {"checkerboard_weight": how.checkerboard})
+            described = trained(info, how, {"style_weight": style.style_weight, "stability_weight": style.stability})
             stylefile.save(out / f"{name}.safetensors", model, described, half=True)
 
         return Captured(name, step, list(model.parameters()), how.steps), end

@@ -145,8 +145,8 @@ def job(
             return told
 
         def end() -> None:
-            loss = {"style_weight": 1e5, "stability_weight": STABILITY, "checkerboard_weight": how.checkerboard}
-            stylefile.save(out / f"{NAME}.safetensors", model, trained(info, how, loss), half=True)
+            described = trained(info, how, {"style_weight": 1e5, "stability_weight": STABILITY})
+            stylefile.save(out / f"{NAME}.safetensors", model, described, half=True)
 
         return Captured(NAME, step, [*model.parameters()], how.steps), end
 
