@@ -1,5 +1,6 @@
 """The plan for the hour when a GPU is there, a few steps of it on any machine."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,17 @@ def test_its_parts_leave_style_files_and_tables(store: Path, tmp_path: Path, mon
     assert many.names == ["gogh"] and many.predictor is not None
     assert (tmp_path / "out/bench.md").read_text().count("| realtime |") == 2
     folders = ["--start", str(tmp_path / "out"), "--out", str(tmp_path / "on")]
+    told = stylefile.read_info(tmp_path / "out/gogh.safetensors")
+    figures = {"losses": {"val/loss": 1.0}, "by_style": {"gogh": {"total": 1.0}}}
+    told = dataclasses.replace(told, training=told.training | figures)
+    stylefile.save(tmp_path / "out/gogh.safetensors", stylefile.load(tmp_path / "out/gogh.safetensors")[0], told)
     further = ["--checkerboard", "3000", "--rate", "0.5", *folders]
     main(["box", "many", "--only", "gogh", "--tiny", *further])
     for name in ("gogh", "many"):
         (before, _), (after, info) = (stylefile.load(tmp_path / f"{out}/{name}.safetensors") for out in ("out", "on"))
         assert info.training["steps"] == 4 and info.training["loss"]["checkerboard_weight"] == 3000
+        assert info.training["loss"]["architecture"] == "vgg16"
+        assert not figures.keys() & info.training.keys()  # of what it was before
         moved = [
             (old - new).abs().max().item() for old, new in zip(before.parameters(), after.parameters(), strict=True)
         ]
