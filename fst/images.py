@@ -89,8 +89,9 @@ def read_with_metadata(
                 icc, dpi = image.info.get("icc_profile"), _dpi(image)
                 upright = ImageOps.exif_transpose(image)
                 exif = _exif(image, upright)
-                # A profile describes its own colour space: a CMYK or grey one is wrong on RGB pixels.
-                icc = icc if upright.mode in ("RGB", "RGBA", "P") else None
+                upright = _without_inks(upright, icc) if upright.mode == "CMYK" and icc else upright
+                # A profile describes its own colour space: a grey one is wrong on RGB pixels.
+                icc = icc if upright.mode in ("RGB", "RGBA", "P") and image.mode != "CMYK" else None
                 return _to_rgb(upright), Metadata(exif, icc, _alpha(upright), dpi)
     except FileNotFoundError:
         raise UserError(f"{name} does not exist") from None
@@ -134,6 +135,17 @@ def _alpha(image: Image.Image) -> np.ndarray | None:
         return None
     alpha = np.array(image.convert("RGBA").getchannel("A"))
     return None if alpha.min(initial=255) == 255 else alpha
+
+
+def _without_inks(image: Image.Image, profile: bytes) -> Image.Image:
+    """A CMYK picture in sRGB, by its profile's inks; as it is where the profile is of something else, or damaged."""
+    from PIL import ImageCms  # late: few pictures need it
+
+    try:
+        inks = ImageCms.ImageCmsProfile(BytesIO(profile))
+        return ImageCms.profileToProfile(image, inks, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return image
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:

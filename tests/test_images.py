@@ -95,6 +95,31 @@ def test_cmyk(tmp_path, picture):
     assert np.abs(read.astype(int) - picture).mean() < 4
 
 
+def profile_of_inks(grey: float) -> bytes:
+    """An ICC profile, version 2, a table of 8 bits from CMYK to Lab: black ink alone is L* = `grey`, with others 0."""
+    ramp = bytes(range(256))
+    paper, ink, black = (bytes([round(light * 2.55), 128, 128]) for light in (100, grey, 0))
+    one, zero = struct.pack(">i", 1 << 16), struct.pack(">i", 0)
+    matrix = b"".join(one if place % 4 == 0 else zero for place in range(9))
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + matrix + ramp * 4 + paper + ink + (paper + black) * 7 + ramp * 3
+    table += bytes(-len(table) % 4)
+    white = struct.pack(">3i", 63190, 65536, 54061)  # D50
+    head = struct.pack(">I4sI4s4s4s12s4s", 144 + len(table), b"", 0x02400000, b"prtr", b"CMYK", b"Lab ", b"", b"acsp")
+    head = (head + bytes(68 - len(head)) + white).ljust(128, b"\0")
+    return head + struct.pack(">I4sII", 1, b"A2B0", 144, len(table)) + table
+
+
+def test_inks_are_read_by_their_profile(tmp_path):
+    printed = Image.new("CMYK", (16, 8))
+    printed.paste((0, 0, 0, 255), (8, 0, 16, 8))
+    printed.save(tmp_path / "print.tif", icc_profile=profile_of_inks(grey=50))
+    pixels, kept = images.read_with_metadata(tmp_path / "print.tif")
+    assert np.abs(pixels[:, :8].astype(int) - 255).max() <= 1
+    # L* = 50 is Y = ((50 + 16) / 116)^3 = 0.184, in sRGB 255 (1.055 * 0.184^(1 / 2.4) - 0.055) = 118.9
+    assert np.abs(pixels[:, 8:].astype(int) - 119).max() <= 1
+    assert kept.icc is None
+
+
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path, suffix):
     levels = np.linspace(0, 65535, 50 * 20).reshape(20, 50).astype(np.uint16)
