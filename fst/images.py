@@ -144,7 +144,7 @@ def _without_inks(image: Image.Image, profile: bytes) -> Image.Image:
     try:
         inks = ImageCms.ImageCmsProfile(BytesIO(profile))
         return ImageCms.profileToProfile(image, inks, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):
+    except (ImportError, ImageCms.PyCMSError, OSError):
         return image
 
 

@@ -70,12 +70,15 @@ def started(name: str, how: How, network: str, settings: dict) -> tuple[Network,
     return model.train().requires_grad_(True), info
 
 
-def trained(info: StyleInfo, how: How, weights: dict) -> StyleInfo:
-    """What a style file says of itself after so much training by a loss of these `weights`."""
+def trained(info: StyleInfo, how: How, weights: dict, steps: int) -> StyleInfo:
+    """What a style file says of itself after so many steps by a loss of these `weights`.
+
+    Of what went before it keeps the steps and nothing else: losses and figures were another network's.
+    """
     loss = {"architecture": "vgg16", "content_layers": [CONTENT], "style_layers": LAYERS, "stability_shift": SHIFT}
     loss |= {"checkerboard_weight": how.checkerboard} | weights
-    steps = info.training["steps"] + how.steps  # of what went before, nothing else: its losses and figures are others
-    return replace(info, training={"steps": steps, "batch_size": how.batch, "crop": how.crop, "loss": loss}, int8={})
+    told = {"steps": info.training["steps"] + steps, "batch_size": how.batch, "crop": how.crop, "loss": loss}
+    return replace(info, training=told, int8={})
 
 
 def painted(model: Network, *inputs: Tensor) -> Tensor:
@@ -124,9 +127,10 @@ def job(
             return told
 
         def end() -> None:
-            described = trained(info, how, {"style_weight": style.style_weight, "stability_weight": style.stability})
-            stylefile.save(out / f"{name}.safetensors", model, described, half=True)
+            loss = {"style_weight": style.style_weight, "stability_weight": style.stability}
+            stylefile.save(out / f"{name}.safetensors", model, trained(info, how, loss, captured.done), half=True)
 
-        return Captured(name, step, list(model.parameters()), how.steps), end
+        captured = Captured(name, step, list(model.parameters()), how.steps)
+        return captured, end
 
     return make

@@ -145,10 +145,11 @@ def job(
             return told
 
         def end() -> None:
-            described = trained(info, how, {"style_weight": 1e5, "stability_weight": STABILITY})
-            stylefile.save(out / f"{NAME}.safetensors", model, described, half=True)
+            loss = {"style_weight": 1e5, "stability_weight": STABILITY}
+            stylefile.save(out / f"{NAME}.safetensors", model, trained(info, how, loss, captured.done), half=True)
 
-        return Captured(NAME, step, [*model.parameters()], how.steps), end
+        captured = Captured(NAME, step, [*model.parameters()], how.steps)
+        return captured, end
 
     return make
 
