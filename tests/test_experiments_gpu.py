@@ -27,7 +27,8 @@ def test_its_parts_leave_style_files_and_tables(store: Path, tmp_path: Path, mon
     assert {"fold", "widths", "depths", "skips", "end"} <= set(info.settings)  # not left to defaults, which change
     many = stylefile.load(tmp_path / "out/many.safetensors")[0]
     assert many.names == ["gogh"] and many.predictor is not None
-    assert (tmp_path / "out/bench.md").read_text().count("| realtime |") == 2
+    table = (tmp_path / "out/bench.md").read_text()
+    assert table.count("| realtime |") == 2 and table.count("| realtime, no twin |") == 1
     folders = ["--start", str(tmp_path / "out"), "--out", str(tmp_path / "on")]
     told = stylefile.read_info(tmp_path / "out/gogh.safetensors")
     figures = {"losses": {"val/loss": 1.0}, "by_style": {"gogh": {"total": 1.0}}}

@@ -110,6 +110,12 @@ def test_bundled_styles_in_8_bits_on_real_photos():
         assert np.mean(levels) >= 40 and min(levels) >= 37, (name, levels)
 
 
+def test_no_bundled_style_is_too_far_from_itself_in_8_bits():
+    """One of a network of many that was would have all of them painted in 32 bits, at half the rate."""
+    for path in stylefile.BUNDLED.glob("*.safetensors"):
+        assert stylefile.read_info(path).int8["psnr"] >= ranges.ENOUGH, path.name
+
+
 @pytest.mark.parametrize(
     ("processor", "level", "chosen"), [(True, 41.0, True), (True, 39.0, False), (False, 41.0, False)]
 )

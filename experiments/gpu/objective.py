@@ -65,7 +65,7 @@ class Objective:
             paint: the network, in the batch's styles.
             grams: targets, (N, C, C) or (1, C, C) a layer.
             style_weights: (N,).
-            stability: the stability term's weight.
+            stability: the stability term's weight; 0: no moved twin is painted.
         """
         device, side = crops.device, self.painted
         place = torch.randint(SHIFT + 1, (2, 1), device=device) + torch.arange(side, device=device)
@@ -73,12 +73,14 @@ class Objective:
         inner = (..., slice(MARGIN, side - MARGIN), slice(MARGIN, side - MARGIN))
         gain = 1 + GAIN * (2 * torch.rand((), device=device) - 1)
         lift = LIFT * (2 * torch.rand((), device=device) - 1)
-        with torch.no_grad():
-            twin = paint((crops * gain + lift).contiguous(memory_format=torch.channels_last)).float()
         painted = paint(_noisy(photos)).float()
         content_loss, style_loss = self._compare(self.features, photos[inner], painted[inner], grams)
-        drift = F.mse_loss(painted * gain + lift, _at(twin, place))
-        total = (content_loss + style_weights * style_loss).mean() + stability * drift
+        total, drift = (content_loss + style_weights * style_loss).mean(), painted.new_zeros(())
+        if stability:
+            with torch.no_grad():
+                twin = paint((crops * gain + lift).contiguous(memory_format=torch.channels_last)).float()
+            drift = F.mse_loss(painted * gain + lift, _at(twin, place))
+            total = total + stability * drift
         if self.checkerboard:
             total = total + self.checkerboard * repetition(painted[inner])
         return total, {

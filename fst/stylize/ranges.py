@@ -156,7 +156,9 @@ def main(arguments: list[str]) -> None:
     photos = [images.to_tensor(images.square(images.read(photo), SIDE)) for photo in some]
     ranges = widest([measure(network, photos) for network in networks])
     stylefile.describe(path, dataclasses.replace(info, int8=ranges))
-    print(f"{path}: {len(ranges['inputs'])} ranges; in 8 bits {ranges['psnr']:.1f} dB from 32")
+    taken = "takes" if ranges["psnr"] >= ENOUGH else f"does not take, for want of {ENOUGH:.0f}"
+    told = f"in 8 bits {ranges['psnr']:.2f} dB from 32, which precision=auto {taken}"
+    print(f"{path}: {len(ranges['inputs'])} ranges; {told}")
 
 
 if __name__ == "__main__":
