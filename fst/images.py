@@ -89,9 +89,8 @@ def read_with_metadata(
                 icc, dpi = image.info.get("icc_profile"), _dpi(image)
                 upright = ImageOps.exif_transpose(image)
                 exif = _exif(image, upright)
-                upright = _without_inks(upright, icc) if upright.mode == "CMYK" and icc else upright
-                # A profile describes its own colour space: a grey one is wrong on RGB pixels.
-                icc = icc if upright.mode in ("RGB", "RGBA", "P") and image.mode != "CMYK" else None
+                # A profile describes its own colour space: a CMYK or grey one is wrong on RGB pixels.
+                icc = icc if upright.mode in ("RGB", "RGBA", "P") else None
                 return _to_rgb(upright), Metadata(exif, icc, _alpha(upright), dpi)
     except FileNotFoundError:
         raise UserError(f"{name} does not exist") from None
@@ -137,12 +136,12 @@ def _alpha(image: Image.Image) -> np.ndarray | None:
     return None if alpha.min(initial=255) == 255 else alpha
 
 
-def _without_inks(image: Image.Image, profile: bytes) -> Image.Image:
+def _without_inks(image: Image.Image) -> Image.Image:
     """A CMYK picture in sRGB, by its profile's inks; as it is where the profile is of something else, or damaged."""
     from PIL import ImageCms  # late: few pictures need it
 
     try:
-        inks = ImageCms.ImageCmsProfile(BytesIO(profile))
+        inks = ImageCms.ImageCmsProfile(BytesIO(image.info["icc_profile"]))
         return ImageCms.profileToProfile(image, inks, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImportError, ImageCms.PyCMSError, OSError):
         return image
@@ -157,6 +156,8 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
         top = large if values.max(initial=0) > beyond else small
         grey = np.clip(values * 255.0 / top, 0, 255).round().astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode == "CMYK" and image.info.get("icc_profile"):
+        image = _without_inks(image)
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)

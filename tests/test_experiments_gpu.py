@@ -33,7 +33,7 @@ def test_its_parts_leave_style_files_and_tables(store: Path, tmp_path: Path, mon
     told = stylefile.read_info(tmp_path / "out/gogh.safetensors")
     figures = {"losses": {"val/loss": 1.0}, "by_style": {"gogh": {"total": 1.0}}}
     told = dataclasses.replace(told, training=told.training | figures)
-    stylefile.save(tmp_path / "out/gogh.safetensors", stylefile.load(tmp_path / "out/gogh.safetensors")[0], told)
+    stylefile.describe(tmp_path / "out/gogh.safetensors", told)
     further = ["--checkerboard", "3000", "--rate", "0.5", *folders]
     main(["box", "many", "--only", "gogh", "--tiny", *further])
     for name in ("gogh", "many"):
