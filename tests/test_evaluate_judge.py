@@ -75,11 +75,15 @@ def test_lbfgs_goes_down_from_noise(judged) -> None:
     losses = judged.lbfgs("a", 4)
     assert len(losses) == 5 and losses[-1] < losses[0]
     assert judged.lbfgs("a", 1) == losses[:2]  # from the same noise
+    plain = judged.lbfgs("a", 4, line_search=False)
+    assert len(plain) == 5 and plain[0] == losses[0] and plain[-1] < plain[0]
 
 
 def test_a_network_is_worth_the_first_iteration_that_is_as_good() -> None:
     losses = [9.0, 5.0, 3.0, 2.0]
-    assert [Match("a", network, losses).iteration for network in (10, 5, 2.5, 1)] == [0, 1, 3, 4]
+    matches = [Match("a", network, losses) for network in (10, 5, 2.5, 1)]
+    assert [match.iteration for match in matches] == [0, 1, 3, 4]
+    assert [str(match) for match in matches] == ["0", "1", "3", "> 3"]
     matches = [Match("a", 5, losses), Match("b", 2.5, losses), Match("c", 1, losses)]
     assert equivalence.summary(matches) == "3 (1 to > 3)"
     assert equivalence.summary(matches[:2]) == "1 (1 to 3)"
@@ -136,6 +140,7 @@ def test_the_commands_write_what_they_print(tmp_path, tiny_vgg, capsys, monkeypa
     assert list(results) == [str(run), str(style)]
     found = results[str(run)]
     assert [len(match["losses"]) for match in found] == [3, 3] and found[0]["network"] > 0
+    assert found[0]["without_line_search"][0] == found[0]["losses"][0]  # the same noise
     assert (tmp_path / "out" / "figure.jpg").stat().st_size > 5000
     picture = next((tmp_path / "photos").rglob("*.png"))
     grid.main([str(picture), str(style), "--figure", str(tmp_path / "grid.jpg")])

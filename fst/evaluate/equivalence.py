@@ -3,7 +3,8 @@ image from noise reaches the objective that the network reaches at once.
 
 python -m fst.evaluate.equivalence STYLE... [--photos FOLDER] [--iterations 200] [--painting FILE] [--out FOLDER]
 
-The objective is the one the network was trained on, read from its style file; the baseline is L-BFGS within [0, 1].
+The objective is the one the network was trained on, read from its style file. The baseline is L-BFGS within [0, 1]:
+with a line search, which looks twice where it must, and without, as in the paper's code: an iteration is one look.
 """
 
 import argparse
@@ -37,6 +38,9 @@ class Match(NamedTuple):
         """The first iteration that is as good as the network; one more than were made where none is."""
         return next((index for index, loss in enumerate(self.losses) if loss <= self.network), len(self.losses))
 
+    def __str__(self) -> str:
+        return f"> {len(self.losses) - 1}" if self.iteration == len(self.losses) else str(self.iteration)
+
 
 def summary(matches: Sequence[Match]) -> str:
     """As "31 (24 to 38)": median and range of the matched iterations, > where a photo's was not reached."""
@@ -47,8 +51,10 @@ def summary(matches: Sequence[Match]) -> str:
     return f"{median} ({least} to {most})"
 
 
-def equivalence(style: Style, painting: np.ndarray, photos: Mapping[str, Tensor], iterations: int) -> Iterator[Match]:
-    """Place a style's network on the curve of the optimisation, photo by photo.
+def equivalence(
+    style: Style, painting: np.ndarray, photos: Mapping[str, Tensor], iterations: int
+) -> Iterator[tuple[Match, Match]]:
+    """Place a style's network on the curves of the optimisation, with a line search and without, photo by photo.
 
     Args:
         style: one that `train.py` wrote; its loss settings are the objective, and without them it is a UserError.
@@ -65,20 +71,23 @@ def equivalence(style: Style, painting: np.ndarray, photos: Mapping[str, Tensor]
     judge = Judge(LossConfig(**known), painting, photos)
     paint = as_used(style.network())
     for name in photos:
-        yield Match(name, judge.total(paint, name), judge.lbfgs(name, iterations))
+        network = judge.total(paint, name)
+        yield tuple(Match(name, network, judge.lbfgs(name, iterations, line_search=search)) for search in (True, False))
 
 
-def draw(results: Mapping[str, Sequence[Match]], path: Path) -> None:
-    """The objective over iterations, median and range over the photos, and where each network stands."""
+def draw(results: Mapping[str, Sequence[tuple[Match, Match]]], path: Path) -> None:
+    """The objective over iterations, medians and range over the photos, and where each network stands."""
     with plot(path, len(results)) as axes:
-        for axis, (name, matches) in zip(axes.flat, results.items(), strict=False):
-            rows = list(zip(*(match.losses for match in matches), strict=True))
-            steps = range(len(rows))
-            axis.fill_between(steps, [min(row) for row in rows], [max(row) for row in rows], alpha=0.2, lw=0)
-            axis.plot(steps, [statistics.median(row) for row in rows], label="L-BFGS from noise (median, range)")
-            axis.axhline(statistics.median(match.network for match in matches), color="C1", label="network (median)")
+        for axis, (name, pairs) in zip(axes.flat, results.items(), strict=False):
+            searched, plain = zip(*pairs, strict=True)
+            rows = list(zip(*(match.losses for match in searched), strict=True))
+            axis.fill_between(range(len(rows)), [min(row) for row in rows], [max(row) for row in rows], alpha=0.2, lw=0)
+            axis.plot([statistics.median(row) for row in rows], label="L-BFGS from noise (median, range)")
+            rows = zip(*(match.losses for match in plain), strict=True)
+            axis.plot([statistics.median(row) for row in rows], "C2:", label="without a line search (median)")
+            axis.axhline(statistics.median(match.network for match in searched), color="C1", label="network (median)")
             short = name if len(name) <= 40 else f"…{name[-39:]}"  # of a path its end
-            axis.set(title=f"{short}\nas good as {summary(matches)} iterations")
+            axis.set(title=f"{short}\nas good as {summary(searched)} iterations")
             axis.set(xlabel="iteration", ylabel="objective", yscale="log")
             axis.legend(frameon=False)
 
@@ -94,21 +103,27 @@ def main(words: Sequence[str] | None = None) -> None:
     given = parser.parse_args(words)
     keep_memory()
     photos = read_photos(given.photos)
-    results: dict[str, list[Match]] = {}
+    results: dict[str, list[tuple[Match, Match]]] = {}
     for name in given.styles:
         print(name)
         style = styles.find(name)
         painting = read_painting(given.painting or style.info.name, style.info.style.get("size", 512))
-        matches = results.setdefault(name, [])
-        for match in equivalence(style, painting, photos, given.iterations):
-            matches.append(match)
-            reached = "not reached" if match.iteration == len(match.losses) else f"iteration {match.iteration}"
-            print(f"  {match.photo:<14} network {match.network:8.2f}   {reached}", flush=True)
-        print(f"  as good as {summary(matches)} iterations of L-BFGS, median and range over {len(photos)} photos")
+        pairs = results.setdefault(name, [])
+        for searched, plain in equivalence(style, painting, photos, given.iterations):
+            pairs.append((searched, plain))
+            told = f"network {searched.network:8.2f}   iteration {searched}, {plain} without a line search"
+            print(f"  {searched.photo:<14} {told}", flush=True)
+        with_search, without = (summary(matches) for matches in zip(*pairs, strict=True))
+        print(f"  as good as {with_search} iterations of L-BFGS, median and range over {len(photos)} photos;")
+        print(f"  without a line search, as in the paper's code, {without}")
     if given.out:
-        rows = {name: [match._asdict() for match in matches] for name, matches in results.items()}
+        rows = {name: [_row(*pair) for pair in pairs] for name, pairs in results.items()}
         write_json(given.out / "results.json", rows)
         draw(results, given.out / "figure.jpg")
+
+
+def _row(searched: Match, plain: Match) -> dict:
+    return searched._asdict() | {"without_line_search": plain.losses}
 
 
 if __name__ == "__main__":

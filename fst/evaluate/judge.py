@@ -105,12 +105,16 @@ class Judge:
         painted = paint(self.photos[photo]).clamp(0, 1)
         return self.criterion(painted, self.targets[photo], self.style).total.item()
 
-    def lbfgs(self, photo: str, iterations: int, seed: int = 0) -> list[float]:
-        """The total after 0, 1, 2, ... iterations of L-BFGS from noise, as Johnson et al. 2016, figure 5."""
-        torch.manual_seed(seed)
+    def lbfgs(self, photo: str, iterations: int, *, line_search: bool = True) -> list[float]:
+        """The total after 0, 1, 2, ... iterations of L-BFGS from noise, as Johnson et al. 2016, figure 5.
+
+        Their code (Torch's lbfgs) has no line search: an iteration is one evaluation, and it takes more of them.
+        """
+        torch.manual_seed(0)
         image = nn.Parameter(torch.rand_like(self.photos[photo]))
         objective = optimise.Objective(image, optimise.evaluator(self.criterion, self.targets[photo], self.style))
-        return [step.losses.total.item() for step in optimise.minimise(objective, iterations, history=HISTORY)]
+        steps = optimise.minimise(objective, iterations, history=HISTORY, line_search=line_search)
+        return [step.losses.total.item() for step in steps]
 
     def _distance(self, painted: Tensor, photo: Tensor, layer: str) -> float:
         features = self.criterion.features

@@ -87,10 +87,13 @@ def evaluator(
     return evaluate
 
 
-def optimizer(image: nn.Parameter, name: str, *, learning_rate: float, history: int) -> torch.optim.Optimizer:
+def optimizer(
+    image: nn.Parameter, name: str, *, learning_rate: float, history: int, line_search: bool = True
+) -> torch.optim.Optimizer:
     """L-BFGS, one iteration a step, line search for the strong Wolfe conditions ("lbfgs"); or "adam".
 
-    The learning rate is Adam's; L-BFGS remembers `history` steps, each as large as two images.
+    The learning rate is Adam's; L-BFGS remembers `history` steps, each as large as two images. Without a line search
+    an iteration is one evaluation, of the whole step.
     """
     if name == "adam":
         return torch.optim.Adam([image], learning_rate, betas=(0.9, 0.99))
@@ -101,15 +104,15 @@ def optimizer(image: nn.Parameter, name: str, *, learning_rate: float, history: 
         history_size=history,
         tolerance_grad=0,
         tolerance_change=0,
-        line_search_fn="strong_wolfe",
+        line_search_fn="strong_wolfe" if line_search else None,
     )
 
 
 def step(stepper: torch.optim.Optimizer, objective: Objective) -> Evaluation:
     """One iteration; returns where it ended (L-BFGS) or began (Adam, which does not look where it goes).
 
-    Where L-BFGS finds no way down, or only after long search, the projection or rounding has misled its memory: it is
-    dropped and the next step starts over with the steepest descent.
+    Where a line search finds no way down, or only after long search, the projection or rounding has misled L-BFGS's
+    memory: it is dropped and the next step starts over with the steepest descent.
     """
     optimizer = getattr(stepper, "optimizer", stepper)  # Lightning wraps it
     before, spent = objective.current(), objective.evaluations
@@ -117,14 +120,17 @@ def step(stepper: torch.optim.Optimizer, objective: Objective) -> Evaluation:
     if not isinstance(optimizer, torch.optim.LBFGS):
         return before
     after = objective.current()
-    if not after.losses.total < before.losses.total or objective.evaluations - spent > LONG_SEARCH:
+    misled = not after.losses.total < before.losses.total or objective.evaluations - spent > LONG_SEARCH
+    if misled and optimizer.param_groups[0]["line_search_fn"]:
         optimizer.state.clear()
     return after
 
 
-def minimise(objective: Objective, iterations: int, *, name: str = "lbfgs", history: int = 100) -> Iterator[Evaluation]:
+def minimise(
+    objective: Objective, iterations: int, *, name: str = "lbfgs", history: int = 100, line_search: bool = True
+) -> Iterator[Evaluation]:
     """Iterate from the image as it is, without a trainer: yields the start and then each iteration's end."""
-    stepper = optimizer(objective.image, name, learning_rate=0.02, history=history)
+    stepper = optimizer(objective.image, name, learning_rate=0.02, history=history, line_search=line_search)
     yield objective.current()
     for _ in range(iterations):
         yield step(stepper, objective)
