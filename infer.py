@@ -15,7 +15,7 @@ python infer.py source=SOURCE style=STYLE [key=value ...]
 python infer.py styles                                  the styles that come with fst
 python infer.py export=onnx style=STYLE output=FILE.onnx
 
-source=      a photo, a folder or pattern of photos, a video or GIF, webcam or webcam:N, a stream's address
+source=      a photo, a video or GIF, a folder or pattern of them, webcam or webcam:N, a stream's address
              (rtsp:// http://), or - for an image on standard input; names are taken as the shell passes them
 style=       gogh: a bundled style, or FILE.safetensors, FILE.ckpt, a run's folder, wandb:ENTITY/PROJECT/NAME:ALIAS,
              painting.jpg: any painting;  a,b or a folder of paintings: each;  a:0.7,b:0.3: a mixture;

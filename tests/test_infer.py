@@ -21,7 +21,7 @@ from test_stylize import picture
 
 from fst import stylefile
 from fst.errors import UserError
-from fst.media import bar, paint, photos
+from fst.media import bar, folders, paint
 from fst.media.places import target_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -274,7 +274,8 @@ def test_photos_are_found_by_their_contents_and_other_files_are_named(capsys):
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "holiday.jpg"]
     assert opencv("out/holiday.jpg").shape == (40, 56, 3)
     said = capsys.readouterr()
-    assert "left out: 2 files that are no photos (notes.txt, pipe.jpg)" in said.err and "2 of 2 painted" in said.out
+    assert "left out: 2 files that are no photos or films (notes.txt, pipe.jpg)" in said.err
+    assert "2 of 2 painted" in said.out
 
 
 def test_photos_of_one_name_do_not_replace_each_other():
@@ -440,11 +441,10 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["webcam.widht=3"], "did you mean 'webcam.width'"),
         (["photo.png"], "source="),
         (["style=gogh"], "source= is missing"),
-        (["source=nothing/*.jpg"], "matches no image"),
+        (["source=nothing/*.jpg"], "matches no photo"),
         (["source=text.jpg"], "text.jpg"),
         (["source=text.txt"], "text.txt"),
-        (["source=empty"], "holds no images"),
-        (["source=films"], "films are painted one by one, as source=films/clip.mp4"),
+        (["source=empty"], "holds no photo"),
         (["source=folder", "output=photo.png"], "is a file"),
         (["source=folder", "output=-"], "takes one photo"),
         (["source=photo.png", "style=gogh,hokusai", "output=-"], "takes one picture"),
@@ -495,8 +495,9 @@ def test_kinds_of_source():
     Path("clip.mp4").write_bytes(b"\0" * 100)
     Path("webcam:7").write_bytes(b"")
     found = {name: paint.kind_of(name) for name in ("photo.png", "photo.dat", "moves.webp", "moves.gif", "pages.tif")}
-    assert found == dict(zip(found, ["photos", "photos", "video", "video", "photos"], strict=True))
-    assert paint.kind_of("still.gif") == "photos"
+    assert found == dict(zip(found, ["photo", "photo", "video", "video", "photo"], strict=True))
+    assert paint.kind_of("still.gif") == "photo"
+    assert paint.kind_of(".") == paint.kind_of("*.png") == "many"
     for name, kind in {"clip.mp4": "video", "webcam": "live", "webcam:2": "live", "webcam:7": "video"}.items():
         assert paint.kind_of(name) == kind
     for name in ("rtsp://host/stream", "http://host/clip.mp4", "HTTPS://host"):
@@ -525,6 +526,25 @@ def test_a_film_is_painted_in_every_style():
     assert Path("new/folder/clip-gogh.mp4").is_file()
     with pytest.raises(UserError, match="no display"):  # a film may be watched in a window
         run("source=clip.mp4", "output=window")
+
+
+def test_films_of_a_folder_are_painted_after_its_photos(capsys):
+    save("in/a.png")
+    for name in ("in/a.mov", "in/deep/clip.mp4", "in/deep/b.MKV"):
+        Path(name).parent.mkdir(exist_ok=True)
+        film(Path(name), [scene(index)[:48, :64] for index in range(3)])
+    Path("in/deep/broken.webm").write_bytes(b"\0" * 100)
+    with pytest.raises(UserError, match="2 of 10 photos and films could not be painted"):
+        run("source=in", "style=gogh,hokusai", "output=out", "stabilize=flow")
+    painted = ("a.mp4", "a.png", "deep/b.mp4", "deep/clip.mp4")
+    expected = [f"out/{style}/{name}" for style in ("gogh", "hokusai") for name in painted]
+    assert sorted(str(path) for path in Path("out").rglob("*.*")) == expected
+    assert [len(pixels(Path(name))) for name in expected if name.endswith(".mp4")] == [3] * 6
+    assert capsys.readouterr().err.count("skipped: ") == 2
+    run("source=in/*/*.[mM]*", "output=out")  # films alone
+    assert "2 of 2 painted: out" in capsys.readouterr().out
+    run("source=in/*/*.[mM]*", "output=out")
+    assert "0 of 2 painted, 2 there already" in capsys.readouterr().out
 
 
 def test_a_film_below_the_home_folder(tmp_path, monkeypatch):
@@ -623,8 +643,13 @@ def test_ctrl_c_keeps_what_was_done(monkeypatch, capsys):
     assert "2 of 4 painted" in said.out and said.err.strip().endswith("interrupted")
 
 
-def test_an_animation_broken_off_in_a_folder_is_painted_anew(monkeypatch):
-    moving(Path("in/moves.png"))
+@pytest.mark.parametrize("name", ["moves.png", "moves.mp4"])
+def test_what_moves_and_is_broken_off_in_a_folder_is_painted_anew(name, monkeypatch):
+    if name.endswith(".png"):
+        moving(Path("in/moves.png"))
+    else:
+        Path("in").mkdir()
+        film(Path("in/moves.mp4"), [scene(index)[:48, :64] for index in range(3)])
     from fst.stylize import Stylizer
 
     stream = Stylizer.stream
@@ -644,11 +669,12 @@ def test_an_animation_broken_off_in_a_folder_is_painted_anew(monkeypatch):
     assert not list(Path("in-gogh").iterdir())
     run("source=in")
     broken_off("overwrite=true")
-    assert len(timing(Path("in-gogh/moves.png"))[1]) == 3
+    painted = Path("in-gogh") / name
+    assert len(timing(painted)[1] if name.endswith(".png") else pixels(painted)) == 3
 
 
 def test_a_photo_keeps_its_name_whatever_becomes_a_jpeg_beside_it():
-    placed = photos._targets({Path(name): Path(name) for name in ("a.heic", "a.jpg", "b.heic")}, Path("out"))
+    placed = folders._targets({Path(name): Path(name) for name in ("a.heic", "a.jpg", "b.heic")}, Path("out"))
     assert list(map(str, placed.values())) == ["out/a.heic.jpg", "out/a.jpg", "out/b.jpg"]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fst import images
 from fst.errors import UserError
-from fst.media import photos
+from fst.media import folders, photos
 from fst.media.places import STANDARD
 from fst.media.video import stabilize
 from fst.stylize import Stylizer
@@ -23,7 +23,7 @@ WATCHED = ("window", "page")  # outputs that are watched instead of written
 
 
 def kind_of(source: str) -> str:
-    """ "photos", "video" or "live".
+    """ "photo", "many" (a folder or pattern), "video" or "live".
 
     A name decides where it can: webcam, an address, an image's suffix. Else the contents do: what Pillow opens as one
     picture is a photo, what moves or what Pillow does not know is for FFmpeg.
@@ -32,8 +32,10 @@ def kind_of(source: str) -> str:
         return "live"
     if re.match(r"[a-z][a-z0-9+]*://", source, re.IGNORECASE):
         return "video"
-    if source == STANDARD or photos.is_many(source):
-        return "photos"
+    if source == STANDARD:
+        return "photo"
+    if folders.is_many(source):
+        return "many"
     path = Path(source)
     if not path.is_file():
         if not path.exists():
@@ -42,7 +44,7 @@ def kind_of(source: str) -> str:
     frames = images.frame_count(path)
     if frames > 1:
         return "video"
-    return "photos" if frames == 1 or images.is_image(path.name) else "video"
+    return "photo" if frames == 1 or images.is_image(path.name) else "video"
 
 
 def paint(config: InferConfig) -> None:
@@ -55,14 +57,14 @@ def paint(config: InferConfig) -> None:
     source, output = (name and os.path.expanduser(name) for name in (config.source, config.output))  # noqa: PTH111
     config = dataclasses.replace(config, source=source, output=output)
     kind, names = kind_of(config.source), split(config.style)
-    if kind == "photos" and config.output in WATCHED:
-        raise UserError(f"output={config.output} shows videos and the webcam: give a file or a folder for a photo")
-    if kind != "photos" and config.output == STANDARD:
+    if kind in ("photo", "many") and config.output in WATCHED:
+        raise UserError(f"output={config.output} shows a video or the webcam: give a file or a folder for photos")
+    if kind in ("video", "live") and config.output == STANDARD:
         raise UserError("output=- takes a photo: a video needs a file")
     watched = config.output in WATCHED or ("://" in config.source and config.output is None)
     if ">" in config.style and (kind != "video" or watched):
         raise UserError(f"style={config.style} moves over a film that is written: name a film, or one of the styles")
-    stabilize.check(config.stabilize, film=kind == "video" and not watched)
+    stabilize.check(config.stabilize, film=kind in ("video", "many") and not watched)
     if kind == "live" or watched:
         from fst.media.live.session import run
 
@@ -74,8 +76,8 @@ def paint(config: InferConfig) -> None:
         run(dataclasses.replace(config, webcam=webcam), names)
         return
     styles = find_each(names, config.painting_size)  # all: a mistake in the last is said before the first paints
-    if kind == "photos":
-        photos.paint(config, styles)
+    if kind in ("photo", "many"):
+        (photos if kind == "photo" else folders).paint(config, styles)
         return
     from fst.media.video.paint_video import paint_video
 

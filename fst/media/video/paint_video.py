@@ -40,13 +40,14 @@ def paint_video(
     overwrite: bool = False,
     stabilize: str = "none",  # one of `fst.media.video.stabilize.WAYS`
     several: bool = False,  # the style's name goes into the file's
-    alone: bool = True,  # with a bar on a terminal, and kept on Ctrl-C; one of many is painted whole or not at all
+    shown: bool = True,  # with a bar on a terminal
+    keep_part: bool = True,  # one of many is painted whole or not at all
 ) -> Path:
     """Paint a video, an animation (GIF, WebP, PNG, AVIF) or a stream address; returns the file written.
 
     Frame count, timestamps (variable frame rate too), sound, colour tags and pixel aspect stay as they are; rotation
-    is applied. On Ctrl-C the file is completed with the frames and sound so far and, `alone`, kept; KeyboardInterrupt
-    goes on.
+    is applied. On Ctrl-C, with `keep_part`, the file is completed with the frames and sound so far and kept;
+    KeyboardInterrupt goes on.
 
     Raises:
         UserError: the source cannot be read or has no frame; the output exists, cannot be written, or its suffix,
@@ -74,16 +75,16 @@ def paint_video(
     with contextlib.closing(_ahead(reader, drop=reader.live)) as frames:
         first = next(frames)  # a reader raises when there is none
         writer = _writer(target, reader, first, quality, codec)
-        writer.keeps_part = alone
+        writer.keeps_part = keep_part
         frames = itertools.chain([first], frames)
         try:
-            with progress(reader.count, "frame", shown=alone) as update, writer:
+            with progress(reader.count, "frame", shown=shown) as update, writer:
                 update(description=target.name)
                 for frame in _painted(frames, stylizer, reader.count, steadier(stabilize)):
                     writer.write(*frame)
                     update(advance=1)
         except KeyboardInterrupt:
-            if alone and target.exists() and writer.frames:
+            if keep_part and target.exists() and writer.frames:
                 say(f"stopped: {target} holds the first {writer.frames} frames")
             raise
     if reader.broken:
