@@ -53,7 +53,8 @@ def main(arguments: list[str]) -> None:
     if config.export is not None:
         from fst.stylize.export import export
 
-        print(export(config.export, config.style, config.output, overwrite=config.overwrite))
+        how = {"overwrite": config.overwrite, "painting_size": config.painting_size}
+        print(export(config.export, config.style, config.output, **how))
         return
     if config.source is None:
         raise UserError("source= is missing: a photo, folder, video or webcam, as source=photo.jpg; see --help")

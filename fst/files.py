@@ -5,7 +5,7 @@ import itertools
 import json
 import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,11 @@ def replacing(target: Path) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
 
 
+def visible(folder: Path, pattern: str) -> Iterator[Path]:
+    """What matches below a folder, without what `replacing` is at work on, or left behind when it was killed."""
+    return (path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
 def check_free(target: Path, overwrite: bool, source: Path | None = None) -> None:
     """Raise a UserError, before the work is done, for a file that exists, and for the source itself always."""
     if source is not None and source.exists() and target.exists() and target.samefile(source):
@@ -55,6 +60,15 @@ def new_folder(path: Path) -> Path:
         except FileExistsError:
             folder = path.with_name(f"{path.name}-{number}")
     return folder
+
+
+def uniquely(names: Iterable[str]) -> list[str]:
+    """The names in their order, each once: where one is taken it is NAME-2, NAME-3, ..."""
+    found: dict[str, None] = {}
+    for name in names:
+        called = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+        found[next(one for one in called if one not in found)] = None
+    return list(found)
 
 
 def write_text(path: Path, text: str) -> None:

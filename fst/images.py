@@ -177,7 +177,7 @@ def write(
 
 def encode(pixels: np.ndarray, suffix: str, *, metadata: Metadata | None = None, quality: int = 95) -> bytes:
     """Encode uint8 (H, W, 3) RGB as the format of `suffix` (".jpg"), which Pillow must write, else UserError; with its
-    alpha where `keeps_alpha`.
+    alpha, at the size of the pixels, where `keeps_alpha`.
     """
     kind = Image.registered_extensions().get(suffix.lower())
     if kind is None or kind not in Image.SAVE:
@@ -186,10 +186,11 @@ def encode(pixels: np.ndarray, suffix: str, *, metadata: Metadata | None = None,
     options = {"exif": kept.exif, "icc_profile": kept.icc, "dpi": kept.dpi, "quality": quality}
     buffer = BytesIO()
     if kept.alpha is not None and keeps_alpha(suffix):
-        pixels = np.dstack([pixels, kept.alpha])
+        alpha = Image.fromarray(kept.alpha).resize(pixels.shape[1::-1], Image.Resampling.BICUBIC)
+        pixels = np.dstack([pixels, alpha])
     try:
         Image.fromarray(pixels).save(buffer, format=kind, **{key: value for key, value in options.items() if value})
-    except OSError as error:  # a format of one bit, or a picture too large for it
+    except DAMAGED as error:  # a format of one bit, a picture or its EXIF too large for it
         raise UserError(f"not written as '{suffix}' ({error}); use .jpg, .png, .webp or .tif") from None
     return buffer.getvalue()
 

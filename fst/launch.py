@@ -171,8 +171,7 @@ def _grid(found: list[arms.Arm], overrides: list[str], sweep: Sweep) -> list[swe
             _as_job(config)
             changed = [override for override in combination if override.partition("=")[0] in swept]
             if arm:
-                folder = arm.folder(sweep.folder.parent)
-                folder = folder.with_name("_".join([folder.name, *map(readable, changed)]))
+                folder = sweep.folder / "_".join([arm.key, *map(readable, changed)])
             else:
                 folder = sweep.folder / f"{len(jobs) + 1}_{folder_name(config)}"
             jobs.append(_planned(own, folder, config))
@@ -192,9 +191,7 @@ def _planned(overrides: list[str], folder: Path, config: DictConfig) -> sweeps.P
 
 def _as_job(config: DictConfig) -> None:
     """Raise UserError if a config cannot be a job of a multirun."""
-    devices = config.trainer.devices
-    one = len(devices) == 1 if OmegaConf.is_list(devices) else str(devices) in ("auto", "1")
-    if config.trainer.strategy != "auto" or not one:
+    if not OmegaConf.to_object(config.trainer).one_process:
         raise UserError("a multirun's jobs share one process, which ddp would multiply: run them one by one")
 
 

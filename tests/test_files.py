@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from fst.errors import UserError
-from fst.files import new_folder, number, read_json, replacing
+from fst.files import new_folder, number, read_json, replacing, uniquely, visible
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
@@ -75,3 +75,14 @@ def test_numbers_are_as_people_write_them():
     said = {250000.0: "2.5e5", "1e5": "1e5", 9999.6: "1e4", 0.00123456: "0.001235", -2.5e-7: "-2.5e-7", 0.0: "0"}
     said |= {100000: "100000", "0123": "0123", "gogh": "gogh", None: "None", float("inf"): "inf"}
     assert {value: number(value) for value in said} == said
+
+
+def test_what_a_killed_program_left_is_not_seen(tmp_path):
+    for name in ("a/one.png", "a/.one-12345678.png", "two.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert sorted(path.name for path in visible(tmp_path, "**/*.png")) == ["one.png", "two.png"]
+
+
+def test_names_are_each_once():
+    assert uniquely(["a", "a", "a-2", "b", "a"]) == ["a", "a-2", "a-2-2", "b", "a-3"]

@@ -310,6 +310,7 @@ def test_regions_are_shared_colours(tmp_path):
         (["content=P", "method.animation=[avi]"], "gif, mp4, webp"),
         (["content=P", "compile=true"], "of no use"),
         (["content=P", "trainer=ddp"], "one device"),
+        (["content=P", "trainer.devices=[0,1]"], "one device"),
         (["content=P", "trainer.precision=16-mixed"], "bf16-mixed"),
         (["content=P", "loss.stability_weight=3"], "loss.stability_weight is for training a network"),
     ],

@@ -244,3 +244,18 @@ def test_tensors_and_pixels_are_inverse(picture):
 def test_long_edge():
     assert images.fit_long_edge(600, 800, 400) == (300, 400)
     assert images.fit_long_edge(1000, 3, 100) == (100, 1)
+
+
+def test_a_picture_that_its_format_cannot_hold_is_a_line() -> None:
+    with pytest.raises(UserError, match=r"not written as '\.webp'"):
+        images.encode(np.zeros((2, 16384, 3), np.uint8), ".webp")
+    with pytest.raises(UserError, match="EXIF"):
+        images.encode(np.zeros((8, 8, 3), np.uint8), ".jpg", metadata=images.Metadata(exif=b"Exif\0\0" + bytes(70000)))
+
+
+def test_transparency_takes_the_size_of_the_pixels() -> None:
+    alpha = np.zeros((8, 10), np.uint8)
+    alpha[:, 5:] = 200
+    data = images.encode(np.zeros((16, 20, 3), np.uint8), ".png", metadata=images.Metadata(alpha=alpha))
+    kept = np.asarray(Image.open(io.BytesIO(data)))[..., 3]
+    assert kept.shape == (16, 20) and kept[8, 2] == 0 and kept[8, 17] == 200

@@ -454,6 +454,7 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["source=photo.png", "output=folder/../photo.png", "overwrite=true"], "is the source itself"),
         (["source=photo.png", "style="], "style= is empty"),
         (["source=webcam", "output=page", "page.host="], "page.host= is empty"),
+        (["source=webcam", "webcam.fps=0"], "webcam.fps is 0, but it must be above 0"),
         (["source=webcam", "output=page", "page.port=-1"], "between 0 and 65535"),
         (["source=webcam", "output=page", "page.port=65536"], "between 0 and 65535"),
         (["source=photo.png", "painting_size=20"], "between 32 and 4096"),
@@ -520,6 +521,13 @@ def test_a_film_is_painted_in_every_style():
     assert len(first) == len(second) == 4 and first[0].shape == (48, 64, 3)
     with pytest.raises(UserError, match="overwrite=true"):
         run("source=clip.mp4", "output=o-gogh.mp4")
+    save("photo.png")
+    for source in ("photo.png", "clip.mp4"):  # before the first of the two styles is painted
+        mine = Path(f"mine-hokusai{Path(source).suffix}")
+        mine.touch()
+        with pytest.raises(UserError, match=f"{mine} exists already"):
+            run(f"source={source}", "style=gogh,hokusai", f"output=mine{mine.suffix}")
+        assert not mine.with_stem("mine-gogh").exists()
     with pytest.raises(UserError, match="a video needs a file"):
         run("source=clip.mp4", "output=-")
     run("source=clip.mp4", "output=new/folder")  # as of a photo

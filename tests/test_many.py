@@ -75,7 +75,7 @@ def test_a_validated_styles_loss_is_without_its_paintings_weight(run: Path) -> N
     criterion, metrics, weights = parts.criterion(config.loss), read_metrics(run), []
     for name, style in styles(config.style).items():
         target = criterion.style_target([images.to_tensor(parts.read_painting(style))])
-        weights.append(parts.automatic_style_weight(target.energy(criterion.style.layer_weights).item()))
+        weights.append(parts.automatic_style_weight(target.energy(criterion.style.layer_weights)))
         weighted = weights[-1] * metrics[f"val/style_loss@{name}"]
         assert metrics[f"val/style_loss_weighted@{name}"] == pytest.approx(weighted, rel=1e-5)
     assert parts.UNIT not in weights, "as far from it as they may be"

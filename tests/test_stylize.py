@@ -212,6 +212,21 @@ def test_a_checkpoint_of_odd_values_is_one_line(tmp_path, style):
             styles.find(path).network()
 
 
+def test_a_checkpoint_of_many_styles_is_one_line(tmp_path):
+    network, info = stylefile.load(make_many(tmp_path / "many.safetensors"))
+    state = {f"network.{key}": value for key, value in network.state_dict().items()}
+    torch.save({"fst_style": dataclasses.asdict(info), "state_dict": state}, tmp_path / "last.ckpt")
+    with pytest.raises(UserError, match="holds many styles"):
+        styles.find(tmp_path / "last.ckpt")
+
+
+def test_a_run_that_was_killed_while_it_wrote_still_paints(tmp_path, style):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/style.safetensors").write_bytes(style.read_bytes())
+    (tmp_path / "run/.style-12345678.safetensors").write_bytes(b"half")
+    assert styles.find(tmp_path / "run").path.name == "style.safetensors"
+
+
 class Opened:
     """Writes a file when it is unpickled: what a hostile checkpoint could do."""
 

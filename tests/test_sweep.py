@@ -143,6 +143,7 @@ def test_begun_and_new_jobs_are_started_together(tmp_path: Path, monkeypatch: py
         return {}
 
     monkeypatch.setattr(Plugins, "instantiate_launcher", counted)
+    Path("mine/.stop").touch()  # of a sweep that was stopped, and then killed
     launch(task, ["-m", "seed=1,2", "loss.tv_weight=2", "hydra.sweep.dir=mine"])
     assert len(launchers) == 1 and seen == [(str(begun), 1, 2, None), (None, 2, 2, "seed=2")]
     assert json.loads((begun / "job.json").read_text())["overrides"] == ["seed=1"]
@@ -155,6 +156,9 @@ def test_a_studys_arms_are_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     jobs = [json.loads((tmp_path / "runs/studies/norm" / place / "job.json").read_text()) for place in places]
     assert [job["overrides"] for job in jobs[2:]] == [["arm=batch", "seed=1"], ["arm=batch", "seed=2"]]
     assert (tmp_path / "runs/studies/norm/summary.csv").is_file()
+    sweep_here(tmp_path, "experiment=norm", "hydra.sweep.dir=my/own")
+    assert sorted(path.name for path in (tmp_path / "my/own").iterdir() if path.is_dir()) == ["batch", "instance"]
+    assert not (tmp_path / "my/norm").exists()
     _, said, _ = sweep_here(tmp_path, "experiment=norm", "seed=1,2,3", "arm=batch")
     assert said.count("is done: runs/studies/norm/batch_seed=") == 2 and "job 3 of 3: arm=batch seed=3" in said
 
@@ -323,7 +327,7 @@ def test_a_job_gets_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 def test_what_a_sweep_measures_by_the_reference_and_how_many_jobs_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    same = ("seed", "network.widths", "loss.style_weight", "loss.content_weight", "loss.tv_weight")
+    same = ("seed", "network.widths", "loss.style_weight", "loss.content_weight", "loss.stability_weight")
     assert not any(map(sweep_run.redefines, same))
     assert all(map(sweep_run.redefines, ("loss", "loss.pooling", "loss.style_layers")))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))

@@ -41,7 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_vgg: Path) -> Path:
 
 def test_a_run_leaves_a_style_file_that_paints(finished: Path) -> None:
     network, info = stylefile.load(finished / "style.safetensors")
-    assert info.name == "custom" and info.network == "realtime"
+    assert info.name == "painting" and info.style["title"] == "painting.png" and info.network == "realtime"
     assert info.training["steps"] == 6 and info.training["data"]["name"] == "folder"
     assert set(info.training["losses"]) >= {"val/style_loss", "val/content_loss", "val/style_ratio"}
     photo = torch.rand(1, 3, 21, 34)
@@ -198,10 +198,10 @@ def test_a_finished_run_says_so_and_is_trained_further(tmp_path: Path, tiny_vgg:
 def test_a_run_that_is_refused_leaves_no_folder(tmp_path: Path, tiny_vgg: Path) -> None:
     (tmp_path / "given").mkdir()
     (tmp_path / "given" / "notes.txt").write_text("mine")
-    arguments = tiny_arguments(tmp_path, tiny_vgg, method__init_from="nobody")
+    arguments = tiny_arguments(tmp_path, tiny_vgg, method__init_from="gogh")  # a network of another shape
     for where in ([], ["hydra.run.dir=given"]):
         status, _, errors = train_here(tmp_path, *arguments, *where)
-        assert status == 1 and "nobody" in errors
+        assert status == 1 and "another network" in errors
     assert list((tmp_path / "runs").iterdir()) == []
     assert (tmp_path / "given" / "notes.txt").read_text() == "mine"
 
@@ -265,7 +265,7 @@ def test_a_large_photo_is_painted_in_strips_and_keeps_what_it_says_of_itself(
     Image.new("RGB", (90, 61), "teal").save(tmp_path / "photo.jpg", dpi=(300, 300))
     changes = {"content": tmp_path / "photo.jpg", "trainer__max_steps": 1}
     run_dir = run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, **changes))
-    with Image.open(run_dir / "photo-custom.jpg") as picture:
+    with Image.open(run_dir / "photo-painting.jpg") as picture:
         assert picture.size == (90, 61) and picture.info["dpi"] == (300, 300)
     assert painted == [(61 + 2 * MARGIN, 90 + 2 * MARGIN, 3)]
 

@@ -110,7 +110,7 @@ def report(settings: list[str]) -> None:
 def judged(name: str, photos: Mapping[str, Tensor]) -> tuple[judge.Judge, float]:
     """What tells content and style loss of a painting, and the painting's own style weight."""
     one = judge.judges(photos, style_weight=1.0)(str(file(name)))
-    return one, automatic_style_weight(one.style.energy(one.criterion.style.layer_weights).item())
+    return one, automatic_style_weight(one.style.energy(one.criterion.style.layer_weights))
 
 
 def _lines(results: dict[str, dict]) -> list[str]:

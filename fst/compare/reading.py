@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from fst import runfolder
 from fst.errors import UserError
-from fst.files import read_json
+from fst.files import read_json, visible
 from fst.runfolder import CONFIG, FAILED, JOB, PAINTING, PREVIEWS, RUN, STOPPED, circumstances
 from fst.values import leaves
 
@@ -103,8 +103,9 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 def _previews(folder: Path) -> tuple[dict[str, Path], dict[str, dict[int, Path]]]:
     """As `fst.tracking.previews` writes them: photos/NAME.png and step-000100/NAME.png."""
-    photos = {path.stem: path for path in sorted((folder / "photos").glob("*.png"))}
+    photos = {path.stem: path for path in sorted(visible(folder / "photos", "*.png"))}
     pictures: dict[str, dict[int, Path]] = {}
-    for path in sorted(folder.glob("step-*/*.png")):
-        pictures.setdefault(path.stem, {})[int(path.parent.name.removeprefix("step-"))] = path
+    for path in sorted(visible(folder, "step-*/*.png")):
+        if (step := path.parent.name.removeprefix("step-")).isdecimal():
+            pictures.setdefault(path.stem, {})[int(step)] = path
     return photos, pictures

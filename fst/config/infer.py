@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fst.config.messages import wrong_value
 from fst.errors import UserError, near
-from fst.values import leaves
+from fst.values import above_zero, leaves
 
 FILE = Path(__file__).resolve().parents[2] / "conf" / "infer.yaml"
 
@@ -31,6 +31,10 @@ class WebcamConfig:
     height: int = 480
     fps: float = 60.0
     mirror: bool = True
+
+    def __post_init__(self) -> None:
+        for key in ("width", "height", "fps"):
+            above_zero(f"webcam.{key}", getattr(self, key))
 
 
 @dataclass

@@ -171,6 +171,12 @@ class TrainerConfig:
             said = "write auto, a number of devices, or a list of them as [0,1]"
             raise UserError(f"trainer.devices is '{devices}'; {said}")
 
+    @property
+    def one_process(self) -> bool:
+        """Whether the run is one process on one device."""
+        one = len(self.devices) == 1 if isinstance(self.devices, list) else str(self.devices) in ("auto", "1")
+        return one and self.strategy == "auto"
+
 
 @dataclass
 class LoggerConfig:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from fst import images, runfolder, store, stylefile
 from fst.config import several
 from fst.config.compose import compose
-from fst.config.schema import LossConfig, TrainConfig
+from fst.config.schema import AUTO, LossConfig, TrainConfig
 from fst.data.paintings import painting
 from fst.errors import UserError, one_line_errors
 from fst.evaluate.grid import grid
@@ -76,6 +76,9 @@ class Judge:
         self.criterion = parts.criterion(loss).to(device)
         self.photos = {name: photo.to(device) for name, photo in photos.items()}
         self.style = self.criterion.style_target([images.to_tensor(painting).to(device)])
+        if loss.style_weight == AUTO:  # of a file of many: each painting's own
+            energy = self.style.energy(self.criterion.style.layer_weights)
+            self.criterion.weights["style"] = parts.automatic_style_weight(energy)
         self.targets = {name: self.criterion.content_target(photo) for name, photo in self.photos.items()}
         with torch.inference_mode():
             untouched = {name: self.criterion(photo, {}, self.style) for name, photo in self.photos.items()}

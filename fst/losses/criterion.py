@@ -56,6 +56,11 @@ class Losses:
         )
 
 
+def room(terms: Mapping[str, tuple[float, Term]]) -> int:
+    """Pixels of a photo beyond the picture, across and down, that terms with a weight want to see in training."""
+    return max((term.room for weight, term in terms.values() if weight), default=0)
+
+
 class Criterion(nn.Module):
     """What a picture is compared by: loss terms on one frozen feature extractor.
 
@@ -69,10 +74,10 @@ class Criterion(nn.Module):
         self.features = features
         self.terms = nn.ModuleDict({name: term for name, (weight, term) in terms.items() if weight})
         self.weights = {name: weight for name, (weight, _) in terms.items() if weight}
+        self.room = room(terms)
         if not self.weights:
             raise UserError("every loss weight is 0: nothing would be learnt")
         self.content_layers = list(dict.fromkeys(layer for term in self.terms.values() for layer in term.photo_layers))
-        self.room = max(term.room for term in self.terms.values())  # pixels of a photo beyond the picture, in training
 
     @property
     def style(self) -> Style | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fst.config.infer import InferConfig
     from fst.stylize.many import Style
 
-FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv")
+FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv")
 FILMS += (".3gp", ".ogv")
 # What becomes of one of many photos, as it is said at the end.
 _PAINTED, _PASSED, _FAILED = "painted", "there already (overwrite=true paints them again)", "failed"
@@ -46,13 +46,14 @@ def paint(config: InferConfig, styles: list[Style]) -> None:
         raise UserError("output=- takes one photo: name a folder for many")
     if config.output is not None and Path(config.output).is_file():
         raise UserError(f"output={config.output} is a file, but the source is many photos: name a folder")
-    jpeg_quality(config.quality)
     folders = [_folder_for(config, style.name, several=len(styles) > 1) for style in styles]
     places, others = _find(config, folders)
     if others:
         names = ", ".join(file.name for file in others[:3]) + (", ..." if len(others) > 3 else "")
         say(f"left out: {len(others)} files that are no photos or films ({names})")
     films = {file for file in places if _is_film(file)}
+    if len(films) < len(places):
+        jpeg_quality(config.quality)
     count: Counter[str] = Counter()
     total = len(places) * len(styles)
 

@@ -79,11 +79,14 @@ def paint(config: InferConfig) -> None:
     if kind in ("photo", "many"):
         (photos if kind == "photo" else folders).paint(config, styles)
         return
-    from fst.media.video.paint_video import paint_video
+    from fst.media.video.paint_video import film_target, paint_video
 
-    how = {"quality": config.quality, "codec": config.codec, "overwrite": config.overwrite}
+    where = {"overwrite": config.overwrite, "several": len(styles) > 1}
+    for style in styles:  # what is there already, of all, before the first is painted
+        film_target(config.source, config.output, style.name, **where)
+    how = where | {"quality": config.quality, "codec": config.codec}
     # What moves from style to style is to change, also where the film does not.
     how["stabilize"] = "none" if ">" in config.style else config.stabilize
     for style in styles:
         stylizer = Stylizer.configured(config, style)
-        print(paint_video(config.source, config.output, stylizer, several=len(styles) > 1, **how))
+        print(paint_video(config.source, config.output, stylizer, **how))

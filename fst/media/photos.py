@@ -54,17 +54,18 @@ def paint(config: InferConfig, styles: list[Style]) -> None:
         raise UserError("an animation cannot go through standard input or output: name files for source= and output=")
     pixels, metadata = images.read_with_metadata(file)  # first: a missing photo is said before a style loads
     stem, suffix = "stdin" if piped else file.stem, suffix_for(file, by_name=not to_standard)
-    for style in styles:
-        if to_standard:
-            painted = Stylizer.configured(config, style)(pixels)
-            sys.stdout.buffer.write(images.encode(painted, suffix, metadata=metadata, quality=quality))
-            sys.stdout.buffer.flush()
-            continue
-        target = target_of(stem, suffix, style.name, config.output, several=len(styles) > 1)
+    if to_standard:
+        painted = Stylizer.configured(config, styles[0])(pixels)
+        sys.stdout.buffer.write(images.encode(painted, suffix, metadata=metadata, quality=quality))
+        sys.stdout.buffer.flush()
+        return
+    targets = [target_of(stem, suffix, style.name, config.output, several=len(styles) > 1) for style in styles]
+    for target in targets:  # all, before the first is painted
         if not _writes(target.suffix):
             known = "use .jpg, .png, .webp or .tif"
             raise UserError(f"output={target}: no picture is written as '{target.suffix}'; {known}")
         check_free(target, config.overwrite, None if piped else file)
+    for style, target in zip(styles, targets, strict=True):
         with waiting(f"painting {target.name}"):
             painted = Stylizer.configured(config, style)(pixels)
         print(images.write(target, painted, metadata=metadata, quality=quality))

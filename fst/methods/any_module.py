@@ -12,12 +12,13 @@ from fst.config.several import fit
 from fst.data.painting_crops import crops, split
 from fst.data.paintings import painting
 from fst.errors import UserError
+from fst.files import uniquely
 from fst.losses.criterion import Criterion
 from fst.losses.names import HEADS
 from fst.losses.student import read, student
 from fst.losses.style_target import StyleTarget, batched
 from fst.methods.feedforward_module import Aim, ManyStyles
-from fst.methods.parts import LEAST, MOST, STARRY_NIGHT, UNIT
+from fst.methods.parts import UNIT, suited
 from fst.networks import Network
 
 MIXED = 0.25  # of the paintings that are drawn: mixtures of two
@@ -63,9 +64,8 @@ class Shelf:
 
 
 def weighted(target: StyleTarget, layer_weights: dict[str, float]) -> StyleTarget:
-    """The target with the weight that suits each painting: `fst.methods.parts.automatic_style_weight`."""
-    weights = (STARRY_NIGHT / target.energy(layer_weights)).clamp(LEAST, MOST)
-    return StyleTarget(target.grams, weights / UNIT)
+    """The target with the weight that suits each painting."""
+    return StyleTarget(target.grams, suited(target.energy(layer_weights)) / UNIT)
 
 
 class AnyStyle(ManyStyles):
@@ -83,10 +83,11 @@ class AnyStyle(ManyStyles):
         self.shelf, self.unseen = Shelf(learnt, self.criterion, seed), {}
         device = self.criterion.features.mean.device
         features = student().to(device)
-        for file, pixels in zip(files, pictures, strict=True):
+        names = uniquely([*self.network.names, *(fit(file.stem) for file in files)])[len(self.network.names) :]
+        for name, pixels in zip(names, pictures, strict=True):
             picture = images.to_tensor(pixels).to(device)
             target = weighted(self.criterion.style_target([picture]), self.shelf.layer_weights)
-            self.unseen[fit(file.stem)] = (target, read(features, [picture]))
+            self.unseen[name] = (target, read(features, [picture]))
 
     def drawn(self, count: int) -> Aim:
         pairs, odd = divmod(self.global_step, 2)  # of two steps, one paints the more of the table where a batch is odd

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fst import images, stylefile
 from fst.config import several
-from fst.config.schema import StyleConfig, TrainConfig, choices, short_name
+from fst.config.schema import AUTO, StyleConfig, TrainConfig, choices, short_name
 from fst.data.paintings import SWATCHES
 from fst.errors import UserError
 from fst.files import number, shown
@@ -69,22 +69,25 @@ class Feedforward(Method):
         with torch.device("meta"):  # without memory: what constructors refuse is said before anything starts
             parts.network(config)
             parts.build_terms(config.loss)
+        if self.init_from not in (None, AUTO) and config.resume is None:
+            parts.start_file(self.init_from)
 
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
         import torch
 
         from fst.data.photo_data import PhotoData
+        from fst.losses.criterion import room
         from fst.methods import fast, parts
 
         self.config, self.result = config, run_dir / STYLE
         accelerator = parts.accelerator(config.trainer.accelerator)
         config.trainer.precision = fast.choose_precision(config.trainer.precision, accelerator)
         self.paintings = [(one.title, parts.read_painting(one)) for one in several.styles(config.style).values()]
+        self.data = PhotoData(config.data, seed=config.seed, room=room(parts.build_terms(config.loss)))
+        config.data.name = self.data.name
         criterion = parts.criterion(config.loss)
         style = criterion.style_target([images.to_tensor(one) for _, one in self.paintings])
         style = parts.decide_style_weight(config, criterion, style)
-        self.data = PhotoData(config.data, seed=config.seed, room=criterion.room)
-        config.data.name = self.data.name
         self.data.prepare_data()
         network = parts.network(config)
         if config.resume is None:
@@ -179,20 +182,26 @@ def _check_styles(config: TrainConfig) -> None:
 
 def style_info(config: TrainConfig) -> StyleInfo:
     """What a style file of this run says, but for steps and losses."""
-    name = config.style.name
+    name = Path(config.style.image).stem if _is_own(config.style) else config.style.name
     if several.is_many(config):
         paintings = {own: about_painting(one) for own, one in several.styles(config.style).items()}
         about = {"title": f"{len(paintings)} styles", "paintings": paintings}
     else:
         about = about_painting(config.style)
-        if "artist" not in about and name != "custom":
-            name = Path(config.style.image).stem  # another picture than the one that the style's name stands for
     training = {key: dict(vars(getattr(config, key))) for key in ("loss", "data", "method")} | {"seed": config.seed}
     return StyleInfo(name, config.network.name, several.network_settings(config), about, training)
 
 
 def about_painting(style: StyleConfig) -> dict[str, Any]:
     """What a style file says of a painting; of a file of one's own, its name."""
-    if style.image is not None and Path(style.image).parent != SWATCHES and style.name != "custom":
-        return {"title": Path(style.image).name, "size": style.size}
-    return {key: getattr(style, key) for key in ("title", "artist", "year", "licence", "size")}
+    about = {key: getattr(style, key) for key in ("title", "artist", "year", "licence", "size")}
+    if not _is_own(style):
+        return about
+    # Another picture than the one that a style's name stands for has nothing of what is said of that.
+    about = about if style.name == "custom" else {"title": None, "size": style.size}
+    return about | {"title": about["title"] or Path(style.image).name}
+
+
+def _is_own(style: StyleConfig) -> bool:
+    """Whether the painting is a file of one's own."""
+    return style.image is not None and Path(style.image).parent != SWATCHES

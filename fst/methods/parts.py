@@ -12,7 +12,7 @@ from fst.config.schema import AUTO, LossConfig, StyleConfig, TrainConfig
 from fst.config.several import is_many, network_settings
 from fst.config.signatures import registered
 from fst.data.paintings import SWATCHES, located, painting
-from fst.errors import UserError
+from fst.errors import UserError, near
 from fst.losses.criterion import Criterion
 from fst.losses.style_target import StyleTarget
 from fst.losses.term import Term
@@ -54,6 +54,16 @@ def decide_start(config: TrainConfig) -> str | None:
     return None
 
 
+def start_file(style: str) -> Path:
+    """The style file that `method.init_from` names: a bundled style, a file or a run folder; UserError for none."""
+    shelf = stylefile.bundled() | {"many": stylefile.BUNDLED / stylefile.MANY}
+    path = shelf.get(style, Path(style).expanduser())
+    path = path / STYLE if path.is_dir() else path
+    if not path.is_file():
+        raise UserError(f"method.init_from={style} does not exist{near(style, list(shelf))}")
+    return path
+
+
 def init_from(network: Network, style: str, name: str, painting: np.ndarray) -> None:
     """Give a network of that name the weights of a trained style, so that another is learnt in a fraction of the steps.
 
@@ -63,9 +73,7 @@ def init_from(network: Network, style: str, name: str, painting: np.ndarray) -> 
     Raises:
         UserError: no such style, its network is not of the same shape, or a painting that no style is read from.
     """
-    shelf = stylefile.bundled() | {"many": stylefile.BUNDLED / stylefile.MANY}
-    path = shelf.get(style, Path(style).expanduser())
-    path = path / STYLE if path.is_dir() else path
+    path = start_file(style)
     weights, info = stylefile.load(path)
     kind, settings = info.network, info.settings
     if isinstance(weights, Conditional) and not isinstance(network, Conditional):
@@ -113,7 +121,7 @@ def decide_style_weight(config: TrainConfig, criterion: Criterion, style: StyleT
     """
     if config.loss.style_weight != AUTO:
         return style
-    weights = [automatic_style_weight(energy) for energy in style.energy(criterion.style.layer_weights).tolist()]
+    weights = [automatic_style_weight(energy) for energy in style.energy(criterion.style.layer_weights)]
     _tell(f"loss.style_weight=auto is {', '.join(f'{weight:g}' for weight in weights)}")
     if not is_many(config):
         config.loss.style_weight = criterion.weights["style"] = weights[0]
@@ -128,15 +136,20 @@ def _tell(decided: str) -> None:
     rank_zero_only(print)(decided)
 
 
-def automatic_style_weight(energy: float) -> float:
-    """The style weight for a painting whose `StyleTarget.energy` that is, to two digits.
+def automatic_style_weight(energy: Tensor) -> float:
+    """The style weight that is `suited` to one painting, to two digits."""
+    return float(f"{suited(energy).item():.2g}")
+
+
+def suited(energy: Tensor) -> Tensor:
+    """The style weights for paintings whose `StyleTarget.energy` that is, (N,).
 
     Paintings differ sixfold in the size of their Gram matrices, and so do style losses at the same likeness. With
     this weight the weighted style loss of a featureless picture is the same for all of them: what it is for The Starry
     Night at 1e5 (experiments/style_weight). It keeps between 2.5e4 and 3e5: beyond, a painting of hardly any or of
     very strong texture would leave nothing of the photo, or of the paint.
     """
-    return min(max(float(f"{STARRY_NIGHT / energy:.2g}"), LEAST), MOST)
+    return (STARRY_NIGHT / energy).clamp(LEAST, MOST)
 
 
 def accelerator(requested: str) -> str:

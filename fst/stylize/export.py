@@ -14,6 +14,7 @@ from fst.errors import UserError, require
 from fst.files import check_free, replacing
 from fst.stylize import styles
 from fst.stylize.framing import MARGIN, working
+from fst.stylize.many import PAINTING_SIZE
 from fst.values import one_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ INTERFACE = {
 }
 
 
-def export(kind: str, style: str, output: str | None, *, overwrite: bool) -> str:
+def export(kind: str, style: str, output: str | None, *, overwrite: bool, painting_size: int = PAINTING_SIZE) -> str:
     """Write a style's network to a file that paints as `infer.py` does, compared with it on a picture; says both.
 
     Input and output are as INTERFACE says, which is in the file's metadata too. Without `output` the file is NAME.onnx
@@ -39,7 +40,7 @@ def export(kind: str, style: str, output: str | None, *, overwrite: bool) -> str
     one_of("export", kind, ["onnx"])
     for package in ("onnx", "onnxruntime"):
         require(package, "export=onnx")
-    found = styles.find(style)
+    found = styles.find(style, painting_size)
     if found.vectors is not None and len(found.vectors) > 1:
         raise UserError(f"style={style} moves, which a network does not: export one of its styles")
     target = Path(output).expanduser() if output is not None else Path(f"{found.name}.onnx")

@@ -13,6 +13,7 @@ import numpy as np
 
 from fst import images, runfolder, store, stylefile
 from fst.errors import UserError, near, require
+from fst.files import uniquely, visible
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
 from fst.stylize.many import LARGEST, NARROWEST, PAINTING_SIZE, Style, bundled, file_name, is_many, of_many, opened
 from fst.values import between
@@ -70,13 +71,9 @@ def split(styles: str) -> list[str]:
 
 def find_each(names: list[str], painting_size: int) -> list[Style]:
     """The style of each name, as `find`. Two paintings may be called alike: the second style is NAME-2."""
-    found: dict[str, Style] = {}
-    for name in names:
-        style = find(name, painting_size)
-        called = (style.name, *(f"{style.name}-{number}" for number in range(2, len(names) + 1)))
-        own = next(one for one in called if one not in found)
-        found[own] = dataclasses.replace(style, name=own)
-    return list(found.values())
+    found = [find(name, painting_size) for name in names]
+    called = uniquely(style.name for style in found)
+    return [dataclasses.replace(style, name=name) for style, name in zip(found, called, strict=True)]
 
 
 def live_styles(styles: list[str]) -> list[str]:
@@ -225,7 +222,7 @@ def _from_folder(folder: Path) -> Style:
 
 def _style_files(folder: Path) -> list[Path]:
     """Those in a folder, the newest last."""
-    return sorted(folder.rglob("*.safetensors"), key=lambda path: path.stat().st_mtime)
+    return sorted(visible(folder, "**/*.safetensors"), key=lambda path: path.stat().st_mtime)
 
 
 def _from_checkpoint(path: Path) -> Style:
@@ -245,6 +242,8 @@ def _from_checkpoint(path: Path) -> Style:
         own = {key.removeprefix(NETWORK_PREFIX): value for key, value in state if key.startswith(NETWORK_PREFIX)}
     except (KeyError, TypeError, AttributeError, IndexError):
         raise UserError(f"{path} is a checkpoint but no style: it was not written by fst's train.py") from None
+    if is_many(info):
+        raise UserError(f"{path} holds many styles, which only the style file at the end of its run has by their names")
     own = {key: value for key, value in own.items() if isinstance(value, torch.Tensor)}
     return Style(name, path, info, lambda: stylefile.built(path, info, own))
 

@@ -29,8 +29,6 @@ from fst.sweep import summary
 from fst.sweep.job import DONE, Job, Sweep, reason
 from fst.system import cores
 
-SAME_DEFINITION = {f"loss.{key}" for key in ("style_weight", "content_weight", "tv_weight")}
-
 
 @dataclass(frozen=True)
 class Planned:
@@ -78,7 +76,7 @@ def _parser() -> OverridesParser:
 
 def redefines(key: str) -> bool:
     """Whether losses of runs that differ in this setting cannot be compared."""
-    return key == "loss" or (key.startswith("loss.") and key not in SAME_DEFINITION)
+    return key == "loss" or (key.startswith("loss.") and not key.endswith("_weight"))
 
 
 def at_once(hydra: DictConfig) -> int:
@@ -125,6 +123,7 @@ def run(task: Callable[..., dict[str, float]], start: Callable[[Job], None], swe
     # Processes that a launcher starts have to find fst where it is not installed.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(groups.ROOT), os.environ.get("PYTHONPATH")]))
     broken = stopped = False
+    sweep.stop_file.unlink(missing_ok=True)  # of a start that was stopped, and then killed
     earlier = {job["job"] for job in summary.read(sweep)} if sweep.objectives else set()  # trials of other starts
     try:
         with _patient(sweep):

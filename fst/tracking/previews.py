@@ -11,6 +11,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
 from fst import images
+from fst.files import uniquely
 from fst.runfolder import PREVIEWS
 from fst.tracking.loggers import log_images, pixels
 
@@ -104,6 +105,4 @@ def _fitted(picture: np.ndarray) -> np.ndarray:
 
 def _names(previews: list[Preview]) -> list[str]:
     """Names fit for files and metric keys, each once: "a b/c" becomes "a_b_c", its twin "a_b_c-2"."""
-    names = [re.sub(r"[^\w.-]+", "_", preview.name).strip("._") or "photo" for preview in previews]
-    before = [names[:place].count(name) for place, name in enumerate(names)]
-    return [f"{name}-{twins + 1}" if twins else name for name, twins in zip(names, before, strict=True)]
+    return uniquely(re.sub(r"[^\w.-]+", "_", preview.name).strip("._") or "photo" for preview in previews)

@@ -53,11 +53,8 @@ def paint_video(
         UserError: the source cannot be read or has no frame; the output exists, cannot be written, or its suffix,
             codec and quality do not go together. No file is left then.
     """
-    path = Path(urlsplit(source).path if is_address(source) else source)
-    animated = not is_address(source) and (frame_count(path) > 1 or path.suffix.lower() == ".gif")
-    suffix = path.suffix.lower() if animated and path.suffix.lower() in FORMATS else ".mp4"
-    output = None if output is None else str(output)
-    target = target_of(path.stem or "stream", suffix, stylizer.name, output, several=several)
+    target = film_target(source, output, stylizer.name, overwrite=overwrite, several=several)
+    animated = _is_animated(source)
     to_animation = target.suffix.lower() in FORMATS
     # Said before the source is opened, which may take an address its time.
     if not to_animation:
@@ -65,7 +62,6 @@ def paint_video(
     elif codec is not None:
         raise UserError(f"codec={codec} has no meaning for {target.name}: leave it out, or write .mp4")
     checked_quality(quality, 0)
-    check_free(target, overwrite, None if is_address(source) else path)
     if animated:
         reader = AnimationReader(source, as_shown=not to_animation)
     else:
@@ -94,6 +90,20 @@ def paint_video(
     if reader.damaged:
         say(f"{reader.name}: {reader.damaged} frames are damaged")
     return target
+
+
+def film_target(source: str, output: str | Path | None, style: str, *, overwrite: bool, several: bool) -> Path:
+    """Where a film or animation is painted to, see `fst.media.places.target_of`; UserError where it would not fit."""
+    path = Path(urlsplit(source).path if is_address(source) else source)
+    suffix = path.suffix.lower() if _is_animated(source) and path.suffix.lower() in FORMATS else ".mp4"
+    output = None if output is None else str(output)
+    target = target_of(path.stem or "stream", suffix, style, output, several=several)
+    check_free(target, overwrite, None if is_address(source) else path)
+    return target
+
+
+def _is_animated(source: str) -> bool:
+    return not is_address(source) and (frame_count(source) > 1 or source.lower().endswith(".gif"))
 
 
 def _writer(

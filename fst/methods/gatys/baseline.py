@@ -76,7 +76,7 @@ class Gatys(Method):
             raise UserError("compile=true is of no use to method=gatys: each size of the image would be compiled anew")
         if trainer.precision == "16-mixed":
             raise UserError("trainer.precision=16-mixed does not go with method=gatys: bf16-mixed does")
-        if trainer.strategy != "auto" or trainer.devices not in ("auto", 1, "1"):
+        if not trainer.one_process:
             raise UserError("method=gatys works on one device: trainer.strategy=auto trainer.devices=1")
         for name, (weight, term) in parts.build_terms(config.loss).items():
             if term.needs_network and weight not in (0, term.default_weight):

@@ -1,7 +1,4 @@
-"""A film of a run: what it makes of its first preview photo at chosen steps.
-
-Of the rooms above, only the two writers of fst.media are used, which know nothing of inference.
-"""
+"""A film of a run: what it makes of its first preview photo at chosen steps."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +8,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
 from fst import images
+from fst.files import visible
 from fst.media.video.animation import AnimationWriter
 from fst.media.video.encode import VideoWriter
 from fst.tracking.loggers import pixels
@@ -46,7 +44,7 @@ class Film(Callback):
     @rank_zero_only
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         for film in self.films:
-            write_film(film, sorted(self.folder.glob("*.png")))
+            write_film(film, sorted(visible(self.folder, "*.png")))
 
 
 def write_film(path: Path, frames: Sequence[Path]) -> None:
