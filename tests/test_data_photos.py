@@ -107,12 +107,12 @@ def test_at_most_a_fifth_is_held_out_and_at_least_one(tmp_path):
 
 
 def test_too_few_photos(tmp_path):
-    with pytest.raises(UserError, match="only one photo"):
+    with pytest.raises(UserError, match="too few photos"):
         split(Photos(make_photos(tmp_path / "one", 1)), 4, 16)
     make_photos(tmp_path / "damaged", 1)
     (tmp_path / "damaged/c.jpg").write_bytes(b"nothing")
     (tmp_path / "damaged/d.jpg").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="only one photo that can be read"):
+    with pytest.raises(UserError, match="needs one besides the 1 held out"):
         split(Photos(tmp_path / "damaged"), 4, 16)
     (tmp_path / "damaged/a/photo000.png").write_bytes(b"nothing")
     with pytest.raises(UserError, match="none of the 3 images"):

@@ -10,6 +10,7 @@ import torch
 from omegaconf import OmegaConf
 from photos import make_photos
 from PIL import Image
+from styles import make_many
 
 from fst import images, runfolder, stylefile
 from fst.config import groups
@@ -101,6 +102,12 @@ def leave(folder: Path, seed: int) -> None:
         metrics.log_metrics({"train/step_seconds": 0.5}, step)
         metrics.log_metrics({"val/style_ratio": 1 / step, "val/content_loss": 9.0}, step)
     runfolder.write_state(folder, runfolder.FINISHED)
+
+
+def test_a_network_of_many_styles_is_no_arm(tmp_path: Path) -> None:
+    make_many(tmp_path / runfolder.STYLE)
+    with pytest.raises(UserError, match="learnt many styles"):
+        study.measure(study.load("norm"), tmp_path, pytest.fail)
 
 
 def test_a_study_from_runs_to_table(small_store: Path, tmp_path: Path, capsys) -> None:

@@ -74,7 +74,7 @@ def paint(style: str, height: int, width: int, repeats: int, backend: str, preci
 
 
 def prepare(style: str, backend: str, precision: str) -> dict:
-    """Open a style once: making its graph takes torch and NNCF, which the rows after it are then rid of."""
+    """Open a style once: making its graph takes torch, which the rows after it are then rid of."""
     _stylizer(style, backend, precision)
     return {}
 

@@ -103,7 +103,9 @@ def split(photos: Photos, count: int, size: int) -> tuple[Held, list[int]]:
     """As `hold_out`, with at least one photo held out and at most a fifth, and one left that can be read."""
     held, rest = hold_out(photos, min(count, max(1, len(photos) // HELD_OUT_SHARE)), size)
     if not any(photos.read(index, size) is not None for index in rest):
-        raise UserError(f"{photos.root} holds only one photo that can be read: training needs a second to validate on")
+        raise UserError(
+            f"{photos.root} has too few photos that can be read: training needs one besides the {len(held)} held out"
+        )
     return held, rest
 
 

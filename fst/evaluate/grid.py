@@ -1,6 +1,6 @@
 """What a network draws that comes from its layers and not from the picture: grids, blobs, borders.
 
-python -m fst.evaluate.grid PHOTO [STYLE...] [--figure FILE.png]
+python -m fst.evaluate.grid PHOTO [STYLE...] [--figure FILE.jpg]
 
 Paints a photo and a flat image with untrained networks of every kind and with trained styles (the bundled ones), alone
 and in the margin in which infer.py paints.

@@ -29,6 +29,7 @@ from fst.evaluate.equivalence import Match
 from fst.evaluate.judge import SIDE, Judge, as_used, judges, read_photos
 from fst.files import write_json
 from fst.stylize import Stylizer
+from fst.stylize.many import is_many
 from fst.sweep import arms
 from fst.sweep.arms import FigureEntry, Study
 from fst.system import keep_memory
@@ -102,6 +103,8 @@ def judge(study: Study, runs: Path, out: Path, photos: Path | None = None) -> No
 def measure(study: Study, run: Path, judge_of: Callable[[str], Judge]) -> dict[str, Any]:
     """One run's losses, and what it and its network cost."""
     network, info = stylefile.load(run / runfolder.STYLE)
+    if is_many(info):
+        raise UserError(f"{run} learnt many styles: a study compares networks of one")
     losses = judge_of(info.name).losses(as_used(network))
     return {"style": info.name, **losses, **cost(network), **training(study, run)}
 
