@@ -7,7 +7,6 @@ the time that a loss takes. Writes results.json and the table in README.md.
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import time
@@ -20,7 +19,8 @@ from torch import Tensor
 from fst import images, store, stylefile
 from fst.config.schema import LossConfig
 from fst.errors import UserError, one_line_errors
-from fst.files import replacing
+from fst.evaluate.report import renew
+from fst.files import write_json
 from fst.losses.criterion import Criterion
 from fst.losses.names import HEADS, SMALL
 from fst.losses.style_target import StyleTarget
@@ -128,14 +128,10 @@ def main(arguments: list[str]) -> None:
         for name, loss in losses.items()
     }
     result = {"rows": rows, "seconds": times, "side": SIDE, "photos": COUNT, "threads": torch.get_num_threads()}
-    with replacing(HERE / "results.json") as beside:
-        beside.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(HERE / "results.json", result)
     text = table(result)
     print(text)
-    before, _, rest = (HERE / "README.md").read_text().partition("<!-- table -->\n")
-    after = rest.partition("<!-- end -->\n")[2]
-    with replacing(HERE / "README.md") as beside:
-        beside.write_text(f"{before}<!-- table -->\n{text}\n<!-- end -->\n{after}")
+    renew(HERE / "README.md", "<!-- table -->", text)
 
 
 def table(result: dict) -> str:
