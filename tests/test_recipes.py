@@ -12,6 +12,8 @@ import pytest
 from photos import make_photos
 from training import tiny_arguments
 
+from fst import stylefile
+
 ROOT = Path(__file__).parent.parent
 
 NETWORK = '''
@@ -147,6 +149,8 @@ def test_a_new_network_loss_term_data_set_and_style(project) -> None:
     assert "style.safetensors" in printed
     metrics = (project / "run/metrics.csv").read_text().splitlines()[0].split(",")
     assert {"train/brightness_loss", "val/brightness_loss", "val/style_loss"} <= set(metrics)
+    info = stylefile.read_info(project / "run/style.safetensors")
+    assert (info.name, info.style["title"]) == ("mine", "Three Colours")
     make_photos(project / "one", 1)
     photo = next((project / "one").iterdir())
     run(project, "infer.py", f"source={photo}", "style=run/style.safetensors", "output=painted.png", "backend=torch")

@@ -187,6 +187,11 @@ def test_a_finished_run_says_so_and_is_trained_further(tmp_path: Path, tiny_vgg:
     assert status == 0 and "nothing was left" not in told, errors
     status, told, errors = train_here(tmp_path, "resume=run")
     assert status == 0 and "nothing was left to train: the run is at step 4, its last; a larger" in told, errors
+    style = (tmp_path / "run" / STYLE).read_bytes()
+    for changed in ("loss.style_weight=7", "trainer.max_steps=3"):  # which the weights were not trained with
+        status, _, errors = train_here(tmp_path, "resume=run", changed)
+        assert status == 1 and f"nothing is left to train at step 4, and run was trained with {changed[:11]}" in errors
+    assert (tmp_path / "run" / STYLE).read_bytes() == style
     status, told, errors = train_here(tmp_path, "resume=run", "trainer.max_steps=8")
     assert status == 0 and "nothing was left" not in told, errors
     whole = run_here(tmp_path / "whole", [*arguments, "trainer.max_steps=8"])

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import OmegaConf
+
 from fst import images, stylefile
 from fst.config import several
+from fst.config.groups import files
 from fst.config.schema import AUTO, StyleConfig, TrainConfig, choices, short_name
 from fst.data.paintings import SWATCHES
 from fst.errors import UserError
@@ -203,5 +206,8 @@ def about_painting(style: StyleConfig) -> dict[str, Any]:
 
 
 def _is_own(style: StyleConfig) -> bool:
-    """Whether the painting is a file of one's own."""
-    return style.image is not None and Path(style.image).parent != SWATCHES
+    """Whether the painting is another than the one that the style's name stands for, or it stands for none."""
+    if style.image is None or Path(style.image).parent == SWATCHES:
+        return False
+    known = files("style").get(style.name)
+    return known is None or OmegaConf.load(known).get("image") != style.image

@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytorch_lightning as pl
+from omegaconf import OmegaConf
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from fst import images, runfolder
-from fst.config.replay import differences
+from fst.config.replay import difference, differences
 from fst.config.schema import TrainConfig
 from fst.data import workers
 from fst.errors import UserError
@@ -30,6 +31,7 @@ from fst.system import keep_memory
 from fst.tracking import callbacks
 from fst.tracking.loggers import build_logger, finish, log_painting
 from fst.tracking.metadata import run_metadata, write_run
+from fst.values import literal
 
 
 def run(config: TrainConfig, run_dir: Path) -> Method:
@@ -53,6 +55,8 @@ def run(config: TrainConfig, run_dir: Path) -> Method:
     method.prepare(config, run_dir)
     checkpoints = Checkpoints(run_dir, config.trainer.checkpoint_every_n_steps, method)
     settings = dataclasses.asdict(config)
+    if config.resume:
+        _check_left(checkpoints.path, method.trainer_settings().get("max_steps", config.trainer.max_steps), settings)
     with tracked(config, run_dir, settings, method.run_name()) as logger:
         for number, (title, painting) in enumerate(method.paintings, start=1):
             log_painting(logger, run_dir, painting, title, number)
@@ -134,6 +138,15 @@ def _say_what_differs(earlier: str) -> None:
     """Warn where a run cannot be the same as the earlier one that it repeats, a line each."""
     for line in differences(earlier, run_metadata()):
         print(f"rerun: {line}", file=sys.stderr)
+
+
+def _check_left(checkpoint: Path, steps: int, settings: dict) -> None:
+    """Raise UserError where a run is at its last step and would only be said to have learnt something else."""
+    folder = checkpoint.parents[1]
+    found = difference(folder, OmegaConf.create(literal(settings)))
+    if found and (step := CheckedFiles().load_checkpoint(checkpoint)["global_step"]) >= steps:
+        said = f"nothing is left to train at step {step}, and {shown(folder)} was trained with {found}"
+        raise UserError(f"{said}: leave that out, or begin anew with rerun={shown(folder)}")
 
 
 @rank_zero_only

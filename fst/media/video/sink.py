@@ -29,9 +29,12 @@ class Sink:
     """Base of the writers of films and animations: a context manager whose file appears at its end, whole.
 
     The encoding thread is also what makes Ctrl-C safe: KeyboardInterrupt is raised in the main thread alone, so it
-    never falls between encoding a frame and writing it. On Ctrl-C the file is completed with the frames so far and
-    kept, unless `keeps_part` is false; on any other exception, and when no frame was written, nothing is left. That the
-    disk is full, or the encoder refuses the size, is a UserError from `write` or at the end.
+    never falls between encoding a frame and writing it. It does fall where a frame is handed over: the locks of a
+    `queue.Queue`, which are Python's, would stay locked, or a waiter would be forgotten; a SimpleQueue's are not.
+
+    On Ctrl-C the file is completed with the frames so far and kept, unless `keeps_part` is false; on any other
+    exception, and when no frame was written, nothing is left. That the disk is full, or the encoder refuses the size,
+    is a UserError from `write` or at the end.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,7 +42,10 @@ class Sink:
         self.frames = 0  # taken so far
         self.keeps_part = True
         self._interrupted = False
-        self._queue: queue.Queue[Any] = queue.Queue(_AHEAD)
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()  # an item for each frame that may be handed over
+        for _ in range(_AHEAD):
+            self._room.put(None)
         self._encoding: Future[None] = Future()
         self._file = replacing(self.path)
 
@@ -58,18 +64,20 @@ class Sink:
         with contextlib.suppress(_Abandoned), contextlib.ExitStack() as stack:
             stack.push(self._file)
             self._interrupted = kind is not None
-            self._put(_END if keep else _ABANDON)
+            self._queue.put(_END if keep else _ABANDON)
             self._thread.join()
             self._encoding.result()
 
     def _put(self, item: object) -> None:
         while not self._encoding.done():
-            with contextlib.suppress(queue.Full):  # look again whether the thread is still alive
-                return self._queue.put(item, timeout=0.2)
+            with contextlib.suppress(queue.Empty):  # look again whether the thread is still alive
+                self._room.get(timeout=0.2)
+                return self._queue.put(item)
         self._encoding.result()
 
     def _taken(self) -> Iterator[Frame]:
         for item in iter(self._queue.get, _END):
+            self._room.put(None)
             if item is _ABANDON:
                 raise _Abandoned
             yield item
