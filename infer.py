@@ -53,6 +53,9 @@ def main(arguments: list[str]) -> None:
     if config.export is not None:
         from fst.stylize.export import export
 
+        given = [argument.partition("=")[0] for argument in arguments]
+        if unused := [key for key in given if key in ("source", "size", "strength", "colors", "quality", "codec")]:
+            raise UserError(f"export={config.export} writes a network, in which {unused[0]}= has no part: leave it out")
         how = {"overwrite": config.overwrite, "painting_size": config.painting_size}
         print(export(config.export, config.style, config.output, **how))
         return

@@ -33,6 +33,8 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b
 # Pillow refuses pictures above ~179 megapixels as decompression bombs; photos that large are real (panoramas).
 Image.MAX_IMAGE_PIXELS = 1_000_000_000
 
+LARGEST_EXIF = 65533  # bytes, of a JPEG's
+
 # What Pillow raises for files that are damaged or made to do harm.
 DAMAGED = (
     *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, LookupError, TypeError, ArithmeticError, struct.error),
@@ -184,6 +186,9 @@ def encode(pixels: np.ndarray, suffix: str, *, metadata: Metadata | None = None,
         raise UserError(f"no image format is written as '{suffix}'; use .jpg, .png, .webp or .tif")
     kept = metadata or Metadata()
     options = {"exif": kept.exif, "icc_profile": kept.icc, "dpi": kept.dpi, "quality": quality}
+    if kind == "JPEG" and len(kept.exif or b"") > LARGEST_EXIF:
+        print(f"left out: EXIF of {len(kept.exif) // 1000} kB, for which a JPEG has no room", file=sys.stderr)
+        options["exif"] = None
     buffer = BytesIO()
     if kept.alpha is not None and keeps_alpha(suffix):
         alpha = Image.fromarray(kept.alpha).resize(pixels.shape[1::-1], Image.Resampling.BICUBIC)

@@ -87,8 +87,10 @@ def read_info(path: str | Path) -> StyleInfo:
             header = file.metadata() or {}
     except FileNotFoundError:
         raise UserError(f"style file {path} does not exist") from None
-    except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path} is no style file: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path} is no style file: {error.strerror or error}") from None
+    except safetensors.SafetensorError:
+        raise UserError(f"{path} is no style file, or a damaged one") from None
     try:
         info = _parsed(json.loads(header[KEY]))
     except (KeyError, TypeError, ValueError):
@@ -129,7 +131,7 @@ def built(path: str | Path, info: StyleInfo, weights: dict[str, Tensor]) -> Netw
     """The network that a file describes, with its weights, in fp32 and evaluation mode.
 
     Raises:
-        UserError: there is no such network, or the weights do not fit it.
+        UserError: there is no such network, or the weights do not fit it or are not finite.
     """
     import torch
 
@@ -146,6 +148,8 @@ def built(path: str | Path, info: StyleInfo, weights: dict[str, Tensor]) -> Netw
     for name in [*expected, *weights]:
         if name not in weights or expected.get(name) != weights[name].shape:
             raise UserError(f"{path}: the weights do not fit network '{info.network}': {name} is missing or misshapen")
+    if not all(tensor.isfinite().all() for tensor in weights.values()):
+        raise UserError(f"{path} is damaged: it has weights that are not finite")
     # Then with it: buffers that are not saved, and whatever else a constructor computes.
     with torch.random.fork_rng(devices=[]):
         network = build(info.network, **info.settings)

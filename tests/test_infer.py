@@ -296,6 +296,29 @@ def test_what_was_painted_in_another_style_is_not_painted(tmp_path):
         assert [path.name for path in painted.rglob("*") if path.is_file()] == ["a.png"]
 
 
+def test_what_was_painted_from_any_painting_is_not_painted_again(tmp_path):
+    save("photos/a.jpg")
+    save("photos/deep/b.png")
+    for name in ("sea", "hill"):
+        save(f"{name}.png", size=(96, 128))
+        run("source=photos", f"style={name}.png", "output=null")
+    for name in ("photos-sea", "photos-hill"):
+        Path(name).rename(f"photos/{name}")
+    save("photos/photos-2019/c.png")  # no painting: nothing of that name is above it
+    run("source=photos", "output=out")
+    found = sorted(str(path.relative_to("out")) for path in Path("out").rglob("*.*"))
+    assert found == ["a.jpg", "deep/b.png", "photos-2019/c.png"]
+
+
+def test_an_exif_block_that_a_jpeg_has_no_room_for_is_left_out(capsys):
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 70000
+    save("photo.png", exif=exif)
+    run("source=photo.png", "output=photo.jpg")
+    assert opencv("photo.jpg").shape == (40, 56, 3)
+    assert "left out: EXIF of 70 kB" in capsys.readouterr().err
+
+
 def test_a_checkout_without_bundled_styles_paints_in_a_style_of_ones_own(tmp_path, shelf, monkeypatch):
     save("in/a.png")
     own = shutil.copy(shelf / "gogh.safetensors", tmp_path / "own.safetensors")
@@ -435,6 +458,9 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["source=photo.png", "output=window"], "window"),
         (["source=photo.png", "output=name"], "output=name is no folder"),
         (["source=photo.png", "strength=2"], "between 0 and 1"),
+        (["source=photo.png", "size=100000"], "between 16 and 16384"),
+        (["export=onnx", "strength=0.5"], "in which strength= has no part"),
+        (["source=photo.png", "output=photo.ico"], "no picture is written as '.ico'"),
         (["source=photo.png", "strength=abc"], "strength"),
         (["source=photo.png", "size=[1"], "size"),
         (["sorce=photo.png"], "did you mean 'source'"),

@@ -166,6 +166,19 @@ def test_ctrl_c_keeps_a_gif():
     assert len(durations(Path("b.gif"))) == 4
 
 
+@pytest.mark.parametrize(("gif", "plays"), [(None, 1), (0, 0), (2, 3)])
+def test_a_gif_that_is_shown_again_so_often_plays_once_more(gif, plays, tmp_path):
+    """A GIF's number is of repetitions, WebP's and PNG's of plays; 0 is for ever in all."""
+    frames = [Image.fromarray(scene(index)[:48, :64]) for index in range(3)]
+    frames[0].save(
+        tmp_path / "a.gif", save_all=True, append_images=frames[1:], **({} if gif is None else {"loop": gif})
+    )
+    for name, of, expected in (("b.webp", "a.gif", plays), ("c.png", "b.webp", plays), ("d.gif", "c.png", gif)):
+        paint_video(str(tmp_path / of), tmp_path / name, Identity())
+        with Image.open(tmp_path / name) as image:
+            assert image.info.get("loop") == expected
+
+
 def test_a_gif_has_no_quality():
     with pytest.raises(UserError, match="quality= has no meaning"):
         AnimationWriter(Path("a.gif"), quality=50)

@@ -221,3 +221,12 @@ def test_reading_what_a_file_says_needs_no_torch(tmp_path) -> None:
     root = Path(__file__).parent.parent
     ran = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=120)
     assert ran.stdout.strip() == "False", ran.stderr
+
+
+def test_weights_that_are_not_finite_are_damage(tmp_path) -> None:
+    path = make_style(tmp_path / "gogh.safetensors")
+    network, info = stylefile.load(path)
+    next(iter(network.state_dict().values())).view(-1)[3] = float("nan")
+    stylefile.save(path, network, info)
+    with pytest.raises(UserError, match="is damaged: it has weights that are not finite"):
+        stylefile.load(path)

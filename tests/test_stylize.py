@@ -155,7 +155,7 @@ def test_a_large_frame_is_reduced_by_means_and_a_small_one_enlarged_smoothly():
         ({"strength": 1.5}, "between 0 and 1: 0 is the source"),
         ({"strength": float("nan")}, "between 0 and 1"),
         ({"colors": "contents"}, "'content'"),
-        ({"size": 3}, "at least 16: the pixels of the long edge"),
+        ({"size": 3}, "between 16 and 16384: the pixels of the long edge"),
         ({"backend": "opnvino"}, "'openvino'"),
     ],
 )
@@ -210,6 +210,17 @@ def test_a_checkpoint_of_odd_values_is_one_line(tmp_path, style):
         torch.save({"fst_style": fields, "state_dict": values}, path)
         with pytest.raises(UserError, match=path.name):
             styles.find(path).network()
+
+
+def test_a_folder_of_style_files_is_each_of_them(tmp_path):
+    for name in ("b", "a"):
+        make_style(tmp_path / f"styles/{name}.safetensors")
+    assert [Path(name).stem for name in styles.split(str(tmp_path / "styles"))] == ["a", "b"]
+
+
+def test_a_picture_without_pixels_is_refused(style):
+    with pytest.raises(ValueError, match="at least one pixel"):
+        Stylizer.load(style)(np.zeros((0, 5, 3), np.uint8))
 
 
 def test_a_checkpoint_of_many_styles_is_one_line(tmp_path):

@@ -95,6 +95,8 @@ def _find(config: InferConfig, folders: list[Path]) -> tuple[dict[Path, Path], l
         raise UserError(f"the photos are in {root}, where their paintings would go: name another folder as output=")
     names = () if config.output else bundled_names()
     earlier = (_folder_for(config, name, several=False) for name in names)
+    if source.is_dir():
+        earlier = [*earlier, *(folder for folder in root.glob(f"{root.resolve().name}-*/") if _mirrors(folder, root))]
     results = {folder.resolve() for folder in (*folders, *earlier, Path(config.output or folders[0]))}
     results = {folder for folder in results if root.resolve() in folder.parents}
     found = len(files)
@@ -106,6 +108,12 @@ def _find(config: InferConfig, folders: list[Path]) -> tuple[dict[Path, Path], l
         where = f"folder {source} holds" if source.is_dir() else f"source={source} matches"
         raise UserError(f"{where} no photo ({', '.join(sorted(images.SUFFIXES))}) and no film ({', '.join(FILMS)})")
     return places, [file for file in files if file not in places]
+
+
+def _mirrors(folder: Path, root: Path) -> bool:
+    """Whether every file of a folder stands, but for its suffix, at the same place below `root`: painted from there."""
+    places = [file.relative_to(folder) for file in images.files_below(folder)]
+    return all(any((root / place.parent).glob(f"{glob.escape(place.stem)}.*")) for place in places)
 
 
 def _matches(pattern: Path) -> list[Path]:

@@ -79,7 +79,8 @@ def loses_alpha(metadata: images.Metadata, target: Path) -> bool:
 
 
 def _writes(suffix: str) -> bool:
-    return Image.registered_extensions().get(suffix.lower()) in Image.SAVE
+    kind = Image.registered_extensions().get(suffix.lower())
+    return kind in Image.SAVE and kind not in ("ICO", "ICNS", "PDF", "EPS")  # which have sizes of their own, or pages
 
 
 def suffix_for(photo: Path | BytesIO, *, by_name: bool = True) -> str:
@@ -87,7 +88,7 @@ def suffix_for(photo: Path | BytesIO, *, by_name: bool = True) -> str:
     suffix = photo.suffix if by_name and isinstance(photo, Path) else ""
     if suffix.lower() in images.HEIC:
         return _SUFFIXES["HEIF"]
-    if not suffix:
+    if suffix.lower() not in Image.registered_extensions():
         with Image.open(photo) as image:
             suffix = _SUFFIXES.get(image.format, ".png")
     return suffix if _writes(suffix) else ".png"

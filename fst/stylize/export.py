@@ -40,6 +40,8 @@ def export(kind: str, style: str, output: str | None, *, overwrite: bool, painti
     one_of("export", kind, ["onnx"])
     for package in ("onnx", "onnxruntime"):
         require(package, "export=onnx")
+    if len(names := styles.split(style)) > 1:
+        raise UserError(f"export={kind} writes one style: style={names[0]}, say, or a mixture of them")
     found = styles.find(style, painting_size)
     if found.vectors is not None and len(found.vectors) > 1:
         raise UserError(f"style={style} moves, which a network does not: export one of its styles")

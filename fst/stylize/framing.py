@@ -9,7 +9,7 @@ import numpy as np
 
 from fst import images
 from fst.stylize.planes import Planes
-from fst.values import at_least, between, one_of
+from fst.values import between, one_of
 
 if TYPE_CHECKING:
     from fst.networks import Network
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 COLORS = ("style", "content")
 MARGIN = 16  # pixels mirrored around a frame and cut off again: a network's strokes are paler at the edge it sees
+LARGEST = 16384  # long edge at which a network is asked to work
 # Frames of more pixels are painted in strips: whole, one so large takes OpenVINO some 2 GB.
 WHOLE = 16_000_000
 WHOLE_FULL_RESOLUTION = 4_000_000  # of a network that has features as large as the frame
@@ -25,7 +26,7 @@ WHOLE_FULL_RESOLUTION = 4_000_000  # of a network that has features as large as 
 def check(size: int | None, strength: float, colors: str) -> None:
     """Raise a UserError for a setting out of range."""
     if size is not None:
-        at_least("size", size, 16, ": the pixels of the long edge at which the network works")
+        between("size", size, 16, LARGEST, ": the pixels of the long edge at which the network works")
     between("strength", strength, 0, 1, ": 0 is the source, 1 the painting")
     one_of("colors", colors, COLORS)
 

@@ -133,6 +133,8 @@ def _each(name: str) -> list[str]:
         return [str(file) for file in images.files(path)]
     if name == MANY:
         path = bundled().path
+    elif path.is_dir() and len(files := sorted(visible(path, "*.safetensors"))) > 1:
+        return [one for file in files for one in _each(str(file))]
     elif path.is_dir() and _style_files(path):
         path = _style_files(path)[-1]
     elif path.suffix != ".safetensors" or not path.is_file():

@@ -159,3 +159,5 @@ def _check_frame(frame: np.ndarray | Planes) -> None:
     if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         what = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
         raise TypeError(f"a Stylizer paints uint8 (H, W, 3) RGB arrays and PIL images, not {what}")
+    if not frame.size:
+        raise ValueError(f"a Stylizer paints pictures of at least one pixel, not {frame.shape}")

@@ -50,7 +50,9 @@ class AnimationReader:
         except DAMAGED:  # it breaks off somewhere
             self.count = None
         self.transparent = False  # whether there was any transparency, so far
-        self.loop: int | None = self._image.info.get("loop")
+        gif, loop = self._image.format == "GIF", self._image.info.get("loop")
+        # How often it is shown, 0: for ever. A GIF tells how often it is shown again.
+        self.plays = int(gif) if loop is None else loop + (gif and loop > 0)
         self.broken: str | None = None
         self._as_shown = as_shown
 
@@ -98,7 +100,7 @@ class AnimationWriter(Sink):
     _: KW_ONLY
     time_base: Fraction = _MILLISECOND  # the unit of `pts` and `duration`, in seconds
     quality: int | None = None  # of WebP and AVIF, 0 to 100, default 80
-    loop: int | None = 0  # how often it plays, 0 for ever; None: once (GIF)
+    plays: int = 0  # how often, 0: for ever
     shortest: int = 0
 
     def __post_init__(self) -> None:
@@ -110,8 +112,8 @@ class AnimationWriter(Sink):
                 f"quality= has no meaning for {self.path}, which loses nothing: leave it out, or write .webp"
             )
         self._options = {"quality": checked_quality(self.quality, 80)}
-        if self.loop is not None:
-            self._options["loop"] = self.loop
+        if not (self._gif and self.plays == 1):  # without a number it is shown once
+            self._options["loop"] = self.plays - 1 if self._gif and self.plays else self.plays
 
     def write(self, frame: np.ndarray, pts: int, duration: int | None = None, sound: tuple = ()) -> None:
         """Take a `Frame` of RGB, not to be changed afterwards, without its sound."""

@@ -44,6 +44,8 @@ class VideoReader:
     def __init__(self, source: str, takes_planes: Callable[[int, int], bool] | None = None) -> None:
         self.name = without_password(source)
         self._container = _open(source, self.name)
+        if self._container.format.name.endswith("_pipe"):  # FFmpeg's name for one picture of a format
+            raise UserError(f"{self.name} is a picture in a format that is not read: save it as PNG or JPEG")
         self._stream = self._video_stream()
         self._stream.thread_type = "AUTO"
         self.time_base: Fraction = self._stream.time_base or Fraction(1, 90_000)  # seconds

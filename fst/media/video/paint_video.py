@@ -111,7 +111,7 @@ def _writer(
 ) -> VideoWriter | AnimationWriter:
     if target.suffix.lower() in FORMATS:
         was_animated = isinstance(reader, AnimationReader)
-        how = {"loop": reader.loop, "shortest": 0} if was_animated else {"loop": 0, "shortest": 20}
+        how = {"plays": reader.plays, "shortest": 0} if was_animated else {"plays": 0, "shortest": 20}
         return AnimationWriter(target, time_base=reader.time_base, quality=quality, **how)
     height, width = first.pixels.shape[:2]
     kept = ("rate", "time_base", "colour", "sample_aspect", "sound", "metadata")

@@ -6,7 +6,6 @@ import contextlib
 import queue
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,7 +29,7 @@ class Sink:
 
     The encoding thread is also what makes Ctrl-C safe: KeyboardInterrupt is raised in the main thread alone, so it
     never falls between encoding a frame and writing it. It does fall where a frame is handed over: the locks of a
-    `queue.Queue`, which are Python's, would stay locked, or a waiter would be forgotten; a SimpleQueue's are not.
+    Queue or a Future, which are Python's, would stay locked, or a waiter would be forgotten; a SimpleQueue's are not.
 
     On Ctrl-C the file is completed with the frames so far and kept, unless `keeps_part` is false; on any other
     exception, and when no frame was written, nothing is left. That the disk is full, or the encoder refuses the size,
@@ -46,7 +45,8 @@ class Sink:
         self._room: queue.SimpleQueue[None] = queue.SimpleQueue()  # an item for each frame that may be handed over
         for _ in range(_AHEAD):
             self._room.put(None)
-        self._encoding: Future[None] = Future()
+        self._finished = False  # the thread is
+        self._error: Exception | None = None  # of the thread
         self._file = replacing(self.path)
 
     def _encode(self, beside: Path, frames: Iterator[Frame]) -> None:
@@ -66,14 +66,18 @@ class Sink:
             self._interrupted = kind is not None
             self._queue.put(_END if keep else _ABANDON)
             self._thread.join()
-            self._encoding.result()
+            self._check()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
 
     def _put(self, item: object) -> None:
-        while not self._encoding.done():
+        while not self._finished:
             with contextlib.suppress(queue.Empty):  # look again whether the thread is still alive
                 self._room.get(timeout=0.2)
                 return self._queue.put(item)
-        self._encoding.result()
+        self._check()
 
     def _taken(self) -> Iterator[Frame]:
         for item in iter(self._queue.get, _END):
@@ -85,11 +89,11 @@ class Sink:
     def _run(self, beside: Path) -> None:
         try:
             self._encode(beside, self._taken())
-            self._encoding.set_result(None)
         except (OSError, av.FFmpegError) as error:
-            self._encoding.set_exception(UserError(f"cannot write {self.path}: {error.strerror or error}"))
+            self._error = UserError(f"cannot write {self.path}: {error.strerror or error}")
         except Exception as error:
-            self._encoding.set_exception(error)
+            self._error = error
+        self._finished = True
 
 
 def checked_quality(quality: int | None, default: int) -> int:
