@@ -96,6 +96,20 @@ def test_what_is_given_wins(earlier: Path) -> None:
     assert config(f"rerun={earlier}", "style=gogh").style.size == 512
 
 
+def test_a_choice_leaves_nothing_of_what_it_replaces(earlier: Path, tmp_path: Path) -> None:
+    folder = _copy(earlier, tmp_path)
+    saved = OmegaConf.load(folder / "config.yaml")
+    saved.loss.architecture, saved.loss.weights = "vgg16_small", "BUNDLED"
+    OmegaConf.save(saved, folder / "config.yaml")
+    for loss in ("vgg16", "vgg16_relu3"):
+        found = config(f"rerun={folder}", f"loss={loss}").loss
+        assert (found.architecture, found.weights) == ("vgg16", "IMAGENET1K_FEATURES")
+    found, fresh = config(f"rerun={folder}", "method=adapt"), config("method=adapt")
+    assert (found.method, found.network, found.loss.style_weight) == (fresh.method, fresh.network, "auto")
+    assert (found.loss.checkerboard_weight, found.trainer.max_steps) == (3000, 250)
+    assert found.data.batch_size == 2  # of which method=adapt says nothing
+
+
 def test_an_earlier_run_is_swept_over(earlier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     seen = []
@@ -240,6 +254,7 @@ def test_a_folder_keeps_its_run(earlier: Path, tmp_path: Path) -> None:
     folder = _with_checkpoint(_copy(earlier, tmp_path))
     for words, said in (
         (f"hydra.run.dir={folder}", f"{folder} holds a run: go on with it by resume="),
+        ("hydra.run.dir=", "hydra.run.dir= is empty"),
         (f"resume={folder} hydra.run.dir={tmp_path / 'other'}", "in its own folder: leave out hydra.run.dir"),
     ):
         with pytest.raises(UserError, match=said):

@@ -309,6 +309,7 @@ def test_regions_are_shared_colours(tmp_path):
         (["content=P", "method.style_shares=[1,2]"], "2 numbers for 1 paintings"),
         (["content=P", "method.animation=[avi]"], "gif, mp4, webp"),
         (["content=P", "compile=true"], "of no use"),
+        (["content=P", "method.animation_steps=[0,700]"], "between 0 and 600"),
         (["content=P", "trainer=ddp"], "one device"),
         (["content=P", "trainer.devices=[0,1]"], "one device"),
         (["content=P", "trainer.precision=16-mixed"], "bf16-mixed"),

@@ -479,6 +479,7 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["source=f*er/p*.png", "output=.", "overwrite=true"], "where their paintings would go"),
         (["source=photo.png", "output=folder/../photo.png", "overwrite=true"], "is the source itself"),
         (["source=photo.png", "style="], "style= is empty"),
+        (["source=photo.png", "style=gogh:0.5"], "strength=0.5 mixes it with the photo"),
         (["source=webcam", "output=page", "page.host="], "page.host= is empty"),
         (["source=webcam", "webcam.fps=0"], "webcam.fps is 0, but it must be above 0"),
         (["source=webcam", "output=page", "page.port=-1"], "between 0 and 65535"),

@@ -348,6 +348,8 @@ def test_rates_grow_and_then_fall_to_zero_as_a_cosine(tmp_path: Path, tiny_vgg: 
     rates = [float(row["train/learning_rate"]) for row in rows if row.get("train/learning_rate")]
     by_hand = [0.01 * min(1, (step + 1) / 3) * (1 + np.cos(np.pi * step / 12)) / 2 for step in range(12)]
     assert rates == pytest.approx(by_hand, rel=1e-4)
+    of_muon = [float(row["train/muon_learning_rate"]) for row in rows if row.get("train/muon_learning_rate")]
+    assert of_muon == pytest.approx([0.8 * rate for rate in by_hand], rel=1e-4)
 
 
 def _csv(run_dir: Path) -> list[dict[str, str]]:

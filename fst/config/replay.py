@@ -18,7 +18,7 @@ from fst.config.compose import composed
 from fst.config.schema import AUTO
 from fst.errors import UserError
 from fst.files import read_json
-from fst.runfolder import CHECKPOINT, CONFIG, RUN, circumstances, read_config
+from fst.runfolder import CHECKPOINT, CONFIG, JOB, RUN, circumstances, read_config
 from fst.values import leaves
 
 RUNS = Path("runs")
@@ -84,6 +84,8 @@ def _run_to_resume(named: str) -> Path:
         path = path.resolve().parents[1]
     elif not path.is_dir():
         raise UserError(f"resume={named}: there is no such run folder or checkpoint")
+    if not (path / CHECKPOINT).is_file() and any(path.glob(f"*/{JOB}")):
+        raise UserError(f"{path} holds jobs of a search, which goes on by its own command")
     if not (path / CHECKPOINT).is_file():
         raise UserError(f"{path} holds no checkpoint to go on from ({CHECKPOINT})")
     return path
@@ -210,5 +212,18 @@ def _chosen_anew(overrides: list[str], earlier: list[str]) -> set[str]:
         files = [groups.files(key).get(choice) for choice in values.split(",")] if key in groups.groups() else []
         if key in WHOLE or not all(files):
             anew |= {own for own in earlier if own.startswith(f"{key}.")}
-        anew |= {key, *(f"{key}.{setting}" for file in files if file for setting in OmegaConf.load(file))}
+        anew |= {key, *(setting for file in files if file for setting in _of_choice(key, file))}
     return anew
+
+
+def _of_choice(group: str, file: Path) -> set[str]:
+    """The settings that a choice's file has, with those of choices that it makes itself, as method=adapt does."""
+    text, content = file.read_text(encoding="utf-8"), OmegaConf.to_container(OmegaConf.load(file))
+    if "@package _global_" not in text:
+        return {f"{group}.{setting}" for setting in content}
+    found = {key for key, _ in leaves(content) if key != "defaults"}
+    for chosen in filter(lambda entry: isinstance(entry, dict), content.get("defaults", [])):
+        for key, choice in chosen.items():  # as "override /loss": vgg16_small
+            own = key.rpartition("/")[2]
+            found |= _of_choice(own, groups.files(own)[choice])
+    return found

@@ -24,6 +24,7 @@ from fst.files import write_json
 from fst.stylize import styles
 from fst.stylize.many import Style
 from fst.system import keep_memory
+from fst.values import at_least
 
 
 class Match(NamedTuple):
@@ -101,6 +102,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--iterations", type=int, default=200)
     parser.add_argument("--out", type=Path, help="a folder for results.json and figure.jpg")
     given = parser.parse_args(words)
+    at_least("--iterations", given.iterations, 1)
     keep_memory()
     photos = read_photos(given.photos)
     results: dict[str, list[tuple[Match, Match]]] = {}

@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from fst import images, runfolder, store, stylefile
-from fst.config import several
+from fst.config import groups, several
 from fst.config.compose import compose
 from fst.config.schema import AUTO, LossConfig, TrainConfig
 from fst.data.paintings import painting
@@ -173,6 +173,8 @@ def read_photos(folder: Path | None, count: int | None = None, *, kept: str = "c
 def read_painting(named: str, size: int = 512) -> np.ndarray:
     """The painting of a style in conf/style, or in an image file, with its long edge at `size`; uint8 (H, W, 3)."""
     chosen = ["style=custom", f"style.image={named}"] if Path(named).is_file() else [f"style={named}"]
+    if not Path(named).is_file() and named not in groups.files("style"):
+        raise UserError(f"{named} is no painting that fst knows: name its image file with --painting")
     return painting(OmegaConf.to_object(compose([*chosen, f"style.size={size}"]).style))
 
 

@@ -151,8 +151,9 @@ def _check_left(checkpoint: Path, steps: int, settings: dict) -> None:
 
 @rank_zero_only
 def _say_nothing_is_left(config: TrainConfig, trainer: pl.Trainer) -> None:
-    more = "; a larger trainer.max_steps trains it further" if trainer.max_steps == config.trainer.max_steps else ""
-    print(f"nothing was left to train: the run is at step {trainer.global_step}, its last{more}")
+    bound = "trainer.max_steps" if trainer.max_steps == config.trainer.max_steps else "method.iterations"
+    more = f"a larger {bound} trains it further"
+    print(f"nothing was left to train: the run is at step {trainer.global_step}, its last; {more}")
 
 
 @rank_zero_only

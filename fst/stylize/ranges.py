@@ -9,6 +9,7 @@ python -m fst.stylize.ranges STYLE.safetensors PHOTOS     puts ranges into a sty
 
 from __future__ import annotations
 
+import argparse
 import copy
 import dataclasses
 import math
@@ -22,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fst import images, stylefile
-from fst.errors import UserError, one_line_errors
+from fst.errors import one_line_errors
 from fst.networks import Network
 from fst.networks.conditional import Conditional
 from fst.stylize.rewrite import behaves_as, faster
@@ -144,10 +145,11 @@ def _range(extremes: Tensor) -> list[float]:
 
 def main(arguments: list[str]) -> None:
     """Measure a style file's ranges on a folder's photos and write them into it; of many styles, those of all."""
-    if len(arguments) != 2:
-        usage = "python -m fst.stylize.ranges FILE.safetensors PHOTOS"
-        raise UserError(f"give a style file and a folder of photos: {usage}")
-    path, folder = arguments
+    parser = argparse.ArgumentParser(prog="python -m fst.stylize.ranges", description=main.__doc__)
+    parser.add_argument("file", help="a style file")
+    parser.add_argument("photos", help="a folder of photos")
+    given = parser.parse_args(arguments)
+    path, folder = given.file, given.photos
     network, info = stylefile.load(path)
     many = isinstance(network, Conditional)
     networks = [network.for_style({name: 1}) for name in network.names] if many else [network]

@@ -169,6 +169,8 @@ def _shares(text: str) -> dict[str, float]:
     if not all(found):
         raise UserError(f"style={text} needs a share for each style of a mixture, as in style=gogh:0.7,hokusai:0.3")
     names, shares = [part[1] for part in found], [float(part[2]) for part in found]
+    if len(names) == 1 and shares != [1]:
+        raise UserError(f"style={text} is a share of nothing else: strength={shares[0]:g} mixes it with the photo")
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"style={text} names {name} twice: give it one share")

@@ -25,7 +25,7 @@ def is_logged(trainer: Trainer, step: int) -> bool:
 
 
 class GradientNorm(Callback):
-    """Log `train/gradient_norm` (2-norm over all parameters, before clipping) and `train/learning_rate`.
+    """Log `train/gradient_norm` (2-norm over all parameters, before clipping), `train/learning_rate` and Muon's.
 
     A module that optimises by hand logs its own: the baseline's optimiser is given a multiple of the gradient.
     """
@@ -36,7 +36,11 @@ class GradientNorm(Callback):
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if gradients:
             module.log("train/gradient_norm", torch.nn.utils.get_total_norm(gradients), rank_zero_only=True)
-        module.log("train/learning_rate", float(optimizer.param_groups[0]["lr"]), rank_zero_only=True)
+        rates: dict[str, float] = {}
+        for group in optimizer.param_groups:  # the first of each: a predictor's own is a tenth of it
+            rates.setdefault("muon_learning_rate" if group.get("muon") else "learning_rate", float(group["lr"]))
+        for name, rate in rates.items():
+            module.log(f"train/{name}", rate, rank_zero_only=True)
 
 
 class Throughput(Callback):

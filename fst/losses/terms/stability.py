@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fst.losses.term import Step, Term, register
-from fst.values import at_least
+from fst.values import between
 
 GAIN, LIFT = 0.03, 0.02  # of exposure: at most so much either way
 
@@ -29,7 +29,7 @@ class Stability(Term):
 
     def __init__(self, shift: int = 48) -> None:
         super().__init__()
-        at_least("loss.stability_shift", shift, 0)
+        between("loss.stability_shift", shift, 0, 512, ": pixels of the photo beyond the picture")
         self.room = shift
 
     def forward(self, step: Step) -> Tensor:

@@ -12,7 +12,7 @@ from fst.config.schema import TrainConfig, short_name
 from fst.errors import UserError
 from fst.files import number, shown
 from fst.methods.method import Method, register
-from fst.values import above_zero, at_least, is_file, one_of
+from fst.values import above_zero, at_least, between, is_file, one_of
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
@@ -47,6 +47,8 @@ class Gatys(Method):
         one_of("method.colors", self.colors, COLORS)
         for kind in self.animation:
             one_of("method.animation", kind, ANIMATIONS)
+        for step in self.animation_steps or []:
+            between("method.animation_steps", step, 0, self.iterations, ": the iterations that a film shows")
         above_zero("method.learning_rate", self.learning_rate)
         for key in ("iterations", "history", "size", "coarsest"):
             if getattr(self, key) is not None:
