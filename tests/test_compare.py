@@ -103,7 +103,7 @@ def test_both_methods_line_up_in_wandb(parent):
     assert {k for k in network if not k.startswith(groups)} == {k for k in picture if not k.startswith(groups)}
     assert {k.split(".")[0] for k in picture} <= {k.split(".")[0] for k in network}
     assert {"method.name", "trainer.precision"} <= network.keys() & picture.keys()
-    batches = {"train/images_per_second", "train/learning_rate"}  # L-BFGS has neither
+    batches = {"train/images_per_second", "train/learning_rate", "train/muon_learning_rate"}  # L-BFGS has none
     batches |= {f"{kind}/stability_loss{end}" for kind in ("train", "val") for end in ("", "_weighted")}
     assert metrics[0] - metrics[1] == batches
     assert metrics[1] - metrics[0] == {"train/evaluations", "train/long_edge"}
