@@ -84,10 +84,9 @@ def _run_to_resume(named: str) -> Path:
         path = path.resolve().parents[1]
     elif not path.is_dir():
         raise UserError(f"resume={named}: there is no such run folder or checkpoint")
-    if not (path / CHECKPOINT).is_file() and any(path.glob(f"*/{JOB}")):
-        raise UserError(f"{path} holds jobs of a search, which goes on by its own command")
     if not (path / CHECKPOINT).is_file():
-        raise UserError(f"{path} holds no checkpoint to go on from ({CHECKPOINT})")
+        jobs = "; its jobs are of a search, which goes on by its own command" if any(path.glob(f"*/{JOB}")) else ""
+        raise UserError(f"{path} holds no checkpoint to go on from ({CHECKPOINT}){jobs}")
     return path
 
 

@@ -83,7 +83,8 @@ def _find(config: InferConfig, folders: list[Path]) -> tuple[dict[Path, Path], l
     """The photos and films below a folder or of a pattern, sorted, and their places there; and what else is there.
 
     Files without a known suffix are photos where their contents are. What was painted before, into `folders`, another
-    below the output, or in another style that comes with fst, is left out.
+    below the output, in another style that comes with fst, or into a folder named as they are without `output`, is left
+    out.
     """
     source = Path(config.source)
     if source.is_dir():
