@@ -9,13 +9,15 @@ from omegaconf import OmegaConf
 from training import run_here, tiny_arguments
 
 from fst import images, stylefile
+from fst.config import groups
 from fst.config.compose import compose
-from fst.config.schema import check
+from fst.config.schema import StyleConfig, check
 from fst.config.signatures import registered
 from fst.data.paintings import painting
 from fst.errors import UserError
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.methods import parts
+from fst.methods.feedforward import about_painting
 from fst.methods.method import build as build_method
 from fst.methods.parts import automatic_style_weight, init_from
 from fst.networks import build
@@ -119,6 +121,15 @@ def test_a_run_reads_as_much_more_of_a_photo_as_its_terms_ask_for(tmp_path, tiny
     method = build_method(config.method)
     method.prepare(config, tmp_path)
     assert next(iter(method.data.train_dataloader())).shape == (2, 3, 32 + 5, 32 + 5)
+
+
+def test_a_style_with_an_image_of_its_own_keeps_its_name_wherever_that_is_seen_from(tmp_path, monkeypatch) -> None:
+    (tmp_path / "style").mkdir()
+    (tmp_path / "style/mine.yaml").write_text("name: mine\ntitle: Three Colours\nimage: pictures/a.png\n")
+    monkeypatch.setattr(groups, "CONF", tmp_path)
+    for name, title in (("a.png", "Three Colours"), ("b.png", "b.png")):
+        image = images.write(tmp_path / "elsewhere" / name, PAINTING)
+        assert about_painting(StyleConfig("mine", str(image), title="Three Colours"))["title"] == title
 
 
 def test_the_automatic_style_weight_balances_paintings() -> None:

@@ -24,7 +24,7 @@ from fst.config import groups, several
 from fst.config.compose import compose
 from fst.config.schema import AUTO, LossConfig, TrainConfig
 from fst.data.paintings import painting
-from fst.errors import UserError, one_line_errors
+from fst.errors import UserError, near, one_line_errors
 from fst.evaluate.grid import grid
 from fst.evaluate.report import METRICS, markdown
 from fst.losses.terms import TERMS
@@ -172,9 +172,10 @@ def read_photos(folder: Path | None, count: int | None = None, *, kept: str = "c
 
 def read_painting(named: str, size: int = 512) -> np.ndarray:
     """The painting of a style in conf/style, or in an image file, with its long edge at `size`; uint8 (H, W, 3)."""
-    chosen = ["style=custom", f"style.image={named}"] if Path(named).is_file() else [f"style={named}"]
-    if not Path(named).is_file() and named not in groups.files("style"):
-        raise UserError(f"{named} is no painting that fst knows: name its image file with --painting")
+    is_file, known = Path(named).is_file(), groups.files("style")
+    if not is_file and named not in known:
+        raise UserError(f"{named} is no painting of fst's (--painting names a file){near(named, known)}")
+    chosen = ["style=custom", f"style.image={named}"] if is_file else [f"style={named}"]
     return painting(OmegaConf.to_object(compose([*chosen, f"style.size={size}"]).style))
 
 

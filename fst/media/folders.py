@@ -94,10 +94,9 @@ def _find(config: InferConfig, folders: list[Path]) -> tuple[dict[Path, Path], l
         files = _matches(source)
     if any(folder.is_dir() and folder.samefile(root) for folder in folders):
         raise UserError(f"the photos are in {root}, where their paintings would go: name another folder as output=")
-    names = () if config.output else bundled_names()
-    earlier = (_folder_for(config, name, several=False) for name in names)
+    earlier = [] if config.output else [_folder_for(config, name, several=False) for name in bundled_names()]
     if source.is_dir():
-        earlier = [*earlier, *(folder for folder in root.glob(f"{root.resolve().name}-*/") if _mirrors(folder, root))]
+        earlier += [folder for folder in root.glob(f"{root.resolve().name}-*/") if _mirrors(folder, root)]
     results = {folder.resolve() for folder in (*folders, *earlier, Path(config.output or folders[0]))}
     results = {folder for folder in results if root.resolve() in folder.parents}
     found = len(files)

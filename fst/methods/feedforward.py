@@ -210,4 +210,5 @@ def _is_own(style: StyleConfig) -> bool:
     if style.image is None or Path(style.image).parent == SWATCHES:
         return False
     known = files("style").get(style.name)
-    return known is None or OmegaConf.load(known).get("image") != style.image
+    named = known and OmegaConf.load(known).get("image")
+    return not named or Path(named).name != Path(style.image).name  # where it lies is seen from a run's own folder
