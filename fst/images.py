@@ -284,15 +284,24 @@ def to_tensor(pixels: np.ndarray, device: torch.device | None = None) -> torch.T
     """uint8 (H, W, 3) -> float32 (1, 3, H, W) in [0, 1], on a device, to which the bytes go."""
     import torch
 
-    levels = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(device=device)
-    return levels.permute(2, 0, 1)[None].float().div_(255)
+    return from_levels(torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(device=device))
 
 
 def to_pixels(image: torch.Tensor) -> np.ndarray:
     """Float (1, 3, H, W) or (3, H, W), clipped to [0, 1] -> uint8 (H, W, 3), rounded."""
+    return np.ascontiguousarray(to_levels(image).cpu().numpy())
+
+
+def from_levels(levels: torch.Tensor) -> torch.Tensor:
+    """uint8 (H, W, 3) -> float32 (1, 3, H, W) in [0, 1], on the same device."""
+    return levels.permute(2, 0, 1)[None].float().div_(255)
+
+
+def to_levels(image: torch.Tensor) -> torch.Tensor:
+    """Float (1, 3, H, W) or (3, H, W), clipped to [0, 1] -> uint8 (H, W, 3), rounded, on the same device."""
     import torch
 
     if image.ndim == 4:
         image = image.squeeze(0)
     levels = image.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
-    return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+    return levels.permute(1, 2, 0)

@@ -10,6 +10,8 @@ from training import run_here, start, tiny_arguments, wait_for_step, weights
 from fst import images, stylefile
 from fst.networks import build, framed
 from fst.runfolder import STYLE, read_metrics
+from fst.stylefile import StyleInfo
+from fst.stylize import Stylizer
 from fst.stylize.framing import MARGIN
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -62,13 +64,27 @@ def test_two_gpus_train_together(tmp_path: Path, tiny_vgg: Path) -> None:
 
 @pytest.mark.parametrize("name", ["realtime", "johnson"])
 def test_the_torch_backend_paints_as_on_a_cpu(tmp_path: Path, name: str) -> None:
-    from fst.stylefile import StyleInfo
-    from fst.stylize import Stylizer
-
     torch.manual_seed(0)
     network = build(name)
     file = stylefile.save(tmp_path / "s.safetensors", network, StyleInfo("s", name))
-    frame = np.random.default_rng(0).integers(0, 256, (120, 161, 3)).astype(np.uint8)
-    painted = Stylizer.load(file, backend="torch")(frame).astype(int)
-    reference = images.to_pixels(framed(network, images.to_tensor(frame), MARGIN))
-    assert np.abs(painted - reference).mean() < 1
+    painter = Stylizer.load(file, backend="torch")
+    for seed, width in enumerate([161, 161, 161, 161, 90, 161, 161]):  # again the same size: by a graph
+        frame = np.random.default_rng(seed).integers(0, 256, (120, width, 3)).astype(np.uint8)
+        painted = painter(frame).astype(int)
+        reference = images.to_pixels(framed(network, images.to_tensor(frame), MARGIN))
+        assert np.abs(painted - reference).mean() < 1, seed
+
+
+def test_a_graph_takes_each_frames_style_vector(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = build("realtime_many", styles=["a", "b", "c"])
+    torch.nn.init.normal_(network.table, std=0.3)
+    info = StyleInfo("s", "realtime_many", {"styles": ["a", "b", "c"]})
+    file = stylefile.save(tmp_path / "s.safetensors", network, info)
+    painter = Stylizer.load(f"{file}:a", backend="torch", live=True)
+    frame = np.random.default_rng(0).integers(0, 256, (120, 160, 3)).astype(np.uint8)
+    shares = [(1, 0, 0), (1, 0, 0), (0, 1, 0), (0.5, 0, 0.5), (0, 0, 1), (1, 0, 0)]
+    for share in shares:
+        vector = network.table.detach().mul(torch.tensor(share)[:, None]).sum(0)
+        reference = images.to_pixels(network(images.to_tensor(frame), vector[None]))
+        assert np.abs(painter(frame, vector.numpy()).astype(int) - reference).mean() < 1

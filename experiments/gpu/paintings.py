@@ -34,7 +34,7 @@ BOX = {
     "gogh": Painting("starry_night_google.jpg", 1.4e5, 400, turns=3),
     "hokusai": Painting("wave.jpg", 1e5, 400, turns=3),
     "kandinsky": Painting("composition_vii.jpg", 3.4e4, 400),
-    "picabia": Painting("udnie.jpg", 1.1e5, 300, turns=5),
+    "picabia": Painting("udnie.jpg", 1.1e5, 300, turns=8),
     "turner": Painting("shipwreck.jpg", 1.2e5, 400),
     "klimt": Painting("Gustav_Klimt__fan.jpg", 1.2e5),
     "boccioni": Painting("Umberto_Boccioni__boccioni.jpg", turns=2),

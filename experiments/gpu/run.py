@@ -48,6 +48,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--crop", type=int, default=styles.CROP, help="edge of what the losses see")
     parser.add_argument("--start", type=Path, help="a folder of style files that are trained further, as fst/styles")
     parser.add_argument("--rate", type=float, default=1.0, help="all learning rates are multiplied by it")
+    parser.add_argument("--style-weight", type=float, help="of every painting, instead of its own")
     parser.add_argument("--checkerboard", type=float, default=0.0, help="weight of that term, which sees skies too")
     parser.add_argument("--compile", action="store_true", help="network and losses")
     parser.add_argument("--tiny", action="store_true", help="a few steps of everything, on any machine")
@@ -101,8 +102,10 @@ def _makers(options: argparse.Namespace, studio: styles.Studio) -> dict:
         how, of_many = (dataclasses.replace(one, steps=2, batch=2, crop=64) for one in (how, of_many))
 
     def one(name: str, style: str, network: str = "realtime", of: dict | None = None) -> object:
-        chosen = settings if of is None else of
-        return styles.job(studio, name, MANY[style], options.out, how, network=network, settings=chosen)
+        chosen, painting = settings if of is None else of, MANY[style]
+        if options.style_weight:
+            painting = dataclasses.replace(painting, style_weight=options.style_weight)
+        return styles.job(studio, name, painting, options.out, how, network=network, settings=chosen)
 
     return {
         "many": lambda: [
@@ -120,9 +123,7 @@ def _makers(options: argparse.Namespace, studio: styles.Studio) -> dict:
         "networks": lambda: [one(f"gogh-{name}", "gogh", of=of) for name, of in NETWORKS.items()],
         "box": lambda: [one(name, name) for name in BOX if name in only],
         "more": lambda: [one(name, name) for name in MORE if name in only],
-        "johnson": lambda: [
-            one(f"{name}-johnson", name, "johnson", {}) for name in ("gogh", "hokusai", "picabia") if name in only
-        ],
+        "johnson": lambda: [one(f"{name}-johnson", name, "johnson", {}) for name in BOX if name in only],
     }
 
 
