@@ -1,8 +1,9 @@
-"""Photos × styles as one picture: python experiments/gallery.py [PHOTO...] [--paintings FILE...] [--output FILE.jpg]
+"""Photos × styles as one picture: python experiments/gallery.py [PHOTO...] [--output FILE.jpg]
 
 Without photos, four that FST_HOME holds (content/*.jpg). Every photo is cropped to 4:3, painted at --size pixels and
-shown at --width; the first row is the photos, every other a painting's first bundled network; or, with --paintings, a
-painting and what the network of many styles reads of it. The JPEG's quality is lowered until it takes at most 600 kB.
+shown at --width; the first row is the photos, every other a bundled style (those of the real-time network, or --styles
+NAME ...); or, with --paintings FILE ..., a painting and what the network of many styles reads of it. The JPEG's quality
+is lowered until it takes at most 600 kB.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", nargs="*", type=Path)
     parser.add_argument("--paintings", nargs="+", type=Path, help="any paintings, in place of the bundled styles")
+    parser.add_argument("--styles", nargs="+", help="bundled styles, in place of those of the real-time network")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("gallery.jpg"))
     parser.add_argument("--width", type=int, default=320, help="of each picture, in pixels")
     parser.add_argument("--size", type=int, default=640, help="long edge at which a photo is painted")
@@ -91,7 +93,7 @@ def main() -> None:
         ]
     else:
         rows = [("Photos that no network saw", shrunk(photos))]
-        for name in (name for name, path in shelf.items() if stylefile.read_info(path).name == name):
+        for name in chosen.styles or [name for name in shelf if stylefile.read_info(shelf[name]).network == "realtime"]:
             stylizer = Stylizer.load(name)
             rows.append((label(stylizer.info), shrunk(list(map(stylizer, photos)))))
     write_jpeg(chosen.output, page(rows), MOST_BYTES)

@@ -159,4 +159,5 @@ def built(path: str | Path, info: StyleInfo, weights: dict[str, Tensor]) -> Netw
 
 def bundled() -> dict[str, Path]:
     """The style files of a single style that come with fst, by name, as "gogh"."""
-    return {path.stem: path for path in sorted(BUNDLED.glob("*.safetensors")) if path.name != MANY}
+    found = {path.stem: path for path in BUNDLED.glob("*.safetensors") if path.name != MANY}
+    return dict(sorted(found.items()))

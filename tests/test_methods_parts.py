@@ -87,7 +87,8 @@ def test_the_bundled_network_of_many_styles_is_where_adapt_begins() -> None:
         (["method.init_from=null"], None),
         (["network.skips=false"], None),  # whose weights have the same shapes
         (["network.widths=[16,48,96]"], None),
-        (["network=johnson"], None),
+        (["network=johnson"], "picabia-johnson"),
+        (["network=johnson", "network.norm=batch"], None),
         (["network=realtime_many", "style=[gogh,turner]"], None),
     ],
 )

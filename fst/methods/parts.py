@@ -26,7 +26,7 @@ from fst.values import snake_case
 UNIT = 1e5  # the style weight for The Starry Night
 STARRY_NIGHT = 323.0  # that times its target's energy, at 512 pixels, to relu3_3
 LEAST, MOST = 2.5e4, 3e5  # automatic style weights
-START = "hokusai"  # whose skies are plain: what others have there stays (experiments/recipe)
+STARTS = ("hokusai", "picabia-johnson")  # of plain skies: what others have there stays (experiments/recipe)
 
 
 def read_painting(style: StyleConfig) -> np.ndarray:
@@ -46,10 +46,12 @@ def decide_start(config: TrainConfig) -> str | None:
     """The style whose weights a run begins with, or None: `method.init_from`, with `auto` decided and told."""
     if config.method.init_from != AUTO:
         return config.method.init_from
-    info = stylefile.read_info(path) if (path := stylefile.bundled().get(START)) else None
-    if info and (info.network, info.settings) == (config.network.name, network_settings(config)):
-        _tell(f"begins with the network of the bundled {START} (method.init_from=null: from nothing)")
-        return START
+    shelf, wanted = stylefile.bundled(), (config.network.name, network_settings(config))
+    for style in filter(shelf.get, STARTS):
+        info = stylefile.read_info(shelf[style])
+        if (info.network, info.settings) == wanted:
+            _tell(f"begins with the network of the bundled {style} (method.init_from=null: from nothing)")
+            return style
     _tell("begins from nothing: no bundled style has a network of this shape")
     return None
 
