@@ -12,10 +12,8 @@ from test_stylize import picture
 from test_stylize_backends import psnr
 from torch import nn
 
-from fst.networks import build
 from fst.networks.blocks import ConvBlock, Residual, ResidualBlock
 from fst.stylize import Stylizer, framing, strips
-from fst.stylize.backend import Traits
 
 
 @pytest.fixture
@@ -24,7 +22,6 @@ def in_strips(monkeypatch):
 
     def begin() -> None:
         monkeypatch.setattr(framing, "WHOLE", 0)
-        monkeypatch.setattr(framing, "WHOLE_FULL_RESOLUTION", 0)
         monkeypatch.setattr(strips, "STRIP", 64 * 64)
 
     return begin
@@ -121,11 +118,23 @@ def test_what_sees_more_than_a_few_rows_is_not_computed_so(module):
         strips.through(nn.Sequential(nn.ReLU(), module), Array(torch.zeros(1, 4, 44, 32)))
 
 
-def test_large_frames_are_painted_in_strips():
-    johnson, realtime = (Traits.of(build(name)) for name in ("johnson", "realtime"))
-    assert not framing.in_strips(1000, 1000, johnson) and framing.in_strips(2400, 2400, johnson)
-    assert not framing.in_strips(2400, 2400, realtime) and framing.in_strips(5000, 4000, realtime)
-    assert not framing.in_strips(5000, 4000, replace(realtime, strips=False))
+@pytest.mark.parametrize(
+    "network, backend, whole, strips",
+    [
+        ("johnson", "torch", (1800, 2000), (2000, 2000)),
+        ("realtime", "torch", (4000, 4500), (5000, 4000)),
+        ("johnson", "openvino", (3024, 4032), (4000, 4000)),  # a phone's photo whole
+        ("realtime", "openvino", (7000, 8000), (8000, 8000)),
+    ],
+)
+def test_what_would_take_more_than_4_gb_is_painted_in_strips(tmp_path, network, backend, whole, strips):
+    if backend == "openvino":
+        pytest.importorskip("openvino")
+    style = make_style(tmp_path / "style.safetensors", network)
+    there = Stylizer.load(style, backend=backend, precision="f32")._backend
+    assert not framing.in_strips(*whole, there) and framing.in_strips(*strips, there)
+    there.traits = replace(there.traits, strips=False)
+    assert not framing.in_strips(*strips, there)
 
 
 MEMORY = """
@@ -137,7 +146,7 @@ def peak():  # in kB; getrusage's would begin with the parent's
 photo = np.random.default_rng(0).integers(0, 256, (1400, 1000, 3), dtype=np.uint8)
 stylizer = Stylizer.load(sys.argv[1], backend="torch")
 strips.STRIP = 128 * 128
-for framing.WHOLE in (0, 10**9):
+for framing.WHOLE in (0, 10**12):
     stylizer(np.zeros((64, 64, 3), np.uint8))
     before = peak()
     stylizer(photo)

@@ -263,10 +263,10 @@ def test_content_that_is_no_image_is_said_before_training(tmp_path: Path, tiny_v
 def test_a_large_photo_is_painted_in_strips_and_keeps_what_it_says_of_itself(
     tmp_path: Path, tiny_vgg: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whole, a photo of 24 megapixels takes 5 GB, and three times as much with Johnson's network."""
+    """Whole, a photo of 24 megapixels takes PyTorch 5 GB, and five times as much with Johnson's network."""
     painted, stylize = [], strips.stylize
     monkeypatch.setattr(strips, "stylize", lambda *args: painted.append(args[1].shape) or stylize(*args))
-    monkeypatch.setattr("fst.stylize.framing.WHOLE", 1000)
+    monkeypatch.setattr("fst.stylize.framing.WHOLE", 0)
     Image.new("RGB", (90, 61), "teal").save(tmp_path / "photo.jpg", dpi=(300, 300))
     changes = {"content": tmp_path / "photo.jpg", "trainer__max_steps": 1}
     run_dir = run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, **changes))

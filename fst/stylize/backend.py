@@ -45,10 +45,12 @@ class Backend(Protocol):
     """Runs a style's network on uint8 (H, W, 3) RGB frames of any size; what comes back has the same size.
 
     Attributes:
+        bytes_per_pixel: of memory that painting a frame takes, about (experiments/speed/memory.py).
         takes_planes: whether frames of a stream may be `Planes`; painted ones are, then.
     """
 
     traits: Traits
+    bytes_per_pixel: int
     takes_planes: bool
 
     def stylize(self, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:

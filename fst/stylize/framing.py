@@ -13,14 +13,12 @@ from fst.values import between, one_of
 
 if TYPE_CHECKING:
     from fst.networks import Network
-    from fst.stylize.backend import Traits
+    from fst.stylize.backend import Backend, Traits
 
 COLORS = ("style", "content")
 MARGIN = 16  # pixels mirrored around a frame and cut off again: a network's strokes are paler at the edge it sees
 LARGEST = 16384  # long edge at which a network is asked to work
-# Frames of more pixels are painted in strips: whole, one so large takes OpenVINO some 2 GB.
-WHOLE = 16_000_000
-WHOLE_FULL_RESOLUTION = 4_000_000  # of a network that has features as large as the frame
+WHOLE = 4_000_000_000  # bytes of memory: a frame that takes more is painted in strips
 
 
 def check(size: int | None, strength: float, colors: str) -> None:
@@ -31,9 +29,9 @@ def check(size: int | None, strength: float, colors: str) -> None:
     one_of("colors", colors, COLORS)
 
 
-def in_strips(height: int, width: int, traits: Traits) -> bool:
-    """Whether a frame of that size is painted in strips: it is large, and a network of these traits can be."""
-    return traits.strips and height * width > (WHOLE_FULL_RESOLUTION if traits.full_resolution else WHOLE)
+def in_strips(height: int, width: int, backend: Backend) -> bool:
+    """Whether a frame of that size is painted in strips: whole it takes much memory, and the network can be."""
+    return backend.traits.strips and height * width * backend.bytes_per_pixel > WHOLE
 
 
 def working(frame: np.ndarray | Planes, size: int | None, margin: int = 0) -> np.ndarray | Planes:

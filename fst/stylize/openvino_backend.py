@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from fst.networks import Network
 
 IN_FLIGHT = 2  # frames of a stream being painted at once, each on its share of the cores
+COMPILED = 4_000_000  # pixels of the largest picture that has a graph of its own shape
+# Of a picture; whether in 8 bits, and whether the network has features as large as the picture.
+BYTES_PER_PIXEL = {(True, False): 60, (True, True): 220, (False, False): 70, (False, True): 310}
 SHAPES_KEPT = 4  # compiled graphs of a fixed shape; the one least recently used goes first
 GRAPH, EIGHT_BITS, FACTS = "network.xml", "int8.xml", "facts.json"
 TRIAL = (256, 256, 3)
@@ -79,6 +82,7 @@ class OpenVinoBackend:
                 f"precision=int8: {style.path.name} has no 8-bit ranges; measure them with "
                 f"python -m fst.stylize.ranges {style.path} PHOTOS, or omit precision="
             )
+        self.bytes_per_pixel = BYTES_PER_PIXEL[self.precision == "int8", self.traits.full_resolution]
         if precision == "auto" and self.precision == "int8":
             _say_once(self.folder, style)
         self.takes_planes = facts["planes"]
@@ -96,8 +100,9 @@ class OpenVinoBackend:
     def stylize(self, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
         padded = self._padded(frame)
         with self.lock:
-            # Compiling takes longer than painting a small photo: only a shape that comes twice is worth it.
-            fixed = self.live or padded.shape == self.last_shape
+            # Compiling takes longer than painting a small photo: only a shape that comes twice is worth it, and a large
+            # one is not: either graph keeps its memory.
+            fixed = self.live or (padded.shape == self.last_shape and padded.size <= 3 * COMPILED)
             self.last_shape = padded.shape
             request = self._compile(padded.shape if fixed else None, "LATENCY").create_infer_request()
             request.infer(_inputs(padded, vector), share_inputs=True)

@@ -144,7 +144,7 @@ class Stylizer:
     def _in_strips(self, height: int, width: int) -> bool:
         if self.size is not None:
             height, width = images.fit_long_edge(height, width, self.size)
-        return framing.in_strips(height + 2 * self._margin, width + 2 * self._margin, self._backend.traits)
+        return framing.in_strips(height + 2 * self._margin, width + 2 * self._margin, self._backend)
 
     @functools.cached_property
     def _stylize_in_strips(self) -> Callable[[np.ndarray, np.ndarray | None], np.ndarray]:

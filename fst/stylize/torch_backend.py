@@ -36,6 +36,7 @@ class TorchBackend:
             keep_memory()
         network = style.shared()
         self.traits = Traits.of(network)
+        self.bytes_per_pixel = 1100 if self.traits.full_resolution else 220
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.replayed = CudaGraph(self._paint, self.device) if self.device.type == "cuda" else None
         self.lock = threading.Lock()  # a network of many styles holds a picture's vector while it paints
