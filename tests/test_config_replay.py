@@ -129,10 +129,14 @@ def test_the_defaults_of_then_count(earlier: Path, tmp_path: Path) -> None:
     saved.method.learning_rate, saved.data.flip, saved.style.image = 5e-4, False, "painting.png"
     saved.style.name, saved.data.name = "a-style-of-mine", "procedural"
     OmegaConf.save(saved, folder / "config.yaml")
+    del saved.loss.stability_weight  # a term that was not there
+    OmegaConf.save(saved, folder / "config.yaml")
     facts = json.loads((folder / "run.json").read_text())
     facts["folder"] = str(earlier.parent)
     (folder / "run.json").write_text(json.dumps(facts))
     found = config(f"rerun={folder}")
+    assert found.loss.stability_weight == 0
+    assert config(f"rerun={folder}", "loss.stability_weight=3").loss.stability_weight == 3
     assert (found.method.learning_rate, found.data.flip, found.data.name) == (5e-4, False, "procedural")
     assert (found.style.name, found.style.image) == ("a-style-of-mine", str(earlier.parent / "painting.png"))
 

@@ -12,6 +12,9 @@ from fst.errors import UserError
 from fst.losses.criterion import Criterion, Losses
 from fst.losses.gram import gram_matrix, scaled
 from fst.losses.style_target import StyleTarget, combine
+from fst.losses.term import Step, Term
+from fst.losses.terms.content import Content
+from fst.losses.terms.style import Style
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import load_features, load_weights
 
@@ -364,6 +367,33 @@ def test_the_content_target_stops_at_its_layer() -> None:
     calls.clear()
     loss(photo, target)
     assert calls == list(range(7)), "one pass for content and style together"
+
+
+class Deep(Term):
+    """A term of one's own that compares with the photo at a layer of its own."""
+
+    photo_layers = ("relu3_1",)
+
+    def painted_layers(self) -> dict:
+        return {1.0: self.photo_layers}
+
+    def forward(self, step: Step) -> Tensor:
+        return (step.features()["relu3_1"] - step.content["relu3_1"]).abs().mean()
+
+
+def test_terms_do_not_see_each_others_layers() -> None:
+    features = VGGFeatures([*STYLE, "relu3_1"], random_weights())
+    photo, painted, painting = (torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(s)) for s in range(3))
+    terms = {"content": (1.0, Content()), "style": (1e5, Style(STYLE))}
+    found = []
+    for of in (terms, terms | {"deep": (1.0, Deep())}):
+        criterion = Criterion(features, of)
+        style = criterion.style_target([painting])
+        found.append(criterion(painted, criterion.content_target(photo), style).values)
+        assert criterion.style_loss(painted, style).item() == pytest.approx(found[-1]["style"].item(), rel=1e-6)
+    assert found[1].keys() == {"content", "style", "deep"} and found[1]["deep"] > 0
+    for name in ("content", "style"):
+        assert found[0][name].item() == pytest.approx(found[1][name].item(), rel=1e-6)
 
 
 def test_a_weight_of_zero_costs_nothing() -> None:

@@ -15,6 +15,7 @@ from fst.config.schema import StyleConfig, check
 from fst.config.signatures import registered
 from fst.data.paintings import painting
 from fst.errors import UserError
+from fst.losses.terms.checkerboard import Checkerboard
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 from fst.methods import parts
 from fst.methods.feedforward import about_painting
@@ -101,6 +102,17 @@ def test_a_run_begins_with_a_bundled_network_that_is_the_same_as_its_own(words, 
         assert told.startswith(
             "begins from nothing" if start is None else f"begins with the network of the bundled {start} "
         )
+
+
+def test_the_layers_that_terms_ask_for_are_loaded_and_checked(monkeypatch, tiny_vgg) -> None:
+    loss = check(
+        compose([f"loss.weights={tiny_vgg}", "loss.style_layers=[relu1_2]", "loss.checkerboard_weight=1"])
+    ).loss
+    monkeypatch.setattr(Checkerboard, "photo_layers", ("relu3_1",))  # which neither content nor style has
+    assert "relu3_1" in parts.criterion(loss).content_target(torch.rand(1, 3, 32, 32))
+    monkeypatch.setattr(Checkerboard, "photo_layers", ("relu9_9",))
+    with pytest.raises(UserError, match="unknown layer 'relu9_9' of vgg16"):
+        parts.build_terms(loss)
 
 
 def test_a_checkout_without_bundled_styles_begins_from_nothing(tmp_path, monkeypatch) -> None:

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fst.errors import UserError
-from fst.networks import build
-from fst.networks.conditional import Conditional
+from fst.networks import Network, build
+from fst.networks.blocks import ConvBlock
+from fst.networks.conditional import Conditional, ConditionalNorm
 from fst.networks.predictor import CHANNELS, Predictor
 
 STYLES = ["gogh", "hokusai", "turner"]
@@ -54,6 +55,41 @@ def test_folded_it_is_plain(network: Conditional) -> None:
     assert network.train().training and not network.for_style({"gogh": 1}).training
     traits = ("multiple", "smallest", "full_resolution")  # realtime's are none of them the contract's defaults
     assert [getattr(network, name) for name in traits] == [getattr(plain, name) for name in traits]
+
+
+class Nested(Network):
+    """A normalisation within a block, one beside it, and colours through tanh."""
+
+    multiple, smallest = 1, 8
+
+    def __init__(self, gain: bool = False) -> None:
+        super().__init__()
+        beside = [nn.Conv2d(4, 6, 3, padding=1), nn.InstanceNorm2d(6, affine=True), nn.ReLU()]
+        self.layers = nn.Sequential(ConvBlock(3, 4, 3), *beside, ConvBlock(6, 3, 3, norm=None, relu=False))
+        if gain:
+            self.gain = nn.Parameter(torch.ones(()))
+
+    def before(self, image: Tensor) -> Tensor:
+        return image * 2
+
+    def after(self, features: Tensor) -> Tensor:
+        return torch.tanh(features)
+
+
+class NestedMany(Conditional):
+    plain_class = Nested
+
+
+@torch.no_grad()
+def test_any_networks_styles_begin_neutral_and_paint_as_their_plain_networks() -> None:
+    network = NestedMany(["a", "b"], 0)
+    with network.styled(network.table[:1]):
+        for norm in (module for module in network.modules() if isinstance(module, ConditionalNorm)):
+            assert (norm.scale == 1).all() and (norm.shift == 0).all()
+    network.table.add_(0.3 * torch.randn_like(network.table))
+    assert torch.allclose(network(photos(1), network.table[1:]), network.for_style({"b": 1})(photos(1)), atol=1e-5)
+    with pytest.raises(UserError, match=r"Nested has weights outside its layers.*gain"):
+        NestedMany(["a"], 0, gain=True)
 
 
 def read() -> dict[str, Tensor]:

@@ -157,6 +157,13 @@ def test_a_new_network_loss_term_data_set_and_style(project) -> None:
     assert (project / "painted.png").stat().st_size > 100
 
 
+def test_the_baseline_has_the_new_term(project) -> None:
+    arguments = [argument.replace("dir=run", "dir=gatys") for argument in SETTINGS if not argument.startswith("data")]
+    changes = ["method=gatys", f"content={project / 'painting.png'}", "method.size=48", "method.iterations=3"]
+    run(project, "train.py", *arguments, *changes, "loss.brightness_weight=3")
+    assert "train/brightness_loss" in (project / "gatys/metrics.csv").read_text().splitlines()[0].split(",")
+
+
 def test_a_new_method(project) -> None:
     arguments = [argument.replace("dir=run", "dir=colour") for argument in SETTINGS]
     run(project, "train.py", *arguments, "method=average", "method.rate=0.4", "trainer.max_steps=20")

@@ -164,13 +164,18 @@ def test_gradients_are_clipped(tmp_path: Path, tiny_vgg: Path, monkeypatch: pyte
 
 
 def test_a_step_whose_gradient_is_not_finite_changes_nothing(
-    tmp_path: Path, tiny_vgg: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_vgg: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     with monkeypatch.context() as patch:
         norms = with_gradients(patch, lambda step: math.nan if step == 2 else 1)
         run = run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, trainer__max_steps=3))
+    assert "1 of 3 steps changed nothing: their gradients were not finite" in capsys.readouterr().out
     assert norms[1] == 0 and min(norms[0], norms[2]) > 0
     assert all(value.isfinite().all() for value in weights(run).values())
+    with monkeypatch.context() as patch:
+        with_gradients(patch, lambda step: math.nan)
+        with pytest.raises(UserError, match=r"no step's gradient was finite, so nothing was learnt"):
+            run_here(tmp_path / "nothing", tiny_arguments(tmp_path, tiny_vgg, trainer__max_steps=3))
     with monkeypatch.context() as patch:
         with_gradients(patch, lambda step: math.inf)
         patch.setattr(feedforward_module, "OVERFLOWS", 3)

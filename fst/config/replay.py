@@ -16,6 +16,7 @@ from fst.config import groups
 from fst.config.commandline import FILE_KEYS, LISTS_OF_FILES, quoted
 from fst.config.compose import composed
 from fst.config.schema import AUTO
+from fst.config.signatures import registered
 from fst.errors import UserError
 from fst.files import read_json
 from fst.runfolder import CHECKPOINT, CONFIG, JOB, RUN, circumstances, read_config
@@ -158,7 +159,10 @@ def _read(folder: Path) -> tuple[DictConfig, dict[str, Any]]:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    """The saved settings by dotted key, with what each `auto` became, and files as seen from here."""
+    """The saved settings by dotted key, with what each `auto` became, and files as seen from here.
+
+    Loss terms that are newer than the run have the weight 0: it was not computed with them, whatever their default is.
+    """
     config, facts = _read(folder)
     try:
         found = {key: value for key, value in _flat(config).items() if key not in OF_THE_RUN_ITSELF}
@@ -168,7 +172,7 @@ def _settings(folder: Path) -> dict[str, Any]:
             raise TypeError
     except Exception:  # settings where there should be groups, and the other way round
         raise UserError(f"{folder / CONFIG} is damaged: it is no config of a run") from None
-    return found
+    return {f"loss.{name}_weight": 0.0 for name in registered("losses/terms")} | found
 
 
 def _flat(config: DictConfig) -> dict[str, Any]:

@@ -81,8 +81,8 @@ class Judge:
             self.criterion.weights["style"] = parts.automatic_style_weight(energy)
         self.targets = {name: self.criterion.content_target(photo) for name, photo in self.photos.items()}
         with torch.inference_mode():
-            untouched = {name: self.criterion(photo, {}, self.style) for name, photo in self.photos.items()}
-        self._untouched = {name: losses.values["style"].item() for name, losses in untouched.items()}
+            untouched = {name: self.criterion.style_loss(photo, self.style) for name, photo in self.photos.items()}
+        self._untouched = {name: loss.item() for name, loss in untouched.items()}
 
     @torch.inference_mode()
     def losses(self, paint: Paint) -> dict[str, float]:

@@ -130,6 +130,12 @@ class Criterion(nn.Module):
                 values[name] = value
         return Losses(values, self.weights, parts)
 
+    def style_loss(self, pictures: Tensor, style: StyleTarget) -> Tensor:
+        """The style term alone, before its weight, of RGB (N, 3, H, W) in [0, 1]: photos as they are, say."""
+        with torch.autocast(pictures.device.type, enabled=False):
+            wanted = {scale: list(layers) for scale, layers in self.style.painted_layers().items()}
+            return sum(self.style(Step(pictures.float(), {}, style, self.features, wanted)).values())
+
     def _wanted(self, content: dict[str, Tensor]) -> dict[float, list[str]]:
         """The painted picture's layers by scale, content layers first."""
         wanted: dict[float, list[str]] = {1.0: list(content)}

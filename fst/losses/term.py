@@ -25,11 +25,11 @@ class Step:
     """What a term may look at: one batch, and what was painted from it."""
 
     painted: Tensor  # (N, 3, H, W) in about [0, 1], fp32
-    content: dict[str, Tensor]  # the photos' features by layer, of `Criterion.content_target`
+    content: dict[str, Tensor]  # the photos' features by layer, of all terms' `photo_layers`; of a texture, none
     style: StyleTarget  # to reach
     extractor: VGGFeatures
     wanted: dict[float, list[str]]  # layers by scale that the terms in use ask of `features`
-    photos: Tensor | None = None  # (N, 3, H, W) in [0, 1], where the pictures were painted by a network
+    photos: Tensor | None = None  # (N, 3, H, W) in [0, 1]; None: of a texture
     paint: Callable[[Tensor], Tensor] | None = None  # the network, to paint something else with; None: there is none
     regions: Tensor | None = None  # masks (R, 1, H, W) in [0, 1], for one picture whose regions have their own styles
     around: Tensor | None = None  # photos with more around them, as far as terms have asked by their `room`

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from fst.methods.feedforward import Feedforward
 
 OVERFLOWS = 50  # a loss in 16 bits is scaled down after some
+SKIPPED = 0.01  # the share of steps without a finite gradient that is told
+OVERFLOW_CAUSES = (
+    "photos of one colour, method.learning_rate or loss.style_weight too high, a loss term of your own with a root or "
+    "a division by 0"
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         self.strict_loading = False  # the loss network is not in a checkpoint: it never changes
         self._paint = network.forward
         self._overflows = 0  # steps in a row
+        self._steps = self._skipped = 0  # of this process; those whose gradient was not finite
         self._photo_losses: list[tuple[str, dict[str, float]]] = []
         self._untouched_style: dict[tuple[int, str], float] = {}
 
@@ -128,8 +134,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
     def _style_of_untouched(self, photo: Tensor, number: int, style: str, aim: Aim) -> float:
         """The style loss of a held-out photo itself: what a network that changes nothing would have."""
         if (number, style) not in self._untouched_style:
-            untouched = self.criterion(photo, {}, aim.style, photos=photo).values["style"]
-            self._untouched_style[number, style] = untouched.item()
+            self._untouched_style[number, style] = self.criterion.style_loss(photo, aim.style).item()
         return max(self._untouched_style[number, style], 1e-12)
 
     def on_validation_epoch_end(self) -> None:
@@ -180,6 +185,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         """
         parameters = [one for group in optimizer.param_groups for one in group["params"] if one.grad is not None]
         norm = torch.nn.utils.get_total_norm([one.grad for one in parameters])
+        self._steps += 1
         if norm.isfinite():
             self._overflows = 0
             if gradient_clip_val is not None:
@@ -187,11 +193,25 @@ class FeedForwardStyleTransfer(pl.LightningModule):
             return
         optimizer.zero_grad()
         self._overflows += 1
+        self._skipped += 1
         if self._overflows == OVERFLOWS:
             raise UserError(
                 f"the gradients of {OVERFLOWS} steps in a row, up to step {self.global_step + 1}, were not finite; the "
-                "usual causes: photos of one colour, method.learning_rate or loss.style_weight too high"
+                f"usual causes: {OVERFLOW_CAUSES}"
             )
+
+    def on_train_end(self) -> None:
+        """Say how many steps changed nothing, if more than 16 bits explain.
+
+        Raises:
+            UserError: no step's gradient was finite, so that nothing was learnt.
+        """
+        if self._skipped and self._skipped == self._steps:
+            raise UserError(
+                f"no step's gradient was finite, so nothing was learnt; the usual causes: {OVERFLOW_CAUSES}"
+            )
+        if self._skipped > SKIPPED * self._steps:
+            print(f"{self._skipped} of {self._steps} steps changed nothing: their gradients were not finite")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         weights = checkpoint["state_dict"]

@@ -14,6 +14,7 @@ from fst.config.signatures import registered
 from fst.data.paintings import SWATCHES, located, painting
 from fst.errors import UserError, near
 from fst.losses.criterion import Criterion
+from fst.losses.names import check_layers
 from fst.losses.style_target import StyleTarget
 from fst.losses.term import Term
 from fst.losses.terms import TERMS
@@ -100,19 +101,31 @@ def _read(network: Conditional, path: Path, painting: np.ndarray) -> Tensor:
 
 def criterion(loss: LossConfig) -> Criterion:
     """The criterion of a config, channels last, features in fp32; a weight of "auto" is 1 until it is decided."""
-    layers = [*loss.content_layers, *loss.style_layers]
-    features = load_features(layers, loss.weights, architecture=loss.architecture, pooling=loss.pooling)
-    return Criterion(features.to(memory_format=torch.channels_last), build_terms(loss))
+    terms = build_terms(loss)
+    features = load_features(_layers(terms), loss.weights, architecture=loss.architecture, pooling=loss.pooling)
+    return Criterion(features.to(memory_format=torch.channels_last), terms)
 
 
 def build_terms(loss: LossConfig) -> dict[str, tuple[float, Term]]:
-    """Weight and term of every loss term of a config, by name; UserError for a value that a term refuses."""
+    """Weight and term of every loss term of a config, by name.
+
+    Raises:
+        UserError: a value that a term refuses, or a layer that the loss network does not have.
+    """
     terms = {}
     for name, signature in registered("losses/terms").items():
         settings = {key: getattr(loss, f"{name}_{key}") for key in signature.arguments}
         weight = getattr(loss, f"{name}_weight")
         terms[name] = (1.0 if weight == AUTO else weight, TERMS[name](**settings))
+    check_layers(_layers(terms), loss.architecture)
     return terms
+
+
+def _layers(terms: dict[str, tuple[float, Term]]) -> set[str]:
+    """The layers that terms with a weight ask of photos and of painted pictures."""
+    used = [term for weight, term in terms.values() if weight]
+    painted = [layer for term in used for layers in term.painted_layers().values() for layer in layers]
+    return {*painted, *(layer for term in used for layer in term.photo_layers)}
 
 
 def decide_style_weight(config: TrainConfig, criterion: Criterion, style: StyleTarget) -> StyleTarget:

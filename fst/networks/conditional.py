@@ -56,19 +56,28 @@ class Conditional(Network):
         self.names, self.settings = list(styles), settings
         trunk = self.plain_class(**settings)
         self.multiple, self.smallest, self.full_resolution = trunk.multiple, trunk.smallest, trunk.full_resolution
-        widths = []
         for parent in list(trunk.modules()):
             for name, child in parent.named_children():
                 if isinstance(child, nn.InstanceNorm2d):
                     setattr(parent, name, ConditionalNorm(child.num_features))
-                    widths.append(child.num_features)
+        if outside := [name for name, _ in trunk.named_parameters() if not name.startswith("layers.")]:
+            raise UserError(
+                f"{self.plain_class.__name__} has weights outside its layers, which styles do not share: {outside}"
+            )
         self.layers = trunk.layers
+        widths = [norm.num_features for norm in self._norms()]
         neutral = torch.tensor([value for width in widths for value in [1.0] * width + [0.0] * width])
         # Filled, not computed: to compute on the meta device, where files are checked, imports torch's compiler.
         self.table = nn.Parameter(torch.empty(len(self.names), len(neutral)))
         with torch.no_grad():
             self.table.copy_(neutral)
         self.predictor = Predictor(neutral, predictor) if predictor else None
+
+    def before(self, image: Tensor) -> Tensor:
+        return self.plain_class.before(self, image)
+
+    def after(self, features: Tensor) -> Tensor:
+        return self.plain_class.after(self, features)
 
     def forward(self, image: Tensor, vectors: Tensor) -> Tensor:
         """Stylize (N, 3, H, W) in [0, 1] of any size by style vectors (N, V), or (1, V) for all."""
@@ -78,7 +87,7 @@ class Conditional(Network):
     @contextlib.contextmanager
     def styled(self, vectors: Tensor) -> Iterator[None]:
         """Have every normalisation use style vectors (N, V)."""
-        norms = [module for module in self.layers.modules() if isinstance(module, ConditionalNorm)]
+        norms = self._norms()
         for norm, scale, shift in _shared_out(vectors, norms):
             norm.scale, norm.shift = scale, shift
         try:
@@ -86,6 +95,9 @@ class Conditional(Network):
         finally:
             for norm in norms:
                 norm.scale = norm.shift = None
+
+    def _norms(self) -> list[ConditionalNorm]:
+        return [module for module in self.layers.modules() if isinstance(module, ConditionalNorm)]
 
     def vector(self, shares: Mapping[str, float]) -> Tensor:
         """The style vector (1, V) of a mixture of its styles; shares are normalised."""

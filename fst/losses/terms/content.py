@@ -23,5 +23,6 @@ class Content(Term):
 
     def forward(self, step: Step) -> Tensor:
         found = step.features()
-        distances = [F.mse_loss(found[layer].float(), photo.float()) for layer, photo in step.content.items()]
+        compared = [layer for layer in self.photo_layers if layer in step.content]
+        distances = [F.mse_loss(found[layer].float(), step.content[layer].float()) for layer in compared]
         return sum(distances, step.painted.new_zeros(()))

@@ -72,15 +72,16 @@ class Objective:
         return self._known[-1]
 
 
-def evaluator(
-    criterion: Criterion, content: dict[str, Tensor], style: StyleTarget, *, regions: Tensor | None = None
-) -> Evaluate:
-    """How to evaluate a criterion against a content and a style target; an image of one channel is taken as grey."""
+def evaluator(criterion: Criterion, content: dict[str, Tensor], style: StyleTarget, **more: Tensor | None) -> Evaluate:
+    """How to evaluate a criterion against a content and a style target; an image of one channel is taken as grey.
+
+    `more` is what else `fst.losses.term.Step` has: the photo, masks of regions.
+    """
 
     def evaluate(image: Tensor) -> tuple[Losses, Tensor]:
         with torch.enable_grad():
             leaf = image.detach().requires_grad_()
-            losses = criterion(leaf.expand(-1, 3, -1, -1), content, style, regions=regions)
+            losses = criterion(leaf.expand(-1, 3, -1, -1), content, style, **more)
             (gradient,) = torch.autograd.grad(losses.total, leaf)
         return losses.detached(), gradient
 

@@ -67,9 +67,10 @@ class GatysStyleTransfer(pl.LightningModule):
         regions, masks = self.problem.regions_at(size, paintings)
         style = self._style_target(paintings, masks)
         photo = self.problem.photo_at(size)
-        content = {} if photo is None else self.criterion.content_target(photo.to(self.device))
+        photo = None if photo is None else photo.to(self.device)
+        content = {} if photo is None else self.criterion.content_target(photo)
         self.criterion.features = self._fast.to(self.device)
-        self.evaluate = optimise.evaluator(self.criterion, content, style, regions=regions)
+        self.evaluate = optimise.evaluator(self.criterion, content, style, regions=regions, photos=photo)
         done = self.objective.evaluations if self.objective else self._evaluations
         self.objective = optimise.Objective(self.image, self.evaluate, evaluations=done)
         return optimise.optimizer(
