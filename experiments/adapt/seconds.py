@@ -7,8 +7,8 @@ none is. Prints the table of objectives; writes seconds.json, seconds.png and, o
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-import sys
 
 import numpy as np
 import torch
@@ -118,7 +118,7 @@ def draw(found: dict[str, Objectives]) -> None:
 
 
 @torch.no_grad()
-def main(words: list[str]) -> None:
+def main(words: list[str], *, report: bool) -> None:
     """Train what is not there, then tell."""
     names = [word for word in words if word in run.PAINTINGS] or ["vignal", "souza"]
     settings = [word for word in words if "=" in word]
@@ -129,7 +129,7 @@ def main(words: list[str]) -> None:
     for name in names:
         known = {key: one["objective"] for key, one in earlier.get(name, {}).items() if key != "style_weight"}
         known |= found.get(name, {})
-        for beginning, seconds in [] if "--report" in words else ARMS:
+        for beginning, seconds in [] if report else ARMS:
             if seconds and arm(beginning, seconds) not in known:
                 run.train(name, arm(beginning, seconds), [*overrides(beginning, seconds), *settings])
         found[name], picture = measured(name, known)
@@ -141,5 +141,11 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", help=f"paintings of {', '.join(run.PAINTINGS)}; settings of train.py")
+    parser.add_argument("--report", action="store_true", help="train nothing")
+    given = parser.parse_intermixed_args()
+    if unknown := [word for word in given.words if word not in run.PAINTINGS and "=" not in word]:
+        parser.error(f"no painting or setting: {' '.join(unknown)}")
     with one_line_errors():
-        main(sys.argv[1:])
+        main(given.words, report=given.report)

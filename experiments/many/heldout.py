@@ -7,7 +7,7 @@ Writes worst.jpg, the ten of the highest objective.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -116,5 +116,7 @@ def main(count: int | None) -> None:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("count", nargs="?", type=int, help="of paintings; all unless given")
     with one_line_errors():
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else None)
+        main(parser.parse_args().count)

@@ -12,7 +12,7 @@ from fst.values import at_least
 
 @register
 class Johnson(Network):
-    """1.7 M parameters: resize-convolution, reflection padding, instance norm; the usual one.
+    """1.7 M parameters: resize-convolution, reflection padding, instance norm; as practised since.
 
     Departures from the paper, all common since: reflection padding in every convolution instead of one of 40 pixels,
     nearest-neighbour upsampling before a convolution instead of transposed convolutions, instance instead of batch
