@@ -15,11 +15,12 @@ from fst.values import snake_case
 
 FST = Path(__file__).resolve().parents[1]
 TYPES = {"int": int, "float": float, "bool": bool, "str": str, "Any": Any, "None": None, "Sequence": list, "list": list}
+ATTRIBUTES = ("default_weight", "changeable")  # of a class, that are read as well
 
 
 @dataclass(frozen=True)
 class Signature:
-    """A registered class: its name in snake case, its help, its constructor's arguments and its literal attributes."""
+    """A registered class: its name in snake case, its help, its constructor's arguments and its `ATTRIBUTES`."""
 
     name: str
     help: str
@@ -66,8 +67,8 @@ def _signature(node: ast.ClassDef, module: str) -> Signature:
     for statement in node.body:
         target = statement.target if isinstance(statement, ast.AnnAssign) else getattr(statement, "targets", [None])[0]
         value = getattr(statement, "value", None)
-        if isinstance(target, ast.Name) and isinstance(value, ast.Constant):
-            attributes[target.id] = value.value
+        if isinstance(target, ast.Name) and target.id in ATTRIBUTES:
+            attributes[target.id] = ast.literal_eval(value)
     name = snake_case(node.name)
     return Signature(name, (ast.get_docstring(node) or "").partition("\n")[0], arguments, attributes, module)
 

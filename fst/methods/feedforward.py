@@ -53,6 +53,8 @@ class Feedforward(Method):
     # null: from nothing. auto: with a bundled network where one has this run's network and settings, else from nothing.
     init_from: str | None = "auto"
 
+    changeable = ("warmup_steps", "margin", "noise", "init_from")
+
     def __post_init__(self) -> None:
         one_of("method.optimizer", self.optimizer, OPTIMIZERS)
         one_of("method.schedule", self.schedule, SCHEDULES)
