@@ -12,6 +12,7 @@ from fst.errors import UserError
 from fst.losses.criterion import Criterion, Losses
 from fst.losses.gram import gram_matrix, scaled
 from fst.losses.style_target import StyleTarget, combine
+from fst.losses.term import Step, Term
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import load_features, load_weights
 
@@ -373,6 +374,18 @@ def test_a_weight_of_zero_costs_nothing() -> None:
     loss.features.convolutions[0].register_forward_hook(lambda *_: calls.append(1))
     terms = loss(image, loss.content_target(image))
     assert not calls and terms.total.item() == pytest.approx(variation_formula(image.double()).item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("value", [None, 0.0, torch.zeros(2), torch.zeros(1), {"part": torch.zeros(2)}, {"part": 0.0}])
+def test_a_term_that_returns_no_scalar_is_named(value: object) -> None:
+    class Wrong(Term):
+        def forward(self, step: Step) -> object:
+            return value
+
+    features = VGGFeatures(["relu1_2"], random_weights())
+    criterion = Criterion(features, {"wrong": (1.0, Wrong())})
+    with pytest.raises(UserError, match=r"^loss term wrong returns a .*must return a scalar tensor"):
+        criterion(torch.rand(2, 3, 16, 16), {}, StyleTarget({}))
 
 
 def test_a_painting_too_small_is_one_line() -> None:

@@ -37,7 +37,11 @@ class Step:
     _computed: dict[float, dict[str, Tensor]] = field(default_factory=dict)
 
     def features(self, scale: float = 1.0) -> dict[str, Tensor]:
-        """Features of the painted picture at a fraction of its size, by layer; computed once for all terms."""
+        """Features of the painted picture at a fraction of its size, by layer; computed once for all terms.
+
+        With trainer.precision=bf16-mixed they are bf16, and so may those in `content` be: a term sums them up in fp32,
+        after `.float()` or by `gram_matrix`.
+        """
         if scale not in self._computed:
             self._computed[scale] = self.extractor(scaled(self.painted, scale), self.wanted[scale])
         return self._computed[scale]
@@ -56,5 +60,5 @@ class Term(nn.Module):
         return {}
 
     def forward(self, step: Step) -> Tensor | dict[str, Tensor]:
-        """The term's value before its weight: a scalar, or several by name whose sum it is."""
+        """The term's value before its weight: a scalar tensor, or several by name whose sum it is; fp32."""
         raise NotImplementedError
