@@ -3,7 +3,8 @@
 A loss term is one file in `fst/losses/terms` with one registered class, as in README's "Add a loss term". Its name is
 the class's in snake case. Its weight is the setting `loss.contrast_weight`, its constructor's arguments are
 `loss.contrast_power` and so on (`fst.config.signatures` reads them without importing torch), and its value is logged as
-`train/contrast_loss` and `val/contrast_loss`. A term whose weight is 0 is not computed.
+`train/contrast_loss` and `val/contrast_loss`. A term whose weight is 0 is not computed. As a network's, its constructor
+is also called on torch's meta device, where it cannot read a tensor's values.
 """
 
 from collections.abc import Callable, Iterable

@@ -95,6 +95,7 @@ class Feedforward(Method):
         style = parts.decide_style_weight(config, criterion, style)
         self.data.prepare_data()
         network = parts.network(config)
+        parts.check_picture(network, config.network.name, config.data.size)
         if config.resume is None:
             start = config.method.init_from = parts.decide_start(config)
             if start is not None:
