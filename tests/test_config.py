@@ -3,6 +3,7 @@ and through the real programs where start-up matters."""
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -417,6 +418,26 @@ def test_every_group_file_fits_its_schema() -> None:
                 preset = "defaults" in OmegaConf.load(groups.files(group)[choice])  # another choice, with other values
                 name = OmegaConf.select(config, f"{group}.name")
                 assert name in (choice, None) or group in ("loss", "trainer") or preset
+
+
+@pytest.mark.parametrize(
+    ("group", "lines", "said"),
+    [
+        (
+            "style",
+            f"image: {__file__}",
+            "style.name is missing: the chosen file in conf/style needs a line 'name: ...'",
+        ),
+        ("data", "root: .", "data.name is missing: the chosen file in conf/data needs a line 'name: ...'"),
+        ("data", "name: mine", "data.name is 'mine'; choose from auto, coco, folder"),
+        ("logger", "name: mine", "logger.name is 'mine'; choose from none, tensorboard, wandb"),
+    ],
+)
+def test_a_mistake_in_a_file_of_ones_own_names_its_setting(tmp_path, monkeypatch, group, lines, said) -> None:
+    shutil.copytree(groups.CONF, tmp_path / "conf")
+    monkeypatch.setattr(groups, "CONF", tmp_path / "conf")
+    (tmp_path / "conf" / group / "mine.yaml").write_text(f"# Mine\n{lines}\n")
+    assert said in refusal(f"{group}=mine")
 
 
 def test_paintings_say_where_they_come_from() -> None:

@@ -253,6 +253,24 @@ def test_what_does_not_fit_the_checkpoint_is_refused_before_anything_is_touched(
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize("given", ["warmup_steps=9", "margin=0", "noise=1", "init_from=null"])
+def test_what_a_checkpoint_holds_nothing_of_may_change(earlier: Path, tmp_path: Path, given: str) -> None:
+    folder = _with_checkpoint(_copy(earlier, tmp_path))
+    config(f"resume={folder}", f"method.{given}")
+
+
+def test_of_a_gatys_run_how_long_and_what_is_shown_may_change(
+    pictures: Path,  # noqa: F811
+    tiny_vgg: Path,
+    tmp_path: Path,
+) -> None:
+    run = run_here(tmp_path / "run", gatys_arguments(pictures, tiny_vgg, "method.iterations=2"))
+    config(f"resume={run}", "method.iterations=3", "method.init=noise", "method.animation=[gif]")
+    for refused in ("history=5", "coarsest=32", "learning_rate=0.5", "optimizer=adam", "size=40", "colors=match"):
+        with pytest.raises(UserError, match=f"does not fit method.{refused}: leave"):
+            config(f"resume={run}", f"method.{refused}")
+
+
 def test_a_folder_keeps_its_run(earlier: Path, tmp_path: Path) -> None:
     """A run that begins there would write over it; one that goes on has its own."""
     folder = _with_checkpoint(_copy(earlier, tmp_path))

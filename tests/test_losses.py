@@ -405,6 +405,18 @@ def test_a_weight_of_zero_costs_nothing() -> None:
     assert not calls and terms.total.item() == pytest.approx(variation_formula(image.double()).item(), rel=1e-4)
 
 
+@pytest.mark.parametrize("value", [None, 0.0, torch.zeros(2), torch.zeros(1), {"part": torch.zeros(2)}, {"part": 0.0}])
+def test_a_term_that_returns_no_scalar_is_named(value: object) -> None:
+    class Wrong(Term):
+        def forward(self, step: Step) -> object:
+            return value
+
+    features = VGGFeatures(["relu1_2"], random_weights())
+    criterion = Criterion(features, {"wrong": (1.0, Wrong())})
+    with pytest.raises(UserError, match=r"^loss term wrong returns a .*must return a scalar tensor"):
+        criterion(torch.rand(2, 3, 16, 16), {}, StyleTarget({}))
+
+
 def test_a_painting_too_small_is_one_line() -> None:
     with pytest.raises(UserError, match=r"the painting, 40×6, is too small for relu3_3; raise style\.size"):
         criterion(random_weights(), torch.rand(1, 3, 6, 40))

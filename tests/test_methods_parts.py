@@ -6,6 +6,7 @@ import pytest
 import torch
 from criteria import build_criterion
 from omegaconf import OmegaConf
+from torch import nn
 from training import run_here, tiny_arguments
 
 from fst import images, stylefile
@@ -21,7 +22,7 @@ from fst.methods import parts
 from fst.methods.feedforward import about_painting
 from fst.methods.method import build as build_method
 from fst.methods.parts import automatic_style_weight, init_from
-from fst.networks import build
+from fst.networks import Network, build
 from fst.stylefile import StyleInfo
 
 SETTINGS = {"widths": [4, 8], "depths": [0, 1]}
@@ -127,6 +128,29 @@ def test_a_run_of_the_default_network_paints_at_first_as_the_bundled_style_does(
     photo, hokusai = torch.rand(1, 3, 64, 64), stylefile.load(stylefile.bundled()["hokusai"])[0]
     assert torch.allclose(stylefile.load(run / "style.safetensors")[0](photo), hokusai(photo), atol=2e-3)
     assert OmegaConf.load(run / "config.yaml").method.init_from == "hokusai"
+
+
+@pytest.mark.parametrize(
+    ("layers", "found"),
+    [
+        (nn.Conv2d(3, 1, 1), "(1, 1, 32, 32)"),  # which training would take for grey pictures
+        (nn.Conv2d(3, 3, 2, stride=2), "(1, 3, 16, 16)"),
+        (nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(3, 3, 1)), "(1, 3, 64, 64)"),
+    ],
+)
+def test_a_network_whose_pictures_are_not_like_photos_is_refused(
+    tmp_path, tiny_vgg, monkeypatch, layers: nn.Module, found: str
+) -> None:
+    class Wrong(Network):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(layers)
+
+    monkeypatch.setattr(parts, "network", lambda config: Wrong())
+    with pytest.raises(UserError) as error:
+        run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg))
+    assert f"network=realtime makes {found} of a photo (1, 3, 32, 32): its layers" in str(error.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_reads_as_much_more_of_a_photo_as_its_terms_ask_for(tmp_path, tiny_vgg) -> None:

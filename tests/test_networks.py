@@ -280,10 +280,77 @@ def test_every_network_is_found_without_importing_it() -> None:
 
 def test_only_a_dataclass_has_its_attributes_for_settings() -> None:
     """A loss term with annotated attributes of the contract and no constructor has none."""
-    plain = "@register\n@{}\nclass Dim(Term):\n    default_weight: float = 2.0"
-    of = {word: signatures._signature(ast.parse(plain.format(word)).body[0], "dim") for word in ("final", "dataclass")}
-    assert of["final"].arguments == {} and of["final"].attributes == {"default_weight": 2.0}
-    assert of["dataclass"].arguments == {"default_weight": (float, 2.0)}
+    plain, contract = "@{}\nclass Dim(Term):\n    default_weight: float = 2.0", signatures.CONTRACTS["losses/terms"]
+    final, data = (
+        signatures._signature(ast.parse(plain.format(word)).body[0], contract, "dim") for word in ("final", "dataclass")
+    )
+    assert final.arguments == {} and final.attributes == {"default_weight": 2.0}
+    assert data.arguments == {"default_weight": (float, 2.0)}
+
+
+CONSTRUCTOR = "@register\nclass Warm({}):\n    def __init__(self, {}) -> None: ..."
+
+
+@pytest.mark.parametrize(
+    ("folder", "source", "said"),
+    [
+        (
+            "losses/terms",
+            "@register\nclass Warm(Term):\n    default_weight = 1e3 / 2",
+            "3: default_weight is 1000",
+        ),
+        (
+            "losses/terms",
+            "@register\nclass Warm(Content): ...",
+            "2: Warm inherits from Content, whose settings",
+        ),
+        ("losses/terms", CONSTRUCTOR.format("Content", "x: int = 1"), "2: Warm inherits .* write default_weight = ..."),
+        ("losses/terms", CONSTRUCTOR.format("Term", "weight: float = 1.0"), "3: a setting weight is there already"),
+        ("networks", "@register\nclass Warm(johnson.Johnson): ...", "2: Warm inherits from Johnson, whose settings"),
+        ("networks", CONSTRUCTOR.format("Network", "name: str = ''"), "3: a setting name is there already"),
+        (
+            "networks",
+            CONSTRUCTOR.format("Network", "width=8"),
+            "3: the argument width has no type: write one",
+        ),
+        (
+            "networks",
+            CONSTRUCTOR.format("Network", "width: int"),
+            "3: the argument width has no default: write one",
+        ),
+        ("networks", CONSTRUCTOR.format("Network", "*, width: int"), "3: the argument width has no default"),
+        (
+            "networks",
+            CONSTRUCTOR.format("Network", "rate: float = 1 / 3"),
+            "3: the default of rate is 1 / 3, but",
+        ),
+        (
+            "networks",
+            CONSTRUCTOR.format("Network", "width: int = 'a'"),
+            "3: the default of width, 'a', is not",
+        ),
+        (
+            "networks",
+            CONSTRUCTOR.format("Network", "x: Tensor = None"),
+            "3: the argument x is of type Tensor",
+        ),
+        (
+            "methods",
+            "@register\n@dataclass\nclass Warm(Feedforward):\n    x: int = 1",
+            "3: Warm inherits",
+        ),
+        ("methods", "@register\n@dataclass\nclass Warm(Method):\n    x: int", "4: the argument x has no default"),
+        ("methods", "class Warm(:", "1: invalid syntax"),
+    ],
+)
+def test_a_class_whose_settings_cannot_be_read_is_a_line(tmp_path, monkeypatch, folder, source, said) -> None:
+    monkeypatch.setattr(signatures, "FST", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "warm.py").write_text(source)
+    with pytest.raises(UserError, match=f"^{folder}/warm.py:{said}") as error:
+        signatures.registered.__wrapped__(folder)
+    assert "\n" not in str(error.value)
 
 
 def test_unknown_names_settings_and_norms() -> None:

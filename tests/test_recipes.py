@@ -134,6 +134,14 @@ def run(project: Path, *arguments: str) -> str:
     return done.stdout
 
 
+def refused(project: Path, *arguments: str) -> str:
+    """What train.py says of arguments that it refuses."""
+    command = [sys.executable, "train.py", *arguments]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1, done.stdout
+    return done.stderr
+
+
 SETTINGS = (
     "style=mine", "style.size=64", "loss=vgg16_small", "data=mine", "data.size=32", "data.batch_size=2",
     "data.workers=0", "data.val_images=2", "trainer=cpu", "trainer.precision=32-true", "logger=none", "compile=false",
@@ -172,14 +180,15 @@ def test_a_new_method(project) -> None:
 
     mean = ImageStat.Stat(Image.open(project / "painting.png").convert("RGB")).mean
     assert learnt == pytest.approx([part / 255 for part in mean], abs=0.05)
+    assert refused(project, "resume=colour", "trainer.max_steps=21", "method.rate=0.1") == (
+        "error: the checkpoint in colour was made with method.rate=0.4 and does not fit method.rate=0.1: "
+        "leave method.rate out, or begin anew with rerun=colour\n"
+    )
 
 
 def test_each_is_on_the_help_screen_and_typed(project) -> None:
     screen = run(project, "train.py", "--help")
     for text in ("Two convolutions", "One colour is learnt", " mine,", "My photos"):
         assert text in screen
-    done = subprocess.run(
-        [sys.executable, "train.py", "network=plain", "network.width=wide"],
-        cwd=project, capture_output=True, text=True, timeout=100,
-    )  # fmt: skip
-    assert done.returncode == 1 and "network.width is 'wide', but it must be a whole number" in done.stderr
+    said = refused(project, "network=plain", "network.width=wide")
+    assert "network.width is 'wide', but it must be a whole number" in said

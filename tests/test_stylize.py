@@ -165,6 +165,14 @@ def test_a_setting_out_of_range_is_said_in_a_line(style, wrong, says):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("name", "wrong"), [("strength", 1.5), ("strength", -0.1), ("colors", "contnt")])
+def test_what_is_set_between_frames_is_checked_and_a_mistake_changes_nothing(style, name, wrong):
+    stylizer = Stylizer.load(style, backend="torch", strength=0.5, colors="content")
+    with pytest.raises(UserError, match=f"{name} is"):
+        setattr(stylizer, name, wrong)
+    assert (stylizer.strength, stylizer.colors) == (0.5, "content")
+
+
 def test_bundled_names(shelf):
     assert styles.find("gogh").info.network == "realtime"
     with pytest.raises(UserError, match="did you mean 'hokusai'"):

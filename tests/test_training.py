@@ -308,6 +308,16 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_step_term_and_causes(tmp_pa
         run_here(tmp_path / "run", arguments)
 
 
+def test_a_loss_that_is_not_finite_in_validation_alone_ends_the_run(
+    tmp_path: Path, tiny_vgg: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feedforward_module, "framed", lambda paint, image, margin: paint(image) / 0)
+    run = tmp_path / "run"
+    with pytest.raises(UserError, match=r"in validation after step 3 the (content|style) loss is not finite"):
+        run_here(run, tiny_arguments(tmp_path, tiny_vgg, logger__preview_count=0))
+    assert "nan" not in (run / "metrics.csv").read_text() and not (run / STYLE).exists()
+
+
 def test_a_mistake_found_late_is_one_line_too(tmp_path: Path, tiny_vgg: Path) -> None:
     damaged = tmp_path / "damaged.jpg"
     damaged.write_bytes(b"no picture")

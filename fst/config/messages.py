@@ -51,6 +51,9 @@ def wrong_value(key: str, message: str) -> str:
         return f"{key} must be a list: write it in brackets, as {key}=[a,b]"
     if "is not Optional" in first or "Incompatible value 'None'" in first:
         return f"{key} cannot be empty: give it a value, or leave it out for the default"
+    if "missing mandatory value" in first:
+        group, _, setting = key.rpartition(".")
+        return f"{key} is missing: the chosen file in conf/{group} needs a line '{setting}: ...'"
     if found := re.match(r"Interpolation key '(.*)' not found", first):
         return f"{key} refers to '{found[1]}', which is no setting"
     return f"{key}: {first}"

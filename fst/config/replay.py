@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from fst.config import groups
 from fst.config.commandline import FILE_KEYS, LISTS_OF_FILES, quoted
 from fst.config.compose import composed
-from fst.config.schema import AUTO
+from fst.config.schema import AUTO, choices
 from fst.config.signatures import registered
 from fst.errors import UserError
 from fst.files import read_json
@@ -31,10 +31,6 @@ UNLEARNT += ("data.val_images", "trainer.accelerator", "trainer.checkpoint_every
 UNLEARNT += ("trainer.log_every_n_steps", "trainer.num_nodes", "trainer.strategy", "trainer.val_check_interval")
 CHOICES = ("style", "method", "network", "data", "logger")  # groups whose choice the saved config holds as `name`
 WHOLE = ("style", "method", "network")  # a choice of these that is given now leaves nothing of the earlier one
-# What a checkpoint is made of: another value would not fit the network or the image in it, or the optimiser's state,
-# which has the rates that it began with, would win.
-OF_METHOD = ("name", "schedule", "optimizer", "learning_rate", "muon_learning_rate", "history", "size")
-OF_METHOD += ("coarsest", "colors")
 
 
 def earlier(overrides: list[str]) -> list[str]:
@@ -92,11 +88,15 @@ def _run_to_resume(named: str) -> Path:
 
 
 def check_fit(config: DictConfig) -> None:
-    """Raise UserError if a config's `resume` has a checkpoint that it does not fit, before its folder is touched."""
+    """Raise UserError if a config's `resume` has a checkpoint that it does not fit, before its folder is touched.
+
+    Another network or image would not fit what is in it, and rates that the optimiser's state has would win over other
+    ones: a network's settings stay, and a method's but for those that it names in `changeable`.
+    """
     folder, now = Path(config.resume), _flat(config)
+    free = {f"method.{name}" for name in choices("method")[config.method.name].attributes.get("changeable", ())}
     for key, before in _settings(folder).items():
-        group, _, name = key.partition(".")
-        fixed = group == "network" or (group == "method" and name in OF_METHOD)
+        fixed = key.startswith(("network.", "method.")) and key not in free
         if fixed and now.get(key) != before:
             said = key.removesuffix(".name")
             raise UserError(

@@ -18,6 +18,7 @@ from fst.values import above_zero, at_least, between, is_file, one_of
 AUTO = "auto"
 LARGEST_PAINTING, LARGEST_CROP = 4096, 2048  # pixels: beyond, the features fill the memory of any machine
 DATA = ("auto", "coco", "folder", "imagenet_sample", "procedural")
+LOGGERS = ("none", "tensorboard", "wandb")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
@@ -127,7 +128,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if self.name != MISSING:
-            one_of("data", self.name, DATA)
+            one_of("data.name", self.name, DATA)
         if self.name == "folder" and self.root is None:
             raise UserError("data=folder needs the folder of photos: data.root=DIR")
         if self.root is not None and not self.download and not Path(self.root).expanduser().is_dir():
@@ -194,6 +195,8 @@ class LoggerConfig:
     preview_count: int = 4
 
     def __post_init__(self) -> None:
+        if self.name != MISSING:
+            one_of("logger.name", self.name, LOGGERS)
         one_of("logger.mode", self.mode, ("auto", "online", "offline", "disabled"))
         at_least("logger.preview_count", self.preview_count, 0)
         for n, photo in enumerate(self.preview_images):

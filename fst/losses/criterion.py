@@ -116,6 +116,9 @@ class Criterion(nn.Module):
             content: the photos' features; terms that compare with a photo are 0 without.
             style: of 1 painting for all, or N, one a picture; with regions, of R.
             more: what else `Step` has. Terms that are about a network are left out without its `paint`.
+
+        Raises:
+            UserError: a term returns something else than scalar tensors.
         """
         values, parts = {}, {}
         with torch.autocast(painted.device.type, enabled=False):
@@ -124,6 +127,7 @@ class Criterion(nn.Module):
                 if term.needs_network and step.paint is None:
                     continue
                 value = term(step)
+                _check_scalars(name, value)
                 if isinstance(value, dict):
                     parts |= {f"{name}_loss/{part}": one for part, one in value.items()}
                     value = sum(value.values(), step.painted.new_zeros(()))
@@ -157,3 +161,14 @@ class Criterion(nn.Module):
             found = self.features(small, term.layers)
             grams |= {(scale, layer): gram_matrix(found[layer], regions) for layer in term.layers}
         return StyleTarget(grams)
+
+
+def _check_scalars(name: str, value: Any) -> None:
+    """Raise UserError unless a term's value is a scalar tensor, or a dict of them: what else it is fails far away."""
+    for one in value.values() if isinstance(value, dict) else [value]:
+        if not isinstance(one, Tensor) or one.dim():
+            found = f"a tensor {tuple(one.shape)}" if isinstance(one, Tensor) else f"a {type(one).__name__}"
+            raise UserError(
+                f"loss term {name} returns {found}; its forward must return a scalar tensor, as .mean() gives, "
+                "or a dict of them"
+            )

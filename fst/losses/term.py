@@ -3,7 +3,8 @@
 A loss term is one file in `fst/losses/terms` with one registered class, as in README's "Add a loss term". Its name is
 the class's in snake case. Its weight is the setting `loss.contrast_weight`, its constructor's arguments are
 `loss.contrast_power` and so on (`fst.config.signatures` reads them without importing torch), and its value is logged as
-`train/contrast_loss` and `val/contrast_loss`. A term whose weight is 0 is not computed.
+`train/contrast_loss` and `val/contrast_loss`. A term whose weight is 0 is not computed. As a network's, its constructor
+is also called on torch's meta device, where it cannot read a tensor's values.
 """
 
 from collections.abc import Callable, Iterable
@@ -37,7 +38,11 @@ class Step:
     _computed: dict[float, dict[str, Tensor]] = field(default_factory=dict)
 
     def features(self, scale: float = 1.0) -> dict[str, Tensor]:
-        """Features of the painted picture at a fraction of its size, by layer; computed once for all terms."""
+        """Features of the painted picture at a fraction of its size, by layer; computed once for all terms.
+
+        With trainer.precision=bf16-mixed they are bf16, and so may those in `content` be: a term sums them up in fp32,
+        after `.float()` or by `gram_matrix`.
+        """
         if scale not in self._computed:
             self._computed[scale] = self.extractor(scaled(self.painted, scale), self.wanted[scale])
         return self._computed[scale]
@@ -56,5 +61,5 @@ class Term(nn.Module):
         return {}
 
     def forward(self, step: Step) -> Tensor | dict[str, Tensor]:
-        """The term's value before its weight: a scalar, or several by name whose sum it is."""
+        """The term's value before its weight: a scalar tensor, or several by name whose sum it is; fp32."""
         raise NotImplementedError

@@ -53,6 +53,8 @@ class Feedforward(Method):
     # null: from nothing. auto: with a bundled network where one has this run's network and settings, else from nothing.
     init_from: str | None = "auto"
 
+    changeable = ("warmup_steps", "margin", "noise", "init_from")
+
     def __post_init__(self) -> None:
         one_of("method.optimizer", self.optimizer, OPTIMIZERS)
         one_of("method.schedule", self.schedule, SCHEDULES)
@@ -93,6 +95,7 @@ class Feedforward(Method):
         style = parts.decide_style_weight(config, criterion, style)
         self.data.prepare_data()
         network = parts.network(config)
+        parts.check_picture(network, config.network.name, config.data.size)
         if config.resume is None:
             start = config.method.init_from = parts.decide_start(config)
             if start is not None:

@@ -121,6 +121,7 @@ class FeedForwardStyleTransfer(pl.LightningModule):
             torch.manual_seed(number)  # the same draws at every validation: figures compare
             in_margin = Aim(aim.style, functools.partial(framed, aim.paint, margin=MARGIN))
             losses = self._compared(in_margin.paint(photo), photo, in_margin)
+            losses.check_finite(f"in validation after step {self.global_step}")
             values = {name: value.item() for name, value in losses.named().items()}
             if "style_loss" in values:
                 values["style_ratio"] = values["style_loss"] / self._style_of_untouched(photo, number, style, aim)

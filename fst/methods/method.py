@@ -10,6 +10,7 @@ line of its docstring is its help; it checks its own values. `fst.methods.run` t
     Trainer(..., **method.trainer_settings()).fit(method.module, method.data)
     method.write_result()                 # at every checkpoint and at the end
 
+`resume=` refuses another value of any setting but those that the class names in `changeable`, also read without torch.
 A method's file imports torch and Lightning inside its functions, so that its settings are checked at once.
 """
 
@@ -43,6 +44,8 @@ class Method:
     result: Path  # the file that `write_result` writes
     paintings: Sequence[tuple[str | None, np.ndarray]] = ()  # title and uint8 (H, W, 3), as the run sees each
     callbacks: Sequence[pl.Callback] = ()  # of its own, besides tracking and checkpoints
+    # Settings with which a run may go on otherwise: a checkpoint holds nothing of them. All others stay as they were.
+    changeable: tuple[str, ...] = ()
 
     def check(self, config: TrainConfig) -> None:
         """Raise UserError for settings of a run that make no sense, or do not go with this method."""

@@ -27,6 +27,7 @@ from fst.values import snake_case
 UNIT = 1e5  # the style weight for The Starry Night
 STARRY_NIGHT = 323.0  # that times its target's energy, at 512 pixels, to relu3_3
 LEAST, MOST = 2.5e4, 3e5  # automatic style weights
+ENOUGH = 256  # pixels of a photo's edge that show what size a network's pictures have
 STARTS = ("hokusai", "picabia-johnson")  # of plain skies: what others have there stays (experiments/recipe)
 
 
@@ -41,6 +42,24 @@ def read_painting(style: StyleConfig) -> np.ndarray:
 def network(config: TrainConfig) -> Network:
     """The network of a config; UserError for a value that it refuses."""
     return build(config.network.name, **network_settings(config))
+
+
+@torch.no_grad()
+def check_picture(network: Network, name: str, size: int) -> None:
+    """Raise UserError unless a network makes pictures of three channels and of the photo's size, here `size` pixels.
+
+    A picture of one channel would be compared by broadcasting, as if it were a grey one.
+    """
+    edge, training = min(size, ENOUGH), network.training
+    photo = torch.full((1, 3, edge, edge), 0.5)
+    vector = (network.table[:1],) if isinstance(network, Conditional) else ()
+    found = tuple(network.eval()(photo, *vector).shape)
+    network.train(training)
+    if found != photo.shape:
+        raise UserError(
+            f"network={name} makes {found} of a photo {tuple(photo.shape)}: its layers must end in 3 channels, "
+            "at the height and width that they began with"
+        )
 
 
 def decide_start(config: TrainConfig) -> str | None:

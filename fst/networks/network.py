@@ -2,8 +2,11 @@
 
 A transform network is one file in this folder with a registered class, as in README's "Add a network". Its name is the
 class's in snake case (`network=plain`). Its constructor's signature is its config schema, read without importing torch
-(`fst.config.signatures`), so annotations are plain types and defaults are literals; the first line of its docstring is
-its help. It checks its own values and raises UserError for those that make no sense.
+(`fst.config.signatures`), so annotations are plain types, defaults are literals and what is inherited is written again;
+the first line of its docstring is its help. It checks its own values and raises UserError for those that make no sense.
+
+Settings and style files are checked by making the network on torch's meta device, where a tensor has a shape and no
+values: a constructor may fill and copy tensors, but not read them (`.item()`, `.tolist()`, `if tensor`).
 """
 
 from collections.abc import Callable

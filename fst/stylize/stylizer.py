@@ -31,7 +31,7 @@ class Stylizer:
     Attributes:
         name: the style's short name, fit for a file name.
         info: what the style file says of itself: network, painting, training.
-        strength, colors: as `load`'s; may be set between frames.
+        strength, colors: as `load`'s; may be set between frames, with its errors.
         many: the file of many styles that the style is from; None: it has a network of its own.
         vector: its style vector (V,) there; a film's first, where it moves from style to style.
     """
@@ -41,7 +41,7 @@ class Stylizer:
     ) -> None:
         self.name, self.info, self.many = style.name, style.info, style.many
         self.vector = None if style.vectors is None else style.vectors[0]
-        self.size, self.strength, self.colors = size, strength, colors
+        self.size, self._strength, self._colors = size, strength, colors
         self._style, self._backend, self._margin = style, backend, margin
 
     @classmethod
@@ -84,6 +84,24 @@ class Stylizer:
         """A style as infer.py's settings ask for it; as `load`."""
         names = ("backend", "size", "strength", "colors", "precision", "painting_size")
         return cls.load(style, live=live, **{name: getattr(config, name) for name in names})
+
+    @property
+    def strength(self) -> float:
+        return self._strength
+
+    @strength.setter
+    def strength(self, strength: float) -> None:
+        framing.check(self.size, strength, self._colors)
+        self._strength = strength
+
+    @property
+    def colors(self) -> str:
+        return self._colors
+
+    @colors.setter
+    def colors(self, colors: str) -> None:
+        framing.check(self.size, self._strength, colors)
+        self._colors = colors
 
     def __call__(self, image: np.ndarray | Image.Image, vector: np.ndarray | None = None) -> np.ndarray | Image.Image:
         """Paint one image; by another style vector of its file of many than its own, where one is given.

@@ -42,6 +42,10 @@ class Gatys(Method):
     animation: Sequence[str] = ()  # films of the optimisation: mp4, gif, webp
     animation_steps: Sequence[int] | None = None  # iterations to show; None: about 100, most of them early
 
+    changeable = (
+        "iterations", "init", "styles", "style_shares", "content_mask", "style_masks", "animation", "animation_steps",
+    )  # fmt: skip
+
     def __post_init__(self) -> None:
         one_of("method.optimizer", self.optimizer, OPTIMIZERS)
         one_of("method.colors", self.colors, COLORS)
