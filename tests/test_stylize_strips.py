@@ -133,6 +133,7 @@ def test_what_would_take_more_than_4_gb_is_painted_in_strips(tmp_path, network, 
     style = make_style(tmp_path / "style.safetensors", network)
     there = Stylizer.load(style, backend=backend, precision="f32")._backend
     assert not framing.in_strips(*whole, there) and framing.in_strips(*strips, there)
+    assert framing.in_strips(*whole, there, at_once=2), "frames of a film"
     there.traits = replace(there.traits, strips=False)
     assert not framing.in_strips(*strips, there)
 

@@ -46,11 +46,13 @@ class Backend(Protocol):
 
     Attributes:
         bytes_per_pixel: of memory that painting a frame takes, about (experiments/speed/memory.py).
+        streamed: frames of a stream that are painted at once.
         takes_planes: whether frames of a stream may be `Planes`; painted ones are, then.
     """
 
     traits: Traits
     bytes_per_pixel: int
+    streamed: int
     takes_planes: bool
 
     def stylize(self, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:

@@ -29,9 +29,9 @@ def check(size: int | None, strength: float, colors: str) -> None:
     one_of("colors", colors, COLORS)
 
 
-def in_strips(height: int, width: int, backend: Backend) -> bool:
-    """Whether a frame of that size is painted in strips: whole it takes much memory, and the network can be."""
-    return backend.traits.strips and height * width * backend.bytes_per_pixel > WHOLE
+def in_strips(height: int, width: int, backend: Backend, at_once: int = 1) -> bool:
+    """Whether frames of that size are painted in strips: whole, `at_once` take much memory, and the network can be."""
+    return backend.traits.strips and height * width * backend.bytes_per_pixel * at_once > WHOLE
 
 
 def working(frame: np.ndarray | Planes, size: int | None, margin: int = 0) -> np.ndarray | Planes:

@@ -68,6 +68,8 @@ class OpenVinoBackend:
         UserError: bf16 on a processor without it; int8 of a style file without ranges.
     """
 
+    streamed = IN_FLIGHT
+
     def __init__(self, style: Style, *, live: bool = False, precision: str = "auto") -> None:
         if precision == "bf16" and not has_bf16():
             raise UserError("precision=bf16: this processor has no bf16 instructions; omit precision=")

@@ -119,7 +119,8 @@ class Stylizer:
 
     def takes_planes(self, height: int, width: int) -> bool:
         """Whether `stream` may be given a film's frames of that size as `Planes`, which is faster."""
-        return self._backend.takes_planes and self.size is None and not self._in_strips(height, width)
+        whole = not self._in_strips(height, width, self._backend.streamed)
+        return self._backend.takes_planes and self.size is None and whole
 
     def stream(self, frames: Iterable[np.ndarray | Planes], count: int | None = None) -> Iterator[np.ndarray | Planes]:
         """Paint frames in order, faster than one call each where the backend keeps several in flight.
@@ -137,7 +138,7 @@ class Stylizer:
         if first is None:
             return
         frames = itertools.chain([first], frames)
-        if self._in_strips(*first.shape[:2]):
+        if self._in_strips(*first.shape[:2], self._backend.streamed):
             yield from map(self, frames, vectors)
             return
         sources: deque[np.ndarray | Planes] = deque()
@@ -159,10 +160,10 @@ class Stylizer:
             raise UserError(f"style '{self.name}' moves over a film's length, which this source does not tell")
         return itertools.chain(along(stops, count), itertools.repeat(stops[-1]))
 
-    def _in_strips(self, height: int, width: int) -> bool:
+    def _in_strips(self, height: int, width: int, at_once: int = 1) -> bool:
         if self.size is not None:
             height, width = images.fit_long_edge(height, width, self.size)
-        return framing.in_strips(height + 2 * self._margin, width + 2 * self._margin, self._backend)
+        return framing.in_strips(height + 2 * self._margin, width + 2 * self._margin, self._backend, at_once)
 
     @functools.cached_property
     def _stylize_in_strips(self) -> Callable[[np.ndarray, np.ndarray | None], np.ndarray]:

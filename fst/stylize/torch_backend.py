@@ -28,7 +28,7 @@ def device() -> torch.device:
 class TorchBackend:
     """A style's network in fp32, channels last."""
 
-    takes_planes = False
+    streamed, takes_planes = 1, False
 
     def __init__(self, style: Style) -> None:
         self.device = device()
