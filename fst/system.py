@@ -27,13 +27,6 @@ def keep_memory() -> None:
     mallopt(mmap_max, 0)
 
 
-def free_memory() -> int:
-    """Bytes of memory that programs may take before others have to give some up."""
-    import psutil
-
-    return psutil.virtual_memory().available
-
-
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -426,9 +426,13 @@ def test_every_group_file_fits_its_schema() -> None:
         (
             "style",
             f"image: {__file__}",
-            "style.name is missing: the chosen file in conf/style needs a line 'name: ...'",
+            "style.name needs a value, on the command line or as a line 'name: ...' of the chosen file in conf/style",
         ),
-        ("data", "root: .", "data.name is missing: the chosen file in conf/data needs a line 'name: ...'"),
+        (
+            "data",
+            "root: .",
+            "data.name needs a value, on the command line or as a line 'name: ...' of the chosen file in conf/data",
+        ),
         ("data", "name: mine", "data.name is 'mine'; choose from auto, coco, folder"),
         ("logger", "name: mine", "logger.name is 'mine'; choose from none, tensorboard, wandb"),
     ],

@@ -288,6 +288,17 @@ def test_only_a_dataclass_has_its_attributes_for_settings() -> None:
     assert data.arguments == {"default_weight": (float, 2.0)}
 
 
+def test_a_mixin_a_constant_and_the_contracts_attribute_are_no_settings():
+    contracts = signatures.CONTRACTS
+    mixed = "@register\nclass Warm(Term, Mixin):\n    def __init__(self, power: float = 2.0) -> None: ..."
+    term = signatures._signature(ast.parse(mixed).body[0], contracts["losses/terms"], "warm")
+    assert term.arguments == {"power": (float, 2.0)}
+    fields = "changeable: ClassVar[tuple[str, ...]] = ('rate',)\n    K: ClassVar[int] = 3\n    rate: float = 0.5"
+    source = f"@register\n@dataclass\nclass Warm(Method):\n    {fields}"
+    method = signatures._signature(ast.parse(source).body[0], contracts["methods"], "warm")
+    assert method.arguments == {"rate": (float, 0.5)} and method.attributes == {"changeable": ("rate",)}
+
+
 CONSTRUCTOR = "@register\nclass Warm({}):\n    def __init__(self, {}) -> None: ..."
 
 

@@ -1,5 +1,7 @@
 """Networks of many styles: against the plain networks that they fold into."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -62,15 +64,16 @@ class Nested(Network):
 
     multiple, smallest = 1, 8
 
-    def __init__(self, gain: bool = False) -> None:
+    def __init__(self, gain: bool = False, light: float = 2.0) -> None:
         super().__init__()
+        self.light = light
         beside = [nn.Conv2d(4, 6, 3, padding=1), nn.InstanceNorm2d(6, affine=True), nn.ReLU()]
         self.layers = nn.Sequential(ConvBlock(3, 4, 3), *beside, ConvBlock(6, 3, 3, norm=None, relu=False))
         if gain:
             self.gain = nn.Parameter(torch.ones(()))
 
     def before(self, image: Tensor) -> Tensor:
-        return image * 2
+        return image * self.light
 
     def after(self, features: Tensor) -> Tensor:
         return torch.tanh(features)
@@ -82,7 +85,7 @@ class NestedMany(Conditional):
 
 @torch.no_grad()
 def test_any_networks_styles_begin_neutral_and_paint_as_their_plain_networks() -> None:
-    network = NestedMany(["a", "b"], 0)
+    network = copy.deepcopy(NestedMany(["a", "b"], 0, light=3.0))
     with network.styled(network.table[:1]):
         for norm in (module for module in network.modules() if isinstance(module, ConditionalNorm)):
             assert (norm.scale == 1).all() and (norm.shift == 0).all()

@@ -127,14 +127,11 @@ def test_what_sees_more_than_a_few_rows_is_not_computed_so(module):
         ("realtime", "openvino", (7000, 8000), (8000, 8000)),
     ],
 )
-def test_what_would_take_more_than_half_of_the_free_memory_is_painted_in_strips(
-    tmp_path, monkeypatch, network, backend, whole, strips
-):
+def test_what_would_take_more_than_4_gb_is_painted_in_strips(tmp_path, network, backend, whole, strips):
     if backend == "openvino":
         pytest.importorskip("openvino")
     style = make_style(tmp_path / "style.safetensors", network)
     there = Stylizer.load(style, backend=backend, precision="f32")._backend
-    monkeypatch.setattr(there, "free_memory", lambda: 8e9)
     assert not framing.in_strips(*whole, there) and framing.in_strips(*strips, there)
     assert framing.in_strips(*whole, there, at_once=2), "frames of a film"
     there.traits = replace(there.traits, strips=False)
@@ -150,7 +147,7 @@ def peak():  # in kB; getrusage's would begin with the parent's
 photo = np.random.default_rng(0).integers(0, 256, (1400, 1000, 3), dtype=np.uint8)
 stylizer = Stylizer.load(sys.argv[1], backend="torch")
 strips.STRIP = 128 * 128
-for framing.WHOLE in (0, float("inf")):
+for framing.WHOLE in (0, 10**12):
     stylizer(np.zeros((64, 64, 3), np.uint8))
     before = peak()
     stylizer(photo)

@@ -176,6 +176,10 @@ def test_a_step_whose_gradient_is_not_finite_changes_nothing(
         with_gradients(patch, lambda step: math.nan)
         with pytest.raises(UserError, match=r"no step's gradient was finite, so nothing was learnt"):
             run_here(tmp_path / "nothing", tiny_arguments(tmp_path, tiny_vgg, trainer__max_steps=3))
+    with monkeypatch.context() as patch:  # a run that goes on has learnt before
+        with_gradients(patch, lambda step: math.nan)
+        status, told, errors = train_here(tmp_path, "resume=run", "trainer.max_steps=4")
+    assert status == 0 and "1 of 1 steps changed nothing" in told, errors
     with monkeypatch.context() as patch:
         with_gradients(patch, lambda step: math.inf)
         patch.setattr(feedforward_module, "OVERFLOWS", 3)

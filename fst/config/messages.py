@@ -53,7 +53,10 @@ def wrong_value(key: str, message: str) -> str:
         return f"{key} cannot be empty: give it a value, or leave it out for the default"
     if "missing mandatory value" in first:
         group, _, setting = key.rpartition(".")
-        return f"{key} is missing: the chosen file in conf/{group} needs a line '{setting}: ...'"
+        where = (
+            f", on the command line or as a line '{setting}: ...' of the chosen file in conf/{group}" if group else ""
+        )
+        return f"{key} needs a value{where}"
     if found := re.match(r"Interpolation key '(.*)' not found", first):
         return f"{key} refers to '{found[1]}', which is no setting"
     return f"{key}: {first}"

@@ -80,7 +80,8 @@ def _signature(node: ast.ClassDef, contract: Contract, module: str) -> Signature
     constructor = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
     attributes = {} if contract.attribute is None else _attribute(node, contract.attribute)
     bases = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
-    if other := next((base for base in bases if base != contract.base), None):
+    if bases and contract.base not in bases:
+        other = bases[0]
         if constructor is None:
             advice = f"write an __init__ of {node.name} with all its settings"
             raise _mistake(node, f"{node.name} inherits from {other}, whose settings are not read here: {advice}")
@@ -104,7 +105,8 @@ def _fields(node: ast.ClassDef) -> list[tuple[ast.arg, ast.expr | None]]:
     """A dataclass's fields, each with its default; another class has none."""
     if not any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
         return []
-    fields = [statement for statement in node.body if isinstance(statement, ast.AnnAssign)]
+    annotated = [one for one in node.body if isinstance(one, ast.AnnAssign)]
+    fields = [one for one in annotated if "ClassVar" not in ast.unparse(one.annotation)]
     return [(ast.copy_location(ast.arg(of.target.id, of.annotation), of), of.value) for of in fields]
 
 

@@ -207,11 +207,11 @@ class FeedForwardStyleTransfer(pl.LightningModule):
         Raises:
             UserError: no step's gradient was finite, so that nothing was learnt.
         """
-        if self._skipped and self._skipped == self._steps:
+        if self._skipped and self._skipped == self.global_step:
             raise UserError(
                 f"no step's gradient was finite, so nothing was learnt; the usual causes: {OVERFLOW_CAUSES}"
             )
-        if self._skipped > SKIPPED * self._steps:
+        if self._skipped > SKIPPED * self._steps and self.trainer.is_global_zero:
             print(f"{self._skipped} of {self._steps} steps changed nothing: their gradients were not finite")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fst.config.signatures import registered
 from fst.values import Registry
@@ -45,7 +45,7 @@ class Method:
     paintings: Sequence[tuple[str | None, np.ndarray]] = ()  # title and uint8 (H, W, 3), as the run sees each
     callbacks: Sequence[pl.Callback] = ()  # of its own, besides tracking and checkpoints
     # Settings with which a run may go on otherwise: a checkpoint holds nothing of them. All others stay as they were.
-    changeable: tuple[str, ...] = ()
+    changeable: ClassVar[tuple[str, ...]] = ()
 
     def check(self, config: TrainConfig) -> None:
         """Raise UserError for settings of a run that make no sense, or do not go with this method."""

@@ -1,5 +1,6 @@
 """What methods are made of: from settings to criterion, network, painting, style weight and accelerator."""
 
+import copy
 import dataclasses
 from pathlib import Path
 
@@ -50,11 +51,10 @@ def check_picture(network: Network, name: str, size: int) -> None:
 
     A picture of one channel would be compared by broadcasting, as if it were a grey one.
     """
-    edge, training = min(size, ENOUGH), network.training
+    edge = min(size, ENOUGH)
     photo = torch.full((1, 3, edge, edge), 0.5)
     vector = (network.table[:1],) if isinstance(network, Conditional) else ()
-    found = tuple(network.eval()(photo, *vector).shape)
-    network.train(training)
+    found = tuple(copy.deepcopy(network).eval()(photo, *vector).shape)  # a copy: parts may be frozen in their modes
     if found != photo.shape:
         raise UserError(
             f"network={name} makes {found} of a photo {tuple(photo.shape)}: its layers must end in 3 channels, "

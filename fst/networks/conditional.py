@@ -60,11 +60,12 @@ class Conditional(Network):
             for name, child in parent.named_children():
                 if isinstance(child, nn.InstanceNorm2d):
                     setattr(parent, name, ConditionalNorm(child.num_features))
-        if outside := [name for name, _ in trunk.named_parameters() if not name.startswith("layers.")]:
+        if outside := [name for name in trunk.state_dict() if not name.startswith("layers.")]:
             raise UserError(
                 f"{self.plain_class.__name__} has weights outside its layers, which styles do not share: {outside}"
             )
         self.layers = trunk.layers
+        object.__setattr__(self, "_trunk", trunk)  # not registered: its layers are this network's already
         widths = [norm.num_features for norm in self._norms()]
         neutral = torch.tensor([value for width in widths for value in [1.0] * width + [0.0] * width])
         # Filled, not computed: to compute on the meta device, where files are checked, imports torch's compiler.
@@ -74,10 +75,10 @@ class Conditional(Network):
         self.predictor = Predictor(neutral, predictor) if predictor else None
 
     def before(self, image: Tensor) -> Tensor:
-        return self.plain_class.before(self, image)
+        return self._trunk.before(image)
 
     def after(self, features: Tensor) -> Tensor:
-        return self.plain_class.after(self, features)
+        return self._trunk.after(features)
 
     def forward(self, image: Tensor, vectors: Tensor) -> Tensor:
         """Stylize (N, 3, H, W) in [0, 1] of any size by style vectors (N, V), or (1, V) for all."""

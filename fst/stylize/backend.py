@@ -55,9 +55,6 @@ class Backend(Protocol):
     streamed: int
     takes_planes: bool
 
-    def free_memory(self) -> int:
-        """Bytes of memory that are free where it paints."""
-
     def stylize(self, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
         """One frame, as soon as possible; by a style vector (V,), where the style is one of a file of many."""
 

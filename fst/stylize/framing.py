@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLORS = ("style", "content")
 MARGIN = 16  # pixels mirrored around a frame and cut off again: a network's strokes are paler at the edge it sees
 LARGEST = 16384  # long edge at which a network is asked to work
-WHOLE = 0.5  # of the memory that is free: a frame that takes more is painted in strips
+WHOLE = 4_000_000_000  # bytes of memory: a frame that takes more is painted in strips
 
 
 def check(size: int | None, strength: float, colors: str) -> None:
@@ -31,7 +31,7 @@ def check(size: int | None, strength: float, colors: str) -> None:
 
 def in_strips(height: int, width: int, backend: Backend, at_once: int = 1) -> bool:
     """Whether frames of that size are painted in strips: whole, `at_once` take much memory, and the network can be."""
-    return backend.traits.strips and height * width * backend.bytes_per_pixel * at_once > WHOLE * backend.free_memory()
+    return backend.traits.strips and height * width * backend.bytes_per_pixel * at_once > WHOLE
 
 
 def working(frame: np.ndarray | Planes, size: int | None, margin: int = 0) -> np.ndarray | Planes:

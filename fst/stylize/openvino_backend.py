@@ -28,7 +28,6 @@ from fst.stylize.cache import made_once
 from fst.stylize.framing import pad
 from fst.stylize.many import Style
 from fst.stylize.planes import CHANNELS, Matrix, Planes, folded, unfolded
-from fst.system import free_memory
 
 # OpenVINO does without its converter. Importing that takes a fifth of a second, and tells Intel that it was imported.
 _CONVERTER = "openvino.tools.ovc"
@@ -99,9 +98,6 @@ class OpenVinoBackend:
         here = [ov.__version__, *(core().get_property("CPU", name) for name in asked), matrix]
         what, sources = f"preparing style '{self.style.name}' for openvino", (repr(here).encode(), self.style.path)
         return made_once(what, "openvino", sources, lambda folder: _make(self.style, folder, matrix))
-
-    def free_memory(self) -> int:
-        return free_memory()
 
     def stylize(self, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
         padded = self._padded(frame)

@@ -138,8 +138,7 @@ class Stylizer:
         if first is None:
             return
         frames = itertools.chain([first], frames)
-        asked = not isinstance(first, Planes)  # planes: `takes_planes` has said that they are painted whole
-        if asked and self._in_strips(*first.shape[:2], self._backend.streamed):
+        if self._in_strips(*first.shape[:2], self._backend.streamed):
             yield from map(self, frames, vectors)
             return
         sources: deque[np.ndarray | Planes] = deque()

@@ -13,7 +13,7 @@ from fst import images
 from fst.stylize.backend import Traits
 from fst.stylize.cuda_graph import CudaGraph
 from fst.stylize.many import Style
-from fst.system import free_memory, keep_memory
+from fst.system import keep_memory
 
 REPLAYED = 1 << 20  # pixels: of larger frames the GPU, not the launching of kernels, takes the time (experiments/gpu)
 
@@ -40,9 +40,6 @@ class TorchBackend:
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.replayed = CudaGraph(self._paint, self.device) if self.device.type == "cuda" else None
         self.lock = threading.Lock()  # a network of many styles holds a picture's vector while it paints
-
-    def free_memory(self) -> int:
-        return torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else free_memory()
 
     @torch.inference_mode()
     def stylize(self, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
