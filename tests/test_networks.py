@@ -364,6 +364,16 @@ def test_a_class_whose_settings_cannot_be_read_is_a_line(tmp_path, monkeypatch, 
     assert "\n" not in str(error.value)
 
 
+def test_two_files_of_one_name_are_a_line(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(signatures, "FST", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "networks").mkdir()
+    for name in ("warm", "warmer"):
+        (tmp_path / "networks" / f"{name}.py").write_text(CONSTRUCTOR.format("Network", "x: int = 1"))
+    with pytest.raises(UserError, match=r"^networks/warmer.py:2: fst.networks.warm has a Warm: rename one of them"):
+        signatures.registered.__wrapped__("networks")
+
+
 def test_unknown_names_settings_and_norms() -> None:
     with pytest.raises(UserError, match="did you mean 'johnson'"):
         build("jonson")

@@ -69,6 +69,8 @@ def registered(folder: str) -> dict[str, Signature]:
             for node in ast.parse(file.read_text(encoding="utf-8")).body:
                 if isinstance(node, ast.ClassDef) and any(ast.unparse(d) == "register" for d in node.decorator_list):
                     signature = _signature(node, CONTRACTS[folder], module)
+                    if signature.name in found:
+                        raise _mistake(node, f"{found[signature.name].module} has a {node.name}: rename one of them")
                     found[signature.name] = signature
         except SyntaxError as error:
             raise UserError(f"{shown(file)}:{error.lineno}: {error.msg}") from None
