@@ -108,7 +108,8 @@ def check_fit(config: DictConfig) -> None:
 def difference(folder: Path, wanted: DictConfig) -> str | None:
     """The first setting with which the run in a folder learnt something else than a config says, or None.
 
-    Settings that are newer than the run are no difference, nor is `auto`, for which a run saves what it became.
+    Settings that are newer than the run are no difference, but for a newer loss term's weight, which was 0; nor is
+    `auto`, for which a run saves what it became.
     """
     saved = _settings(folder)
     for key, now in _flat(wanted).items():
