@@ -1,6 +1,7 @@
 """The Gatys baseline's parts against formulas by hand, NumPy, and torch's own optimiser."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +16,14 @@ from fst import images
 from fst.config.compose import compose
 from fst.config.schema import check
 from fst.errors import UserError
-from fst.losses.criterion import Losses
+from fst.losses.criterion import Losses, least_edge
 from fst.losses.gram import gram_matrix
 from fst.losses.style_target import combine
 from fst.losses.vgg import VGGFeatures
 from fst.methods.gatys import colors, optimise
 from fst.methods.gatys.problem import Problem, plan
 from fst.methods.gatys.regions import read_regions
-from fst.methods.gatys.style_transfer import GatysStyleTransfer, least_edge
+from fst.methods.gatys.style_transfer import GatysStyleTransfer
 from fst.methods.method import build
 from fst.stylize.framing import with_luminance
 
@@ -245,8 +246,11 @@ def test_noise_to_begin_with_is_the_seeds_own():
 
 
 def test_the_least_edge_is_that_of_the_smallest_scale(features):
-    assert least_edge(build_criterion(features, style_layers=LAYERS)) == 8
-    assert least_edge(build_criterion(features, style_layers=LAYERS, style_scales=[1.0, 0.3])) == 27
+    def least(**settings: Any) -> tuple[int, str]:
+        return least_edge(build_criterion(features, style_layers=LAYERS, **settings).terms.values())
+
+    assert least() == (8, "relu3_3")
+    assert least(style_scales=[1.0, 0.3]) == (27, "relu3_3")
 
 
 # Colours and masks

@@ -116,6 +116,28 @@ def test_the_layers_that_terms_ask_for_are_loaded_and_checked(monkeypatch, tiny_
         parts.build_terms(loss)
 
 
+def test_a_crop_too_small_for_a_term_of_ones_own_is_told_beforehand(monkeypatch, tiny_vgg) -> None:
+    words = [f"loss.weights={tiny_vgg}", "loss=vgg16_relu3", "loss.checkerboard_weight=1", "data.size=40"]
+    config = check(compose(words))
+    build_method(config.method).check(config)  # 24 pixels are enough for relu3_3
+    monkeypatch.setattr(Checkerboard, "painted_layers", lambda term: {0.5: ["relu1_1", "relu4_1"]})
+    with pytest.raises(UserError, match=r"edges is 24 pixels, but relu4_1 needs at least 32"):
+        build_method(config.method).check(config)
+
+
+def test_a_constructor_that_reads_a_tensors_value_is_an_error_with_file_and_line(monkeypatch, tiny_vgg) -> None:
+    config = check(compose([f"loss.weights={tiny_vgg}"]))
+    built = Checkerboard.__init__
+
+    def reads(term: Checkerboard, *given: int, **named: int) -> None:
+        built(term, *given, **named)
+        term.window = torch.linspace(0, 1, 3).sum().item()
+
+    monkeypatch.setattr(Checkerboard, "__init__", reads)
+    with pytest.raises(UserError, match=r"test_methods_parts\.py:\d+: .* meta device .*sum\(\)\.item\(\)"):
+        build_method(config.method).check(config)
+
+
 def test_a_checkout_without_bundled_styles_begins_from_nothing(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(stylefile, "BUNDLED", tmp_path)
     assert parts.decide_start(check(compose([]))) is None

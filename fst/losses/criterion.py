@@ -7,7 +7,8 @@ are values that are handed in: the criterion has no hidden state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,17 @@ class Losses:
 def room(terms: Mapping[str, tuple[float, Term]]) -> int:
     """Pixels of a photo beyond the picture, across and down, that terms with a weight want to see in training."""
     return max((term.room for weight, term in terms.values() if weight), default=0)
+
+
+def least_edge(terms: Iterable[Term]) -> tuple[int, str]:
+    """The short side, in pixels, that pictures need for every layer at every scale; and the layer that needs it."""
+    asked = [
+        (math.ceil(smallest_side([layer]) / scale), layer)
+        for term in terms
+        for scale, layers in [(1.0, term.photo_layers), *term.painted_layers().items()]
+        for layer in layers
+    ]
+    return max(asked, default=(2, "no layer"))
 
 
 class Criterion(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from fst.values import above_zero, at_least, one_of
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
+    from fst.losses.term import Term
     from fst.networks import Network
 
 OPTIMIZERS = ("muon", "adam")
@@ -65,17 +67,19 @@ class Feedforward(Method):
 
     def check(self, config: TrainConfig) -> None:
         _check_styles(config)
-        seen = f"data.size={config.data.size} less method.margin={self.margin} at both edges"
-        config.loss.check_size(seen, config.data.size - 2 * self.margin)
-        import torch
-
         from fst.methods import parts
 
-        with torch.device("meta"):  # without memory: what constructors refuse is said before anything starts
-            parts.network(config)
-            parts.build_terms(config.loss)
+        self._check_crop(parts.tried(config), config.data.size)
         if self.init_from not in (None, AUTO) and config.resume is None:
             parts.start_file(self.init_from)
+
+    def _check_crop(self, terms: Iterable[Term], size: int) -> None:
+        from fst.losses.criterion import least_edge
+
+        seen, (needed, layer) = size - 2 * self.margin, least_edge(terms)
+        if seen < needed:
+            less = f"data.size={size} less method.margin={self.margin} at both edges is {seen} pixels"
+            raise UserError(f"{less}, but {layer} needs at least {needed}")
 
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
         import torch

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from fst.config.several import is_many, network_settings
 from fst.config.signatures import registered
 from fst.data.paintings import SWATCHES, located, painting
 from fst.errors import UserError, near
+from fst.files import shown
 from fst.losses.criterion import Criterion
 from fst.losses.names import check_layers
 from fst.losses.style_target import StyleTarget
@@ -43,6 +45,26 @@ def read_painting(style: StyleConfig) -> np.ndarray:
 def network(config: TrainConfig) -> Network:
     """The network of a config; UserError for a value that it refuses."""
     return build(config.network.name, **network_settings(config))
+
+
+def tried(config: TrainConfig) -> list[Term]:
+    """The loss terms with a weight, made on torch's meta device, without memory, as the network is too.
+
+    So what constructors refuse is said before anything is loaded: a UserError. They may not read tensors' values there.
+    """
+    try:
+        with torch.device("meta"):
+            network(config)
+            return [term for weight, term in build_terms(config.loss).values() if weight]
+    except RuntimeError as error:
+        if "meta" not in str(error):
+            raise
+        frames = traceback.extract_tb(error.__traceback__)
+        line = [one for one in frames if Path(torch.__file__).parent not in Path(one.filename).parents][-1]
+        raise UserError(
+            f"{shown(Path(line.filename))}:{line.lineno}: constructors of networks and loss terms are called on "
+            f"torch's meta device too, where tensors have no values to read: {line.line}"
+        ) from None
 
 
 @torch.no_grad()

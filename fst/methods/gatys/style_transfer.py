@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,7 @@ from torch import Tensor, nn
 
 from fst import images
 from fst.errors import UserError
-from fst.losses.criterion import Criterion
-from fst.losses.names import smallest_side
+from fst.losses.criterion import Criterion, least_edge
 from fst.losses.style_target import StyleTarget, combine
 from fst.methods.gatys import optimise
 from fst.methods.gatys.problem import Problem, Scale, plan
@@ -39,7 +37,7 @@ class GatysStyleTransfer(pl.LightningModule):
         self.automatic_optimization = False
         self.strict_loading = False  # the loss network is not in a checkpoint: it never changes
         self.criterion, self.problem, self.method = criterion, problem, method
-        self.least = least_edge(criterion)
+        self.least, _ = least_edge(criterion.terms.values())
         self.plan = plan(problem.size, method.coarsest, method.steps, self.least)
         self.stage = 0  # in the plan
         self.image = nn.Parameter(self._start(self.plan[0].size))
@@ -162,9 +160,3 @@ class GatysStyleTransfer(pl.LightningModule):
             larger = F.interpolate(self.image, self.scale.size, mode="bicubic", align_corners=False)
         self.image = nn.Parameter(larger)  # the objective clips it
         self.trainer.optimizers = [self.configure_optimizers()]
-
-
-def least_edge(criterion: Criterion) -> int:
-    """The short side, in pixels, that an image needs for every layer at every scale."""
-    asked = [(scale, layers) for term in criterion.terms.values() for scale, layers in term.painted_layers().items()]
-    return max((math.ceil(smallest_side(layers) / scale) for scale, layers in asked if layers), default=2)
