@@ -318,12 +318,27 @@ def test_a_job_gets_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     def shared(changed: list[str], *given: str) -> tuple:
         config = compose(list(given))
         job.name_run(config, changed, four)
-        job.share_machine(config, 3, four)
+        with job.share_machine(config, 3, four):
+            pass
         return config.data.workers, config.trainer.devices, config.logger.group, config.logger.run_name
 
-    assert shared(["loss.style_weight=100000.0", "style=gogh"]) == (2, [1], "abc_sweep", "style_weight=1e5 style=gogh")
-    own = ("data.workers=5", "trainer.devices=[0]", "logger.group=g", "logger.run_name=n")
-    assert shared(["seed=2"], *own) == (5, [0], "g", "n seed=2")
+    assert shared(["loss.style_weight=100000.0", "style=gogh"]) == (2, [0], "abc_sweep", "style_weight=1e5 style=gogh")
+    own = ("data.workers=5", "trainer.devices=[1]", "logger.group=g", "logger.run_name=n")
+    assert shared(["seed=2"], *own) == (5, [1], "g", "n seed=2")
+
+
+def test_a_job_gets_the_gpu_that_another_has_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    sweep = job.Sweep(tmp_path, frozenset(), parallel=3)
+    configs = [compose([]) for _ in range(4)]
+    with job.share_machine(configs[0], 0, sweep):
+        with job.share_machine(configs[1], 1, sweep), job.share_machine(configs[2], 2, sweep):
+            pass
+        with job.share_machine(configs[3], 3, sweep):
+            pass
+    assert [config.trainer.devices for config in configs] == [[0], [1], [0], [1]]  # the third shares: both are taken
 
 
 def test_what_a_sweep_measures_by_the_reference_and_how_many_jobs_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
 from fst.errors import UserError
@@ -60,9 +61,8 @@ class Job:
         began = time.perf_counter()
         _announce(place, changed, folder, sweep)
         try:
-            with _own_output(folder, sweep):
+            with _own_output(folder, sweep), share_machine(config, place, sweep):
                 name_run(config, changed, sweep)
-                share_machine(config, place, sweep)
                 metrics = self.task(config, reference=sweep.reference)
             ended: dict[str, Any] = {"status": DONE, "metrics": metrics}
             return objective(metrics, sweep.objectives)
@@ -124,8 +124,8 @@ def name_run(config: DictConfig, changed: list[str], sweep: Sweep) -> None:
     config.logger.group = config.logger.group or sweep.folder.name
 
 
-def share_machine(config: DictConfig, place: int, sweep: Sweep) -> None:
-    """Give a job its share of the cores, and one GPU."""
+def share_machine(config: DictConfig, place: int, sweep: Sweep) -> contextlib.AbstractContextManager:
+    """Give a job its share of the cores, and one GPU, which is its own until what is returned is left."""
     if sweep.parallel > 1 and config.data.workers is None:
         config.data.workers = data_workers(sweep.parallel)
     if config.trainer.devices in ("auto", 1) and config.trainer.accelerator in ("auto", "gpu", "cuda"):
@@ -133,7 +133,18 @@ def share_machine(config: DictConfig, place: int, sweep: Sweep) -> None:
 
         gpus = torch.cuda.device_count()
         if gpus > 1:  # one a job: on all of them Lightning would start the command line, the sweep, once a GPU
-            config.trainer.devices = [place % gpus if sweep.parallel > 1 else 0]
+            gpu, lock = _free_gpu(gpus, place, sweep) if sweep.parallel > 1 else (0, contextlib.nullcontext())
+            config.trainer.devices = [gpu]
+            return lock
+    return contextlib.nullcontext()
+
+
+def _free_gpu(gpus: int, place: int, sweep: Sweep) -> tuple[int, contextlib.AbstractContextManager]:
+    """The number of a GPU that no other job of the sweep has, and its lock; more jobs than GPUs share them."""
+    for gpu in range(gpus):
+        with contextlib.suppress(Timeout):
+            return gpu, FileLock(sweep.folder / f".gpu{gpu}").acquire(timeout=0)
+    return place % gpus, contextlib.nullcontext()
 
 
 def _announce(place: int, changed: list[str], folder: Path, sweep: Sweep) -> None:

@@ -136,7 +136,8 @@ def run(task: Callable[..., dict[str, float]], start: Callable[[Job], None], swe
         broken = True
         print(f"error: the sweep ended early: {reason(error)}", file=sys.stderr)
     stopped |= sweep.stop_file.exists()
-    sweep.stop_file.unlink(missing_ok=True)
+    for left in (sweep.stop_file, *sweep.folder.glob(".gpu*")):  # marks of jobs for each other
+        left.unlink(missing_ok=True)
     statuses = {job["status"] for job in summary.finished(sweep, stopped=stopped) if job["job"] not in earlier}
     if stopped:
         if not sweep.objectives:  # a search goes on by its own command
