@@ -8,6 +8,9 @@ import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+# malloc.h: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX
+TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4
+
 
 def keep_memory() -> None:
     """Let glibc keep freed memory instead of handing it back to the kernel at every step.
@@ -15,16 +18,23 @@ def keep_memory() -> None:
     A training step on a CPU frees and asks for gigabytes: page faults took up to two thirds of its time.
     Elsewhere than on Linux with glibc nothing is done.
     """
+    _allocate({TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 256 * 2**20, MMAP_MAX: 0})
+
+
+def keep_small_memory() -> None:
+    """As `keep_memory`, but of blocks below 32 MB only, and no more than 256 MB: for work in little memory."""
+    _allocate({TRIM_THRESHOLD: 256 * 2**20, TOP_PAD: 0, MMAP_THRESHOLD: 32 * 2**20, MMAP_MAX: 65536})
+
+
+def _allocate(options: dict[int, int]) -> None:
     if not sys.platform.startswith("linux"):
         return
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX
-    mallopt(trim_threshold, 2**31 - 1)
-    mallopt(top_pad, 256 * 2**20)
-    mallopt(mmap_max, 0)
+    for option, value in options.items():
+        mallopt(option, value)
 
 
 def cores() -> int:

@@ -24,8 +24,9 @@ from fst.networks.conditional import Conditional
 from fst.stylize.framing import pad
 from fst.stylize.rewrite import behaves_as
 from fst.stylize.torch_backend import device
+from fst.system import keep_small_memory
 
-STRIP = 512 * 512  # positions of a layer that are computed at once
+STRIP = 256 * 256  # positions of a layer that are computed at once: 8 MB of Johnson's widest
 KEPT_PER_PIXEL = 16  # numbers of a layer for each pixel of the image: larger layers are computed again
 
 # Modules that look at one position at a time.
@@ -41,9 +42,9 @@ PADDING = {"reflect": "reflect", "zeros": "constant", "replicate": "replicate"} 
 def stylize(network: Network, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
     """Paint uint8 (H, W, 3) RGB by a network that `runs_in_strips`, as a `fst.stylize.backend.Backend` does.
 
-    Memory grows by some 30 (realtime) to 100 (johnson) bytes a pixel. Where the torch backend has had glibc keep freed
-    memory it is twice that and takes half the time: here memory counts.
+    Memory grows by some 30 (realtime) to 100 (johnson) bytes a pixel.
     """
+    keep_small_memory()  # strips, not layers: page faults took half of the time
     network = (network if vector is None else network.folded(torch.from_numpy(vector)[None])).to(device())
     rows = through(network.layers, Image(pad(frame, network), network, device()))
     painted = np.empty((rows.height, rows.width, 3), np.uint8)
