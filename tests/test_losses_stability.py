@@ -78,6 +78,8 @@ def test_noise_has_the_deviation_it_says() -> None:
     blocks = F.avg_pool2d(noise.flatten(0, 1), 8)
     assert blocks.square().mean().item() == pytest.approx(sigma**2 * (1 / 12 + 1 / 3 / 64), rel=0.2)
     assert torch.equal(with_noise(flat, 0.0), flat)
+    strengths = (with_noise(flat.expand(100, 3, 60, 70), 6.0) - 0.5).std((1, 2, 3))
+    assert strengths.min() < 0.3 * sigma and strengths.max() > 0.7 * sigma, "each photo has a strength of its own"
 
 
 def test_a_picture_that_does_not_move_with_the_photo_costs() -> None:

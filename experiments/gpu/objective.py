@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from experiments.gpu.captured import compiled
+from fst.data.noise import with_noise
 from fst.losses.gram import gram_matrix
 from fst.losses.terms.checkerboard import repetition
 from fst.losses.terms.stability import GAIN, LIFT
@@ -73,7 +74,7 @@ class Objective:
         inner = (..., slice(MARGIN, side - MARGIN), slice(MARGIN, side - MARGIN))
         gain = 1 + GAIN * (2 * torch.rand((), device=device) - 1)
         lift = LIFT * (2 * torch.rand((), device=device) - 1)
-        painted = paint(_noisy(photos)).float()
+        painted = paint(with_noise(photos, NOISE)).float()
         content_loss, style_loss = self._compare(self.features, photos[inner], painted[inner], grams)
         total, drift = (content_loss + style_weights * style_loss).mean(), painted.new_zeros(())
         if stability:
@@ -110,14 +111,3 @@ def _at(pictures: Tensor, place: Tensor) -> Tensor:
     """The part of pictures (N, C, H, W) at the rows and columns of (2, side)."""
     found = pictures.index_select(2, place[0]).index_select(3, place[1])
     return found.contiguous(memory_format=torch.channels_last)
-
-
-def _noisy(photos: Tensor) -> Tensor:
-    """A sensor's noise and a codec's blocks, as `fst.data.noise` has them."""
-    count, _, height, width = photos.shape
-    device = photos.device
-    most = NOISE / 255
-    grain = torch.randn_like(photos) * (most * torch.rand(count, 1, 1, 1, device=device))
-    blocks = torch.randn(count, 3, height // 8 + 1, width // 8 + 1, device=device)
-    blocks = blocks * (0.5 * most * torch.rand(count, 1, 1, 1, device=device))
-    return photos + grain + F.interpolate(blocks, scale_factor=8)[..., :height, :width]
