@@ -171,6 +171,10 @@ def test_a_blob_and_a_pale_border_stand_out() -> None:
     plain = grid.blob(painted, photo())
     painted[64:84, 100:120] = (255, 0, 255)
     assert plain < 5 and grid.blob(painted, photo()) > 3 * plain
+    levels = np.array([*range(15), 47])  # of red, a block each: apart from their median, 7.5, by 4 in the median
+    squares = np.kron(levels.reshape(4, 4), np.ones((16, 16), int))
+    tinted = np.stack([120 + squares, np.full((64, 64), 90), np.full((64, 64), 30)], axis=2).astype(np.uint8)
+    assert grid.blob(tinted, np.full((64, 64, 3), 100, np.uint8)) == pytest.approx((47 - 7.5) / 4)
     rough = np.random.default_rng(1).integers(0, 256, (64, 64, 3)).astype(np.uint8)
     assert grid.border(rough, rough) == 1
     pale = rough.copy()

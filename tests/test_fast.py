@@ -4,7 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
+from fst.errors import UserError
 from fst.methods import fast
 
 FAULTS = """
@@ -44,6 +46,21 @@ def test_auto_precision_on_a_cpu_is_what_was_measured_faster(
     monkeypatch.setattr(fast, "_bf16_gain", lambda: gain)
     assert fast.choose_precision("auto", "cpu") == precision
     assert fast.choose_precision("32-true", "cpu") == "32-true"
+
+
+def test_measuring_leaves_a_runs_random_numbers_as_they_are() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    fast.choose_precision("auto", "cpu")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_half_precision_is_refused_on_a_cpu() -> None:
+    with pytest.raises(UserError, match=r"trainer\.precision=16-mixed is for GPUs; use bf16-mixed or 32-true"):
+        fast.choose_precision("16-mixed", "cpu")
+    assert fast.choose_precision("16-mixed", "cuda") == "16-mixed"
+    assert fast.choose_precision("bf16-mixed", "cpu") == "bf16-mixed"
 
 
 def test_compiling_is_for_long_runs_with_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,6 +147,13 @@ def test_the_image_stays_in_range_and_finds_the_nearest_corner(name):
     assert torch.allclose(objective.current().image, wanted.clamp(0, 1), atol=1e-3)
 
 
+def test_a_step_of_adam_tells_where_it_began_and_costs_one_evaluation():
+    objective = optimise.Objective(nn.Parameter(noise(1, 3, 2, 2)), of_function(lambda x: (x - 0.5).square().mean()))
+    start, first, second, third = optimise.minimise(objective, 3, name="adam")
+    assert first is start and third.losses.total < second.losses.total < first.losses.total
+    assert objective.evaluations == 3
+
+
 def test_a_loss_that_is_not_finite_ends_in_one_line():
     objective = optimise.Objective(nn.Parameter(torch.ones(1, 3, 2, 2)), of_function(lambda x: (x / 0).sum()))
     with pytest.raises(UserError, match="the content loss is not finite"):
@@ -264,6 +271,16 @@ def test_matched_colours_have_the_photos_mean_and_covariance():
     wanted = photo.reshape(-1, 3)
     assert np.allclose(matched.mean(0), wanted.mean(0), atol=0.2)
     assert np.allclose(np.cov(matched.T), np.cov(wanted.T), atol=2)
+
+
+def test_a_grey_painting_has_the_luminance_of_the_photo_in_mean_and_deviation():
+    random = np.random.default_rng(0)
+    photo = (random.normal(size=(40, 50, 3)) * [20, 12, 30] + [120, 100, 140]).round().astype(np.uint8)
+    painting = (random.normal(size=(60, 30, 3)) * [4, 6, 2] + [60, 80, 30]).round().astype(np.uint8)
+    grey = colors.match_luminance(painting, photo)
+    assert (grey == grey[..., :1]).all()
+    luma = photo @ np.array([0.299, 0.587, 0.114])
+    assert grey.mean() == pytest.approx(luma.mean(), abs=0.5) and grey.std() == pytest.approx(luma.std(), rel=0.05)
 
 
 def test_the_photos_colours_stay_under_a_new_luminance():

@@ -369,6 +369,14 @@ def test_the_content_target_stops_at_its_layer() -> None:
     assert calls == list(range(7)), "one pass for content and style together"
 
 
+def test_the_content_target_is_exact_within_autocast() -> None:
+    loss = criterion(random_weights(), pictures((24, 24))[0])
+    (photo,) = pictures((24, 24))
+    with torch.autocast("cpu", torch.bfloat16):
+        target = loss.content_target(photo)
+    assert torch.equal(target["relu2_2"], loss.content_target(photo)["relu2_2"])
+
+
 class Deep(Term):
     """A term of one's own that compares with the photo at a layer of its own."""
 
@@ -420,6 +428,9 @@ def test_a_term_that_returns_no_scalar_is_named(value: object) -> None:
 def test_a_painting_too_small_is_one_line() -> None:
     with pytest.raises(UserError, match=r"the painting, 40×6, is too small for relu3_3; raise style\.size"):
         criterion(random_weights(), torch.rand(1, 3, 6, 40))
+    criterion(random_weights(), torch.rand(1, 3, 8, 40))  # 2×2 features after two pools
+    with pytest.raises(UserError, match=r"the painting, 40×12, is too small for relu3_3"):
+        criterion(random_weights(), torch.rand(1, 3, 12, 40), style_scales=[0.5, 1.0])
 
 
 def test_the_losss_numbers_are_no_part_of_a_checkpoint() -> None:

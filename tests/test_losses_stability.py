@@ -127,6 +127,10 @@ class Sized(Photo):
         return x
 
 
+def test_a_term_without_a_weight_asks_for_no_room() -> None:
+    assert Criterion(None, {"tv": (1.0, Tv()), "stability": (0.0, Stability(shift=9))}).room == 0
+
+
 def training_step(settings: Feedforward, monkeypatch: pytest.MonkeyPatch) -> tuple[float, list[tuple[int, ...]]]:
     """The loss of a run's first step on `photos`, of the stability term alone, and the sizes that were painted."""
     criterion = Criterion(None, {"tv": (1e-9, Tv()), "stability": (1.0, Stability(shift=9))})

@@ -14,7 +14,7 @@ from PIL import Image
 
 from fst.errors import UserError
 from fst.images import frame_count
-from fst.media.video import encode
+from fst.media.video import animation, encode
 from fst.media.video import paint_video as painting
 from fst.media.video.animation import AnimationWriter
 from fst.media.video.decode import Frame
@@ -131,8 +131,8 @@ def test_a_gifs_colours_are_nearer_to_a_busy_pictures_than_those_of_a_median_cut
     y, x = np.mgrid[:180, :320]
     busy = np.stack([0.7 * x, 1.2 * y, 128 + 60 * np.sin(x / 20) + 60 * np.cos(y / 15)], axis=-1)
     busy = (busy + np.random.default_rng(0).normal(0, 12, busy.shape)).clip(0, 255).astype(np.uint8)
-    with AnimationWriter(Path("a.gif")) as animation:
-        animation.write(busy, 0)
+    with AnimationWriter(Path("a.gif")) as writer:
+        writer.write(busy, 0)
     with Image.open("a.gif") as image:
         error = np.mean((np.array(image.convert("RGB")).astype(float) - busy) ** 2)
     with Image.fromarray(busy).quantize(256, Image.Quantize.MEDIANCUT) as image:
@@ -177,6 +177,21 @@ def test_a_gif_that_is_shown_again_so_often_plays_once_more(gif, plays, tmp_path
         paint_video(str(tmp_path / of), tmp_path / name, Identity())
         with Image.open(tmp_path / name) as image:
             assert image.info.get("loop") == expected
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png"])
+def test_an_animation_that_memory_would_not_hold_is_refused_and_a_gif_is_not(monkeypatch, suffix):
+    monkeypatch.setattr(animation, "_MOST_BYTES", 3 * FRAMES[0].nbytes)
+    with (
+        pytest.raises(UserError, match=f"a{suffix} would grow too long"),
+        AnimationWriter(Path(f"a{suffix}")) as writer,
+    ):
+        for pts, frame in enumerate(FRAMES):
+            writer.write(frame, 40 * pts, 40)
+    with AnimationWriter(Path("a.gif")) as writer:
+        for pts, frame in enumerate(FRAMES):
+            writer.write(frame, 40 * pts, 40)
+    assert [path.name for path in Path().iterdir()] == ["a.gif"]
 
 
 def test_a_gif_has_no_quality():

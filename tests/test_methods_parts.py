@@ -182,6 +182,17 @@ def test_a_run_reads_as_much_more_of_a_photo_as_its_terms_ask_for(tmp_path, tiny
     assert next(iter(method.data.train_dataloader())).shape == (2, 3, 32 + 5, 32 + 5)
 
 
+def test_in_bf16_the_loss_network_computes_in_bf16_and_the_style_to_reach_is_exact(tmp_path, tiny_vgg) -> None:
+    grams = []
+    for precision, dtype in (("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)):
+        config = check(compose(tiny_arguments(tmp_path, tiny_vgg, trainer__precision=precision)))
+        method = build_method(config.method)
+        method.prepare(config, tmp_path)
+        assert {one.dtype for one in method.module.criterion.features.parameters()} == {dtype}
+        grams.append(method.module.style.grams)
+    assert all(torch.equal(gram, grams[1][key]) for key, gram in grams[0].items())
+
+
 def test_a_style_with_an_image_of_its_own_keeps_its_name_wherever_that_is_seen_from(tmp_path, monkeypatch) -> None:
     (tmp_path / "style").mkdir()
     (tmp_path / "style/mine.yaml").write_text("name: mine\ntitle: Three Colours\nimage: pictures/a.png\n")

@@ -25,7 +25,9 @@ from fst.runfolder import (
     STYLE,
     check_checkpoint,
     held,
+    read_metrics,
     read_rows,
+    read_series,
     state,
 )
 from fst.system import handling
@@ -59,6 +61,13 @@ def test_a_damaged_row_is_left_out_and_no_error(tmp_path: Path, damage: bytes) -
     assert [row.step for row in read_rows(tmp_path)] == [1, 2]
     (tmp_path / METRICS).write_bytes(damage + good)
     assert read_rows(tmp_path) == []
+
+
+def test_a_metric_is_the_last_finite_value_and_a_step_that_was_logged_twice_has_the_later(tmp_path: Path) -> None:
+    rows = ["step,seconds,val/loss,train/loss", "2,1,5,", "1,1,,9", "2,2,4,nan", "3,3,inf,8"]
+    (tmp_path / METRICS).write_text("\n".join([*rows, "4,4,0.5,"]))  # the last one is being written
+    assert read_series(tmp_path) == {"val/loss": [(2, 4.0)], "train/loss": [(1, 9.0), (3, 8.0)]}
+    assert read_metrics(tmp_path) == {"val/loss": 4.0, "train/loss": 8.0}
 
 
 @pytest.mark.parametrize("process", [10**30, "x", None])
