@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from fst.config.schema import DataConfig
+from fst.data import photo_data
 from fst.data import workers as workers_of_ours
 from fst.data.photo_data import PhotoData
 from fst.data.training_photos import Photos
@@ -64,6 +65,13 @@ def test_same_seed_same_batches_whatever_the_number_of_workers(tmp_path):
     other = next(iter(PhotoData(folder(tmp_path), seed=4).train_dataloader()))
     assert not torch.equal(other, taken[0][0])
     assert data.train_dataloader().worker_init_fn is workers_of_ours.start
+
+
+@pytest.mark.parametrize(("asked", "workers"), [(None, 3), (0, 0), (2, 2)])
+def test_workers_are_as_many_as_asked_for_none_among_them(tmp_path, monkeypatch, asked, workers):
+    monkeypatch.setattr(photo_data, "data_workers", lambda devices: 3)
+    data = PhotoData(folder(make_photos(tmp_path, 6), workers=asked), seed=0)
+    assert data.train_dataloader().num_workers == workers
 
 
 def test_the_loader_leaves_the_global_random_state_alone(tmp_path):

@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from fst.config.schema import DataConfig
+from fst.data.materials import blurred
 from fst.data.order import DRAWING, generator
 from fst.data.photo_data import PhotoData
 from fst.data.procedural import DrawnImages, draw, held_out_drawings
@@ -35,6 +36,13 @@ def test_held_out_drawings_are_never_trained_on():
     assert len(held) == 5 and not held & {drawn[i].numpy().tobytes() for i in range(20)}
     other = PhotoData(DataConfig(name="procedural", size=32, val_images=5, workers=0), seed=9)
     assert torch.equal(other.preview_photos(1)[0][1], data.preview_photos(1)[0][1]), "the same for every seed"
+
+
+def test_a_wide_blur_is_as_wide_as_it_says():
+    edge = np.zeros((96, 128), np.float32)
+    edge[:, 64:] = 255
+    for sigma in (1.5, 10.0):  # the second at a fifth of the resolution
+        assert np.abs(blurred(edge, sigma) - cv2.GaussianBlur(edge, (0, 0), sigma)).max() < 10
 
 
 def test_statistics_are_those_of_photographs():

@@ -43,7 +43,8 @@ def test_kept_memory_is_not_asked_for_again(keep: str) -> None:
 def test_auto_precision_on_a_cpu_is_what_was_measured_faster(
     monkeypatch: pytest.MonkeyPatch, gain: float, precision: str
 ) -> None:
-    monkeypatch.setattr(fast, "_bf16_gain", lambda: gain)
+    seconds = {torch.float32: 1.0, torch.bfloat16: 1 / gain}
+    monkeypatch.setattr(fast, "_convolution_seconds", seconds.get)
     assert fast.choose_precision("auto", "cpu") == precision
     assert fast.choose_precision("32-true", "cpu") == "32-true"
 

@@ -218,6 +218,17 @@ def test_paintings_are_reduced_as_the_image_is_but_not_below_what_layers_need(tm
     ]
 
 
+def test_masks_have_sharp_edges_where_they_are_enlarged_and_shares_where_they_are_reduced(tmp_path):
+    mask = np.zeros((18, 30, 3), np.uint8)
+    mask[:7] = 255  # the rest takes no style
+    found = problem(tmp_path, (90, 150), content_mask=images.write(tmp_path / "mask.png", mask), style_masks=[])
+    painting = [noise(1, 3, 60, 100)]
+    for rows, expected in ((27, [1] * 11 + [0] * 16), (6, [1, 1, 1 / 3, 0, 0, 0])):
+        photo, [own] = found.regions_at((rows, rows * 5 // 3), painting)
+        assert photo.shape == (1, 1, rows, rows * 5 // 3) and own.shape == (1, 1, 60, 100) and own.min() == 1
+        assert torch.allclose(photo[0, 0], torch.tensor(expected).float()[:, None])
+
+
 def test_where_the_photos_colours_are_kept_luminance_alone_is_compared(tmp_path):
     grey = problem(tmp_path, (90, 150), colors="content")
     photo = grey.photo_at((45, 75))

@@ -18,6 +18,7 @@ def test_a_wallpaper_counts_with_the_variance_of_its_tile() -> None:
     expected = tile.flatten(2).var(2, unbiased=False).mean().item()
     assert checkerboard(tile.repeat(1, 1, 9, 7)) == pytest.approx(expected, rel=1e-4)
     assert checkerboard(tile.repeat(1, 1, 9, 7)[..., 3:, 5:]) == pytest.approx(expected, rel=1e-4), "wherever it begins"
+    assert checkerboard(tile.repeat(1, 1, 5, 5)) == pytest.approx(expected, rel=1e-4), "a single window"
 
 
 def test_texture_without_a_period_counts_little() -> None:

@@ -69,6 +69,17 @@ def test_the_exposure_differs_by_as_much_as_it_says(monkeypatch, other, paint, e
     assert sum(term(step).item() for _ in range(400)) / 400 == pytest.approx(expected, rel=0.1)
 
 
+def test_the_exposure_is_as_often_less_as_more() -> None:
+    levels: list[float] = []
+    grey = torch.full((1, 3, 8, 8), 0.5)
+    step = Step(grey, {}, StyleTarget({}), None, {}, photos=grey, paint=lambda x: levels.append(x.mean().item()) or x)
+    torch.manual_seed(0)
+    for _ in range(400):
+        Stability()(step)
+    assert sum(levels) / 400 == pytest.approx(0.5, abs=0.002)
+    assert -0.035 < min(levels) - 0.5 < -0.03 and 0.03 < max(levels) - 0.5 < 0.035  # half of the gain's 0.03, and 0.02
+
+
 def test_noise_has_the_deviation_it_says() -> None:
     """Variance (u₁² + u₂²/4)·σ² with u uniform: 1/3 and 1/12 of σ² on average; half of it the same in 8×8 blocks."""
     flat, sigma = torch.full((1, 3, 60, 70), 0.5), 6 / 255

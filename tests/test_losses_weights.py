@@ -117,6 +117,12 @@ def test_a_partial_file_in_the_store_is_enough_where_it_reaches(weights) -> None
     assert found["features.14.weight"].flatten()[0] == 14
 
 
+def test_of_partial_files_the_deepest_is_taken(weights) -> None:
+    for convolutions in (4, 7, 2):
+        save_safetensors(weights / f"vgg16_to_{convolutions}.safetensors", convolutions)
+    assert set(load_weights("IMAGENET1K_FEATURES", ["relu3_3"])) == set(tensors(7))
+
+
 def test_a_partial_file_that_ends_too_early_is_named_with_the_layer_and_the_way_out(weights) -> None:
     save_safetensors(weights / PARTIAL, 7)
     text = refusal("IMAGENET1K_FEATURES", ["relu4_3", "relu1_2"])

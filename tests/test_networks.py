@@ -118,6 +118,7 @@ def test_johnson_paper_has_the_papers_shapes() -> None:
         (64, 128), (32, 256), (3, 256),
     ]  # fmt: skip
     paper = build("johnson_paper").eval()
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in paper.modules()) == 15  # after all but the last layer
     seen = []
     for layer in list(paper.layers)[1:]:
         layer.register_forward_hook(lambda _, inputs, output: seen.append((output.shape[1], *output.shape[2:])))

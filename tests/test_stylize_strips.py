@@ -138,6 +138,18 @@ def test_what_would_take_more_than_4_gb_is_painted_in_strips(tmp_path, network, 
     assert not framing.in_strips(*strips, there)
 
 
+def test_a_films_frames_that_fit_into_memory_one_by_one_alone_are_painted_so(tmp_path, monkeypatch):
+    stylizer, frame = Stylizer.load(make_style(tmp_path / "style.safetensors"), backend="torch"), picture(40, 50)
+    stylizer._backend.streamed, one = 3, (40 + 32) * (50 + 32) * stylizer._backend.bytes_per_pixel
+    whole = stylizer(frame)
+    monkeypatch.setattr(stylizer._backend, "stream", lambda frames: pytest.fail("several at once"))
+    monkeypatch.setattr(framing, "WHOLE", 2 * one)
+    assert all(np.array_equal(painted, whole) for painted in stylizer.stream([frame] * 2))
+    monkeypatch.setattr(framing, "WHOLE", 3 * one)
+    with pytest.raises(pytest.fail.Exception, match="several at once"):
+        next(stylizer.stream([frame]))
+
+
 MEMORY = """
 import re, sys
 import numpy as np, torch
