@@ -71,6 +71,11 @@ def test_some_photos_of_a_folder_are_spread_over_it(tmp_path, monkeypatch) -> No
     assert list(judge.read_photos(tmp_path, 2)) == ["a", "c"] and len(judge.read_photos(tmp_path, 9)) == 5
 
 
+def test_a_painting_is_judged_by_at_the_size_asked_for(tmp_path) -> None:
+    star = images.write(tmp_path / "star.png", np.zeros((64, 80, 3), np.uint8))
+    assert judge.read_painting(str(star), 40).shape == (32, 40, 3)
+
+
 def test_lbfgs_goes_down_from_noise(judged) -> None:
     losses = judged.lbfgs("a", 4)
     assert len(losses) == 5 and losses[-1] < losses[0]

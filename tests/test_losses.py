@@ -230,6 +230,15 @@ def test_half_size_is_antialiased() -> None:
     assert ours[4:-4, 4:-4].std() < 0.02
 
 
+def test_content_is_the_sum_over_its_layers() -> None:
+    weights = random_weights()
+    image, photo = pictures((24, 24), (24, 24))
+    loss = criterion(weights, photo, content_layers=["relu1_1", "relu2_2"])
+    expected = sum(content_formula(image, photo, weights, layer) for layer in ("relu1_1", "relu2_2"))
+    found = loss(image, loss.content_target(photo)).values["content"].item()
+    assert found == pytest.approx(expected.item(), rel=1e-4)
+
+
 def test_layer_weights_weigh_the_layers() -> None:
     weights = random_weights()
     image, painting = pictures((24, 24), (24, 24))

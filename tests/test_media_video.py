@@ -10,6 +10,7 @@ import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 from clips import BARS, Identity, bars, click, film, packets, pixels, scene, times
 
 from fst.errors import UserError
+from fst.media.video import decode
 from fst.media.video.decode import VideoReader
 from fst.media.video.encode import VideoWriter
 from fst.media.video.paint_video import paint_video
@@ -129,6 +131,23 @@ def test_a_rotated_film_stands_upright_without_metadata(rotation):
         frame = next(container.decode(video=0))
         assert frame.rotation == 0
         assert (frame.width, frame.height) == ((64, 48) if rotation == 180 else (48, 64))
+
+
+@pytest.mark.parametrize("along", [((1, 0), (0, 1)), ((0, 1), (1, 0))])
+@pytest.mark.parametrize("right", [1, -1])
+@pytest.mark.parametrize("down", [1, -1])
+def test_turned_and_mirrored_pixels_go_where_the_display_matrix_says(along, right, down):
+    """To (a x + c y, b x + d y), counted from the least that there is."""
+    (a, b), (c, d) = (right * np.array(along[0]), down * np.array(along[1]))
+    matrix = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 14], np.int32) << 16
+    stored = np.arange(2 * 3).reshape(2, 3, 1)
+    y, x = np.indices((2, 3))
+    across, upright = a * x + c * y, b * x + d * y
+    across, upright = across - across.min(), upright - upright.min()
+    expected = np.zeros((upright.max() + 1, across.max() + 1, 1), int)
+    expected[upright, across] = stored
+    frame = SimpleNamespace(side_data={"DISPLAYMATRIX": matrix.tobytes()})
+    assert np.array_equal(decode._turn(stored, *decode._orientation(frame)), expected)
 
 
 def test_odd_sizes_grow_by_at_most_one_pixel():

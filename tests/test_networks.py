@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fst.config import signatures
 from fst.errors import UserError
-from fst.networks import NETWORKS, build, framed
+from fst.networks import NETWORKS, Network, build, framed
 from fst.networks.blocks import ResizedConv
 from fst.networks.conditional import Conditional
 
@@ -170,6 +170,23 @@ _NORM = ("weight", "bias", "running_mean", "running_var")
 def test_any_size_comes_back(name, size) -> None:
     painted = network(name)(photo(*size)[..., : size[0], : size[1]])
     assert painted.shape == (1, 3, *size) and painted.isfinite().all()
+
+
+@pytest.mark.parametrize(("size", "mode"), [((17, 38), "reflect"), ((16, 41), "reflect"), ((7, 40), "edge")])
+def test_any_size_is_padded_at_the_bottom_and_right_by_reflection_as_far_as_it_goes(size, mode) -> None:
+    class Seen(Network):
+        multiple = 4
+        layers = nn.Identity()
+
+        def before(self, image: Tensor) -> Tensor:
+            seen.append(image)
+            return super().before(image)
+
+    seen: list[Tensor] = []
+    picture = photo(*size)[..., : size[0], : size[1]]
+    assert torch.allclose(Seen()(picture), picture, atol=1e-6)
+    sides = [(0, max(-edge % 4, 16 - edge)) for edge in size]
+    assert np.array_equal(seen[0], np.pad(picture, ((0, 0), (0, 0), *sides), mode=mode))
 
 
 @pytest.mark.parametrize("size", [(40, 50), (5, 40), (1, 1)])

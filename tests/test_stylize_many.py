@@ -70,6 +70,11 @@ def test_names_and_mixtures_paint_as_the_folded_network(shelf, tmp_path, load):
     assert not same(load("seurat")(FRAME), load("hokusai")(FRAME))
 
 
+def test_a_style_of_many_says_what_its_own_painting_is():
+    assert styles.find("seurat").info.style["title"] == "A seurat" and styles.find("seurat").info.name == "seurat"
+    assert styles.find("seurat:1,hokusai:1").info.style == {}
+
+
 def test_a_name_with_a_network_of_its_own_is_that_one(shelf, load):
     assert same(load("gogh")(FRAME), by_hand(shelf / "gogh.safetensors", FRAME))
     assert not same(load("gogh")(FRAME), load("gogh:1")(FRAME))
@@ -180,6 +185,15 @@ def test_a_painting_is_read_once_and_a_changed_one_anew(tmp_path):
     assert not np.allclose(styles.find(file).vectors, first)
 
 
+def test_a_painting_is_read_anew_by_another_file_of_many(shelf, tmp_path):
+    images.write(tmp_path / "wave.png", gradient())
+    network, info = stylefile.load(shelf / "many.safetensors")
+    network.predictor.last.bias += 1
+    other = stylefile.save(tmp_path / "other.safetensors", network, info)
+    vectors = [many.opened(file).read(tmp_path / "wave.png", 64) for file in (shelf / "many.safetensors", other)]
+    assert np.allclose(vectors[1], vectors[0] + 1, atol=1e-4)
+
+
 def test_no_room_for_what_is_kept_is_a_line(tmp_path, monkeypatch):
     monkeypatch.setenv("FST_HOME", str(tmp_path))
 
@@ -211,6 +225,7 @@ def paintings() -> dict[str, tuple[Image.Image, str | None]]:
         "pixel.png": (Image.new("RGB", (1, 1), "blue"), tiny),
         "small.png": (Image.fromarray(gradient()).resize((8, 12)), tiny),
         "strip.png": (Image.fromarray(gradient()).resize((2000, 40)), tiny),
+        "least.png": (Image.fromarray(gradient()).resize((64, 32)), None),
         "noise.png": (Image.fromarray(random.integers(0, 256, (64, 64), dtype=np.uint8)), None),
         "half.png": (Image.fromarray(np.dstack([gradient(), gradient()[..., 0]])), None),
     }

@@ -212,5 +212,7 @@ def test_who_cannot_take_planes_says_so(tmp_path):
     zeros.layers[1][0].padding_mode = "zeros"
     bounded = Turned()  # by what is no part of a convolution
     bounded.layers[2] = nn.Sequential(bounded.layers[2], nn.ReLU())
-    networks = (Turned(), Bent(), zeros, bounded, Turned(fold=4))
-    assert [takes_planes(faster(network)) for network in networks] == [True, False, False, False, False]
+    grouped = Turned()
+    grouped.layers[1][0] = nn.Conv2d(12, 12, 3, padding=1, padding_mode="reflect", groups=3)
+    networks = (Turned(), Bent(), zeros, bounded, grouped, Turned(fold=4))
+    assert [takes_planes(faster(network)) for network in networks] == [True, *[False] * 5]
