@@ -68,6 +68,12 @@ def test_a_slow_drift_is_seen_at_long_range() -> None:
     assert (found.still, found.along_motion, found.long_range) == (1, 1, flicker.LONG)
 
 
+def test_what_has_changed_slowly_is_compared_with_the_frame_before_alone() -> None:
+    source = [texture(HEIGHT, WIDTH) // 2 + 4 * n for n in range(COUNT)]  # by 40 levels in ten frames: another scene
+    found = measure(source, [np.full((HEIGHT, WIDTH, 3), 100 + n, np.uint8) for n in range(COUNT)])
+    assert found.along_motion == 1 and found.long_range is None
+
+
 def test_what_a_moving_thing_uncovers_and_a_cut_are_left_out() -> None:
     """Repainted wherever the square goes or was, and never elsewhere; then a cut to another scene."""
     source, painted = [], []

@@ -339,6 +339,7 @@ def test_regions_are_shared_colours(tmp_path):
         (["content=P", "method.init=nowhere.png"], "there is no file nowhere.png"),
         (["content=P", "method.styles=[nowhere.png]"], r"method.styles\[0\]"),
         (["content=P", "method.style_shares=[1,2]"], "2 numbers for 1 paintings"),
+        (["content=P", "method.style_shares=[0]"], "method.style_shares is 0"),
         (["content=P", "method.animation=[avi]"], "gif, mp4, webp"),
         (["content=P", "compile=true"], "of no use"),
         (["content=P", "method.animation_steps=[0,700]"], "between 0 and 600"),

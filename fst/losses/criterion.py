@@ -78,7 +78,7 @@ class Criterion(nn.Module):
 
     Args:
         features: reaches every layer that the terms name.
-        terms: name to (weight, term). Terms of weight 0 are left out; UserError if that leaves none.
+        terms: name to (weight, term). Terms of weight 0 are left out.
     """
 
     def __init__(self, features: VGGFeatures, terms: Mapping[str, tuple[float, Term]]) -> None:
@@ -87,8 +87,6 @@ class Criterion(nn.Module):
         self.terms = nn.ModuleDict({name: term for name, (weight, term) in terms.items() if weight})
         self.weights = {name: weight for name, (weight, _) in terms.items() if weight}
         self.room = room(terms)
-        if not self.weights:
-            raise UserError("every loss weight is 0: nothing would be learnt")
         self.content_layers = list(dict.fromkeys(layer for term in self.terms.values() for layer in term.photo_layers))
 
     @property
@@ -156,10 +154,9 @@ class Criterion(nn.Module):
         """The painted picture's layers by scale, content layers first."""
         wanted: dict[float, list[str]] = {1.0: list(content)}
         for term in self.terms.values():
-            compared = () if content else term.photo_layers  # without a photo there is nothing to compare with
             for scale, layers in term.painted_layers().items():
                 known = wanted.setdefault(scale, [])
-                known += [layer for layer in layers if layer not in known and layer not in compared]
+                known += [layer for layer in layers if layer not in known]
         return wanted
 
     def _target(self, painting: Tensor, regions: Tensor | None) -> StyleTarget:
