@@ -177,6 +177,9 @@ def test_missing_and_foreign_files(weights, tmp_path) -> None:
     other = tmp_path / "other.safetensors"
     save_file({"layer.weight": torch.zeros(2)}, other)
     assert "holds no vgg16" in refusal(str(other), ["relu1_1"])
+    for unnamed in (torch.zeros(2), [torch.zeros(2)]):
+        torch.save(unnamed, tmp_path / "other.pth")
+        assert "it holds no named tensors" in refusal(str(tmp_path / "other.pth"), ["relu1_1"])
 
 
 def test_tensors_of_a_wrong_shape(tmp_path) -> None:

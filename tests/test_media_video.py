@@ -348,6 +348,20 @@ def test_the_source_of_each_mistake_is_named(tmp_path):
     assert Path("there.mp4").read_text() == "kept"
 
 
+def test_music_with_a_picture_of_its_cover_is_no_film():
+    with av.open("a.m4a", "w", format="mp4") as container:
+        cover, sound = container.add_stream("mjpeg", rate=1), container.add_stream("aac", rate=48000, layout="mono")
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(FRAMES[0], "rgb24").reformat(format="yuvj420p")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 4800), np.int16), format="s16", layout="mono")
+        silence.sample_rate = 48000
+        for stream, frame in ((cover, picture), (sound, silence)):
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+    with pytest.raises(UserError, match="not a film: it holds sound only"):
+        paint(Path("a.m4a"))
+
+
 def test_a_film_without_a_decodable_frame():
     source = film(Path("a.mp4"), FRAMES[:1])
     with pytest.raises(UserError, match="no frame that can be decoded"):

@@ -16,7 +16,7 @@ from fst.errors import UserError
 from fst.images import frame_count
 from fst.media.video import animation, encode
 from fst.media.video import paint_video as painting
-from fst.media.video.animation import AnimationWriter
+from fst.media.video.animation import AnimationReader, AnimationWriter
 from fst.media.video.decode import Frame
 from fst.media.video.encode import VideoWriter
 from fst.media.video.paint_video import paint_video
@@ -138,6 +138,13 @@ def test_a_gifs_colours_are_nearer_to_a_busy_pictures_than_those_of_a_median_cut
     with Image.fromarray(busy).quantize(256, Image.Quantize.MEDIANCUT) as image:
         former = np.mean((np.array(image.convert("RGB")).astype(float) - busy) ** 2)
     assert error < 0.85 * former
+
+
+def test_what_is_transparent_in_an_animation_is_white():
+    clear, half = (np.dstack([FRAMES[0], np.full((48, 64), alpha, np.uint8)]) for alpha in (0, 102))
+    Image.fromarray(clear).save("a.png", save_all=True, append_images=[Image.fromarray(half)])
+    first, second = (frame.pixels.astype(int) for frame in AnimationReader("a.png"))
+    assert (first == 255).all() and np.abs(second - (0.4 * FRAMES[0] + 0.6 * 255)).max() <= 1
 
 
 def test_a_gif_without_durations_plays_in_a_film_as_browsers_show_it():
