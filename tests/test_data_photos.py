@@ -33,6 +33,8 @@ def test_each_epoch_shows_every_photo_in_a_new_order(tmp_path):
     epochs = [[next(data._candidates(12 * epoch + i, generator(0, 0, 0))) for i in range(12)] for epoch in range(3)]
     assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2] != list(range(12))
+    other = samples(Photos(tmp_path), seed=1)
+    assert [next(other._candidates(i, generator(0, 0, 0))) for i in range(12)] != epochs[0]
 
 
 def test_scale_crop_and_flip(tmp_path):
@@ -47,6 +49,25 @@ def test_scale_crop_and_flip(tmp_path):
     assert min(row.min() for row in rows) < 4 and max(row.max() for row in rows) > 95, "from edge to edge"
     straight = samples(Photos(tmp_path), size=25, shorts=(25, 38), flip=False)
     assert all((straight[i][0, 12, -1] > straight[i][0, 12, 0]) for i in range(20))
+
+
+def test_a_crops_place_across_and_down_are_drawn_apart(tmp_path):
+    y, x = np.mgrid[:60, :60]
+    Image.fromarray(np.stack([4 * x, 4 * y, 0 * x], axis=-1).astype(np.uint8)).save(tmp_path / "ramps.png")
+    data = samples(Photos(tmp_path), size=20, shorts=(60, 60), flip=False)
+    corners = np.array([data[i][:2, 0, 0].numpy() / 4 for i in range(200)])
+    assert corners.min() < 2 and (corners.max(axis=0) > 38).all()
+    assert abs(np.corrcoef(corners.T)[0, 1]) < 0.2
+
+
+def test_a_large_jpeg_is_decoded_as_sharp_as_its_crops_are_seen(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (100, 125, 3)).astype(np.uint8)
+    large = Image.fromarray(noise).resize((1000, 800), Image.Resampling.BICUBIC)
+    large.save(tmp_path / "large.jpg", quality=98)
+    found = samples(Photos(tmp_path), size=400, shorts=(400, 400), flip=False)[0].numpy()
+    seen = np.array(large.resize((500, 400), Image.Resampling.LANCZOS)).transpose(2, 0, 1).astype(int)
+    errors = [np.abs(seen[:, :, left : left + 400] - found).mean() for left in range(101)]
+    assert min(errors) < 3
 
 
 def test_crop_is_centred_and_small_photos_are_enlarged():

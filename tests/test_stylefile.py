@@ -128,8 +128,9 @@ def test_foreign_files(tmp_path, about) -> None:
     assert "was not written by fst" in refusal(raw(tmp_path / "foreign.safetensors", about))
 
 
-def test_a_file_of_a_newer_fst(tmp_path) -> None:
-    path = raw(tmp_path / "new.safetensors", {"name": "x", "network": "diffusion", "format": 99, "more": 1})
+@pytest.mark.parametrize("version", [stylefile.FORMAT + 1, 99])
+def test_a_file_of_a_newer_fst(tmp_path, version) -> None:
+    path = raw(tmp_path / "new.safetensors", {"name": "x", "network": "diffusion", "format": version, "more": 1})
     assert "newer fst" in refusal(path) and "update fst" in refusal(path)
 
 

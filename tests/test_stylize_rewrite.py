@@ -65,6 +65,15 @@ def test_convolutions_of_ones_own_in_the_blocks_stay_what_they_are(doubling, las
     assert found.shape == expected.shape and (found - expected).abs().max() < 1e-5
 
 
+def test_what_follows_the_last_convolution_is_kept():
+    torch.manual_seed(0)
+    network = Own(nn.Conv2d(4, 8, 3, padding=1, padding_mode="reflect"), ConvBlock(8, 3, 9)[0])
+    network.layers[-1].append(nn.Tanh())
+    with torch.no_grad():
+        image = torch.rand(1, 3, 48, 40)
+        assert (faster(network).stylize(image) - network.stylize(image)).abs().max() < 1e-5
+
+
 @pytest.mark.parametrize("resizing", [{"scale_factor": 3}, {"scale_factor": 2, "mode": "bilinear"}], ids=str)
 def test_resizing_of_ones_own_stays_what_it_is(resizing):
     torch.manual_seed(0)
