@@ -17,6 +17,7 @@ from fst.images import frame_count
 from fst.media.video import animation, encode
 from fst.media.video import paint_video as painting
 from fst.media.video.animation import AnimationReader, AnimationWriter
+from fst.media.video.colour import Colour
 from fst.media.video.decode import Frame
 from fst.media.video.encode import VideoWriter
 from fst.media.video.paint_video import paint_video
@@ -47,6 +48,24 @@ def test_a_writer_counts_time_by_itself():
             writer.write(frame)
     assert [float(shown) for shown in times(Path("a.mp4"))] == pytest.approx([n / 29.97 for n in range(8)], abs=1e-4)
     assert np.abs(pixels(Path("a.mp4"))[5].astype(int) - FRAMES[5]).mean() < 3
+
+
+def test_a_new_film_says_that_its_colours_are_srgbs():
+    with VideoWriter(Path("a.mp4"), width=64, height=48) as writer:
+        writer.write(FRAMES[0])
+    with av.open("a.mp4") as container:
+        context = container.streams.video[0].codec_context
+        found = (context.color_primaries, context.color_trc, context.colorspace, context.color_range)
+    assert found == (1, 13, 1, 1)  # H.273: BT.709, sRGB, BT.709, 16..235
+
+
+@pytest.mark.parametrize(
+    ("size", "red"),
+    [((1280, 534), 0.2126), ((1024, 577), 0.2126), ((1279, 576), 0.299), ((720, 480), 0.299)],
+)
+def test_a_film_without_tags_is_taken_as_players_take_it_by_its_size(size, red):
+    assert Colour(2, 2, 2, 1).of_planes(*size).red == red
+    assert Colour(2, 2, 6, 1).of_planes(*size).red == 0.299, "a tag is heeded whatever the size"
 
 
 def test_time_that_stands_still_moves_on_by_a_tick():
