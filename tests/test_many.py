@@ -254,6 +254,16 @@ def test_the_table_learns_at_full_weight_beside_what_is_read_and_the_predictor_s
     assert len(rates) == len(list(network.parameters()))
 
 
+def test_a_painting_is_read_in_fp32_within_autocast() -> None:
+    network = build_network("realtime_many", styles=["a"], predictor=4, widths=[4, 8], depths=[0, 1])
+    info, criterion = StyleInfo("a", "realtime_many"), Criterion(None, {"tv": (1.0, Tv())})
+    module = any_module.AnyStyle(network, criterion, StyleTarget({}), Feedforward(), steps=9, info=info)
+    seen = {layer: torch.rand(2, channels, channels) for layer, channels in HEADS.items()}
+    with torch.autocast("cpu", torch.bfloat16):
+        found = module.predicted(seen)
+    assert torch.equal(found, module.predicted(seen))
+
+
 def test_what_is_read_of_a_painting_is_kept_as_it_was() -> None:
     features = torch.rand(2, 6, 50)
     grams = features @ features.mT / 300
