@@ -198,6 +198,15 @@ def test_the_best_of_a_style_is_told_and_the_difference_to_the_arm_it_is_compare
     assert rows == ["| 256 | 2.00 (-50 %) |", "| 512 | **4.00** |", "| 1024 | 3.00 (+50 %) |"]
 
 
+def test_nothing_is_better_than_0() -> None:
+    sizes, results = study.load("style_size"), made_up()
+    sizes.columns = ["grid"]
+    for name, value in {"256": 0.0, "512": 5.0, "1024": 7.0}.items():
+        results["arms"][name]["grid"] = value
+    rows = report.table(sizes, results).splitlines()[2:]
+    assert [row.split(" | ")[1].split()[0] for row in rows] == ["**0**", "5", "7"]
+
+
 def test_points_of_a_setting_are_joined_in_its_order_by_style() -> None:
     arms = {"a": ("gogh", 5.0), "b": ("gogh", 1.0), "c": ("munch", 2.0)}
     arms = {name: {"style": of, "settings": {"loss.x": x}, "total": 10 * x} for name, (of, x) in arms.items()}

@@ -325,6 +325,18 @@ def test_regions_are_shared_colours(tmp_path):
         read_regions(str(tmp_path / "mask.jpg"), [], photo[:, :300], 1)
 
 
+def test_colours_of_masks_are_told_apart_as_dark_middling_and_bright(tmp_path):
+    mask = np.zeros((12, 40, 3), np.uint8)
+    for column, level in enumerate((20, 63, 64, 191, 192, 255)):
+        mask[:, 6 * column :, 0] = level
+    own = np.zeros((12, 40, 3), np.uint8)
+    own[:, 20:, 0] = 230
+    files = [images.write(tmp_path / f"{name}.png", each) for name, each in (("mask", mask), ("own", own))]
+    labels, of_painting = read_regions(str(files[0]), [str(files[1])], mask, 1)
+    assert [labels[0, 6 * column] for column in range(6)] == [1, 1, 0, 0, 2, 2]
+    assert (of_painting[:, :20] == 1).all() and (of_painting[:, 20:] == 2).all()
+
+
 # Configuration
 
 

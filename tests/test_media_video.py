@@ -150,13 +150,14 @@ def test_turned_and_mirrored_pixels_go_where_the_display_matrix_says(along, righ
     assert np.array_equal(decode._turn(stored, *decode._orientation(frame)), expected)
 
 
-def test_odd_sizes_grow_by_at_most_one_pixel():
-    source = film(Path("a.mp4"), [scene(index, 63, 47) for index in range(3)], pixel_format="yuv444p")
+@pytest.mark.parametrize(("width", "height"), [(63, 47), (64, 47), (63, 48)])
+def test_odd_sizes_grow_by_at_most_one_pixel(width, height):
+    source = film(Path("a.mp4"), [scene(index, width, height) for index in range(3)], pixel_format="yuv444p")
     picture, painted = pixels(source)[1], pixels(paint(source))[1]
-    assert (picture.shape, painted.shape) == ((47, 63, 3), (48, 64, 3))
-    assert distance(picture, painted[:47, :63]) < 4
-    assert distance(painted[46], painted[47]) < 4
-    assert pixels(paint(source, "b.webm"))[1].shape == (47, 63, 3)  # VP9 has odd sizes
+    assert (picture.shape, painted.shape) == ((height, width, 3), (48, 64, 3))
+    assert distance(picture, painted[:height, :width]) < 4
+    assert distance(painted[46], painted[47]) < 4 and distance(painted[:, 62], painted[:, 63]) < 4
+    assert pixels(paint(source, "b.webm"))[1].shape == (height, width, 3)  # VP9 has odd sizes
 
 
 @pytest.mark.parametrize(
@@ -212,6 +213,19 @@ def test_all_tracks_are_copied_bit_for_bit():
     assert [packets(result, track) for track in range(3)] == [packets(source, track) for track in range(3)]
     with av.open(str(result)) as container:
         assert [track.metadata["language"] for track in container.streams.audio] == ["eng", "deu", "fra"]
+
+
+def test_sound_that_is_longer_than_the_picture_is_kept_to_its_end():
+    whole, source = film(Path("whole.mp4"), FRAMES, tones=1, options={"bf": "0"}), Path("a.mp4")
+    with av.open(str(whole)) as container, av.open(str(source), "w") as shorter:
+        streams = [shorter.add_stream_from_template(stream) for stream in container.streams]
+        for packet in container.demux():
+            if packet.size and (packet.stream.type == "audio" or packet.pts * packet.time_base < Fraction(2, 5)):
+                packet.stream = streams[packet.stream.index]
+                shorter.mux(packet)
+    result = paint(source)
+    assert len(pixels(result)) == 10 and packets(result)[-1][0] > 0.9
+    assert packets(result) == packets(source)
 
 
 def test_a_title_is_kept_also_where_its_letters_are_damaged():

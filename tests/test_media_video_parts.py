@@ -104,6 +104,17 @@ def test_a_size_no_encoder_takes_is_one_line(codec, encoder, size):
     assert not list(Path().iterdir())
 
 
+def test_a_disk_that_is_full_at_the_first_frame_is_told_long_before_the_last():
+    class Full(AnimationWriter):
+        def _encode(self, beside, frames):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match=r"cannot write a\.webp: No space left"), Full(Path("a.webp")) as writer:
+        for pts in range(20):
+            writer.write(FRAMES[0], pts)
+    assert writer.frames < 20 and not any(Path().iterdir())
+
+
 def test_without_its_encoder_a_codec_is_refused_in_a_line(monkeypatch):
     monkeypatch.setattr(av, "codecs_available", {"libx265"})
     assert encode.choose(".mp4") == encode.choose(".mp4", "h265") == "hevc"

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -139,6 +140,16 @@ def test_live_frames_have_no_margin(style):
 def test_a_large_photo_that_the_network_sees_small_is_not_painted_in_strips(style):
     assert Stylizer.load(style, backend="torch")._in_strips(4000, 6000)
     assert not Stylizer.load(style, backend="torch", size=1500)._in_strips(4000, 6000)
+
+
+@pytest.mark.parametrize(
+    ("size", "mode"), [((17, 38), "reflect"), ((40, 9), "reflect"), ((9, 40), "reflect"), ((40, 7), "edge")]
+)
+def test_a_frame_grows_to_what_a_network_takes_by_reflection_as_far_as_it_goes(size, mode):
+    frame = picture(*size)
+    sides = [(0, max(-edge % 4, 16 - edge)) for edge in size]
+    traits = SimpleNamespace(multiple=4, smallest=16)
+    assert np.array_equal(framing.pad(frame, traits), np.pad(frame, (*sides, (0, 0)), mode=mode))
 
 
 def test_a_large_frame_is_reduced_by_means_and_a_small_one_enlarged_smoothly():

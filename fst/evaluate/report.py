@@ -89,7 +89,8 @@ def _cell(arms: dict[str, dict[str, Any]], name: str, against: str, column: str,
     text = format(value, metric.form)
     if column == "equivalence" and value > most:
         text = f"> {most}"
-    rivals = [arm[column] for arm in arms.values() if arm["style"] == arms[name]["style"] and arm.get(column)]
+    of_style = [arm.get(column) for arm in arms.values() if arm["style"] == arms[name]["style"]]
+    rivals = [one for one in of_style if one is not None]
     if metric.better and len(rivals) > 1 and value == (max(rivals) if metric.better > 0 else min(rivals)):
         text = f"**{text}**"
     if arms[name].get("spread", {}).get(column):
