@@ -1,14 +1,16 @@
 """Networks of many styles: against the plain networks that they fold into."""
 
 import copy
+import inspect
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from fst import stylefile
 from fst.errors import UserError
-from fst.networks import Network, build
+from fst.networks import NETWORKS, Network, build
 from fst.networks.blocks import ConvBlock
 from fst.networks.conditional import Conditional, ConditionalNorm
 from fst.networks.predictor import CHANNELS, Predictor
@@ -93,6 +95,14 @@ def test_any_networks_styles_begin_neutral_and_paint_as_their_plain_networks() -
     assert torch.allclose(network(photos(1), network.table[1:]), network.for_style({"b": 1})(photos(1)), atol=1e-5)
     with pytest.raises(UserError, match=r"Nested has weights outside its layers.*gain"):
         NestedMany(["a"], 0, gain=True)
+
+
+def test_what_the_bundled_file_of_many_leaves_out_is_what_it_was_trained_with() -> None:
+    """A skip has no weights: with another default the file would paint something else without a word."""
+    trained = {"fold": 2, "depths": (0, 1, 4), "skips": True, "end": "resize"}
+    said = stylefile.read_info(stylefile.BUNDLED / stylefile.MANY).settings
+    defaults = {name: one.default for name, one in inspect.signature(NETWORKS["realtime_many"]).parameters.items()}
+    assert all(name in said or defaults[name] == value for name, value in trained.items())
 
 
 def read() -> dict[str, Tensor]:
