@@ -224,7 +224,10 @@ def test_a_jpeg_is_as_good_as_its_size_allows(tmp_path: Path) -> None:
 def test_the_middle_square_and_bands_of_columns() -> None:
     pixels = np.zeros((40, 100, 3), np.uint8)
     pixels[:, 30:70] = 200
-    assert (images.square(pixels, 40) == 200).all() and images.square(pixels, 10, part=20).shape == (10, 10, 3)
+    for middle in (pixels, pixels.transpose(1, 0, 2)):
+        assert (images.square(middle, 40) == 200).all()
+    pixels[10:30, 40:60] = 90
+    assert (images.square(pixels, 20, part=20) == 90).all() and images.square(pixels, 10, part=20).shape == (10, 10, 3)
     columns = [figures.column(name, "", [np.full((20, 30, 3), 10 * n, np.uint8)]) for n, name in enumerate("abcd")]
     sheet = figures.bands(columns, most=3)
     high, wide = columns[0].shape[0], 30 + figures.GAP

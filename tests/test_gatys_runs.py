@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from training import run_here, train_here
 
+from fst import runfolder
 from fst.errors import UserError
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
@@ -110,6 +111,15 @@ def test_a_resumed_run_goes_on_as_if_never_stopped(pictures, tiny_vgg, tmp_path)
     assert rows(parts)[-1]["train/evaluations"] == rows(whole)[-1]["train/evaluations"]
     with pytest.raises(UserError, match=r"method\.size"):
         run_here(parts, arguments(pictures, tiny_vgg, f"resume={parts}", "method.size=50"))
+
+
+def test_a_run_that_stopped_at_its_second_size_goes_on_there(pictures, tiny_vgg, tmp_path):
+    given = arguments(pictures, tiny_vgg, "method.coarsest=32")
+    run = run_here(tmp_path / "run", [*given, "trainer.max_steps=3"])
+    run_here(run, [*given, f"resume={run}"])
+    assert [row["train/long_edge"] for row in rows(run)] == [34, 34, 48, 48, 48, 48]
+    assert checkpoint(run)["state_dict"]["image"].shape[-2:] == (48, 32)
+    assert runfolder.read_config(run).trainer.precision == "32-true", "every auto is decided"
 
 
 def test_original_colours_stay(pictures, tiny_vgg, tmp_path):
