@@ -92,6 +92,16 @@ def test_regions_of_a_half_each_reach_their_own_painting(features):
     assert style_loss(torch.cat([right, right], 3), [left, left]).item() == pytest.approx(apart.item(), rel=0.2)
 
 
+def test_a_regions_style_is_that_of_its_part_of_the_painting(features):
+    criterion, painting = build_criterion(features, style_layers=LAYERS), noise(1, 3, 24, 32)
+    sides = torch.zeros(2, 1, 24, 32)
+    sides[0, ..., :8] = sides[1, ..., 8:] = 1
+    grams = criterion.style_target([painting], [sides]).grams[1.0, "relu1_2"]
+    found = features(painting, ["relu1_2"])["relu1_2"][0]
+    for gram, part in zip(grams, (found[..., :8], found[..., 8:]), strict=True):
+        assert torch.allclose(gram, part.flatten(1) @ part.flatten(1).T / part.numel(), rtol=1e-4, atol=1e-6)
+
+
 # Optimisation
 
 

@@ -44,6 +44,7 @@ def test_a_run_leaves_a_style_file_that_paints(finished: Path) -> None:
     assert info.name == "painting" and info.style["title"] == "painting.png" and info.network == "realtime"
     assert info.training["steps"] == 6 and info.training["data"]["name"] == "folder"
     assert set(info.training["losses"]) >= {"val/style_loss", "val/content_loss", "val/style_ratio"}
+    assert not any(name.endswith("_weighted") for name in info.training["losses"])
     photo = torch.rand(1, 3, 21, 34)
     assert network(photo).shape == photo.shape
 
