@@ -1,5 +1,6 @@
 """Samples: pure functions of seed and index, whatever is wrong with some of the files."""
 
+import os
 from itertools import chain, islice
 
 import numpy as np
@@ -120,6 +121,16 @@ def test_held_out_photos_do_not_depend_on_the_seed_or_on_luck(tmp_path):
     make_photos(tmp_path, 41)
     more = {name[3:] for name, _ in split(Photos(tmp_path), 5, 16)[0]}
     assert len(stems & more) >= 4
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names are text there")
+def test_a_photo_whose_name_is_no_text_is_held_out_as_any_other(tmp_path):
+    make_photos(tmp_path, 1)
+    try:
+        (tmp_path / "a/photo000.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
+    except OSError:
+        pytest.skip("a file system that takes no such name")
+    assert len(hold_out(Photos(tmp_path), 1, 16)[0]) == 1
 
 
 def test_at_most_a_fifth_is_held_out_and_at_least_one(tmp_path):

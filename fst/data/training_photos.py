@@ -1,6 +1,7 @@
 """Photo files: which are held out, how they are cropped, and what becomes of those that cannot be read."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def hold_out(photos: Photos, count: int, size: int) -> tuple[Held, list[int]]:
     photo's number and file name, unique and without slashes: 00_bridge.
     """
     held: Held = []
-    order = sorted(range(len(photos)), key=lambda index: hashlib.sha1(photos.name(index).encode()).digest())
+    order = sorted(range(len(photos)), key=lambda index: hashlib.sha1(os.fsencode(photos.name(index))).digest())
     for position, index in enumerate(order):
         if len(held) == count:
             return held, sorted(order[position:])
