@@ -224,7 +224,10 @@ def test_two_runs_in_one_process(without_key, tmp_path, capsys):
     assert ids[0] != ids[1]
     again = loggers.build_logger(config, tmp_path / "two", name="two", settings={"resume": "last"})
     assert again.experiment.id == ids[1]
+    loggers.log_painting(again, tmp_path / "two", np.zeros((8, 8, 3), np.uint8))
     loggers.finish(again, failed=True)
+    newest = max((tmp_path / "two" / "wandb").glob("offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime)
+    assert not histories(inspect(newest)), "it has its painting already, and steps do not begin at 0 again"
     printed = capsys.readouterr()
     assert printed.err == ""
     assert len(printed.out.splitlines()) == 3

@@ -72,10 +72,13 @@ def log_painting(
 ) -> None:
     """Keep a style image, uint8 (H, W, 3), as the run uses it, as RUN/painting.png, and log it under "style".
 
-    From the second of several paintings on, the names are painting-2.png and "style/2".
+    From the second of several paintings on, the names are painting-2.png and "style/2". A W&B run that goes on has them
+    already, and its steps must not begin at 0 again.
     """
     name = PAINTING if number == 1 else PAINTING.replace(".", f"-{number}.")
     images.write(run_dir / name, painting)
+    if isinstance(logger, WandbLogger) and logger.experiment.settings.resume:
+        return
     log_images(logger, {"style" if number == 1 else f"style/{number}": painting}, step=0, caption=title)
 
 
