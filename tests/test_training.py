@@ -345,6 +345,13 @@ def test_devices_of_another_machine_are_a_line(tmp_path: Path, tiny_vgg: Path, a
         run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, **asked))
 
 
+def test_a_run_whose_logger_refuses_has_failed(tmp_path: Path, tiny_vgg: Path) -> None:
+    arguments = tiny_arguments(tmp_path, tiny_vgg, logger="wandb", logger__mode="offline", logger__project="a/b")
+    with pytest.raises(UserError, match="W&B does not take the run"):
+        run_here(tmp_path / "run", arguments)
+    assert json.loads((tmp_path / "run/run.json").read_text())["state"] == "failed"
+
+
 def test_a_tracked_run_can_be_read_back_from_its_folder(tmp_path: Path, tiny_vgg: Path) -> None:
     arguments = tiny_arguments(tmp_path, tiny_vgg, logger="wandb", logger__mode="offline", trainer__log_every_n_steps=2)
     run_dir = run_here(tmp_path / "run", arguments)

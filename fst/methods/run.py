@@ -85,8 +85,9 @@ def tracked(config: TrainConfig, run_dir: Path, settings: dict, name: str) -> It
     """The run's files and logger; closed at the end, as failed when an error passes through."""
     with contextlib.nullcontext() if rank_zero_only.rank else runfolder.held(run_dir):
         write_run(run_dir, settings)
-        logger = build_logger(config.logger, run_dir, name=name, settings=settings)
+        logger = None
         try:
+            logger = build_logger(config.logger, run_dir, name=name, settings=settings)
             yield logger
         except BaseException as error:
             ended = runfolder.FAILED if isinstance(error, Exception) else runfolder.STOPPED
