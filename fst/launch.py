@@ -100,6 +100,8 @@ def _run_folder(overrides: list[str], planned: Path, config: DictConfig) -> Path
         return earlier
     if "hydra.run.dir=" in overrides:
         raise UserError("hydra.run.dir= is empty: name a folder, or leave it out")
+    if given and planned.is_file():
+        raise UserError(f"hydra.run.dir={planned} is a file: name a folder")
     if given and any((planned / name).is_file() for name in (CHECKPOINT, STYLE)):
         raise UserError(f"{planned} holds a run: go on with it by resume={planned}, or name another hydra.run.dir")
     return planned if given else new_folder(planned.with_name(f"{planned.name}_{folder_name(config)}"))

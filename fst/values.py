@@ -38,7 +38,8 @@ def one_of(key: str, value: str, known: Iterable[str]) -> None:
 def is_file(key: str, name: str | None) -> None:
     """Raise UserError unless there is a file of that name, which may begin with ~; None is fine."""
     if name is not None and not os.path.isfile(os.path.expanduser(name)):  # noqa: PTH111, PTH113  Path's raise for ~nobody
-        raise UserError(f"{key}: there is no file {name}")
+        folder = os.path.isdir(os.path.expanduser(name))  # noqa: PTH111, PTH112
+        raise UserError(f"{key}: {name} is a folder, not a file" if folder else f"{key}: there is no file {name}")
 
 
 def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

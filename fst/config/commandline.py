@@ -33,6 +33,8 @@ def arranged(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     except argparse.ArgumentError as error:
         raise UserError(str(error)) from None
     if unknown:
+        if "=" in unknown[0]:
+            raise UserError(f"'{unknown[0]}': a setting has no dashes before it, write {unknown[0].lstrip('-')}")
         raise UserError(f"there is no option '{unknown[0]}'{near(unknown[0], ['--multirun', '--cfg'])}")
     return given, [ready(word, multirun=given.multirun) for override in given.overrides for word in several(override)]
 

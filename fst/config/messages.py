@@ -9,7 +9,7 @@ from fst.config import launchers
 from fst.config.schema import choices
 from fst.errors import UserError, near
 
-KINDS = {"Float": "a number", "Integer": "a whole number", "Bool": "true or false"}
+KINDS = {"Float": "a number", "Integer": "a whole number, in digits alone", "Bool": "true or false"}
 
 
 @contextlib.contextmanager
@@ -67,8 +67,10 @@ def near_keys(word: str, known: list[str]) -> str:
     group, _, setting = word.partition(".")
     if having := [choice for choice, it in choices(group).items() if setting in it.arguments]:
         return f" with this choice of {group}, only with {group}={' or '.join(having)}"
+    if begun := [key for key in known if key.startswith(f"{word}_")]:  # loss.style
+        return near(begun[0], begun)
     last = word.rpartition(".")[2]
-    same = [key for key in known if key.rpartition(".")[2] == last]
+    same = [key for key in known if last in (own := key.rpartition(".")[2], _initials(own))]  # lr is learning_rate
     if same:
         return near(same[0], same)
     close = near(word, known)
@@ -77,6 +79,10 @@ def near_keys(word: str, known: list[str]) -> str:
     if "." not in word and found:
         return near(by_last[found[0]], [by_last[found[0]]])
     return close if close.startswith(",") else "; `python train.py --cfg job` lists the settings"
+
+
+def _initials(name: str) -> str:
+    return "".join(part[0] for part in name.split("_") if part)
 
 
 def _missing_choice(file: str, options: list[str]) -> str:

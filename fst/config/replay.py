@@ -137,7 +137,10 @@ def differences(folder: str | Path, now: dict[str, Any]) -> list[str]:
 
 
 def given(overrides: list[str], key: str) -> str | None:
-    """The value of a key among overrides, without the quotes that `commandline` puts; None of none."""
+    """The value of a key among overrides, without the quotes that `commandline` puts; None of none.
+
+    An empty one, as of a shell's variable that is not set, is a UserError: it would begin another run without a word.
+    """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     words = [override for override in overrides if override.partition("=")[0] == key]
@@ -147,6 +150,8 @@ def given(overrides: list[str], key: str) -> str | None:
     if override.is_sweep_override():
         raise UserError(f"{key}= takes one run: repeat several one by one")
     value = override.value()
+    if value == "":
+        raise UserError(f"{key}= is empty: name a run, or leave it out")
     return OmegaConf.create({"value": value}).value or None
 
 

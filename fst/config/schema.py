@@ -97,6 +97,8 @@ class LossConfig(_of_terms()):  # type: ignore[misc]
         if self.style_layer_weights is not None:
             for weight in self.style_layer_weights:
                 at_least("loss.style_layer_weights", weight, 0)
+            if not any(self.style_layer_weights):
+                raise UserError("loss.style_layer_weights are all 0: leave the style out by loss.style_weight=0")
             if len(self.style_layer_weights) != len(self.style_layers):
                 raise UserError(
                     f"loss.style_layer_weights has {len(self.style_layer_weights)} numbers for "
