@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -142,6 +143,10 @@ def _many(task: Callable[..., Any], overrides: list[str], earlier: list[str]) ->
     sweep = Sweep(_folder(overrides, hydra, found), swept, reference, parallel=sweeps.at_once(hydra))
     in_folder = f"hydra.sweep.dir={quoted(str(sweep.folder))}"
     if "basic_sweeper" not in hydra.sweeper._target_:
+        if not swept:
+            raise UserError(
+                "a search wants values to search, as 'loss.style_weight=interval(1e4,1e6)', or see README, Sweep"
+            )
         for one in samples:
             _as_job(checked(one)[0])
         direction = hydra.sweeper.direction
@@ -175,7 +180,8 @@ def _grid(found: list[arms.Arm], overrides: list[str], sweep: Sweep) -> list[swe
             _as_job(config)
             changed = [override for override in combination if override.partition("=")[0] in swept]
             if arm:
-                folder = sweep.folder / "_".join([arm.key, *map(readable, changed)])
+                name = "_".join([arm.key, *map(readable, changed)])
+                folder = sweep.folder / re.sub(r"[/\\]", "_", name)  # of a file that is swept over
             else:
                 folder = sweep.folder / f"{len(jobs) + 1}_{folder_name(config)}"
             jobs.append(_planned(own, folder, config))

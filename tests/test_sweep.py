@@ -18,6 +18,7 @@ import torch
 import yaml
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
+from photos import make_photos
 from test_tracking import inspect, of_type
 from training import here, run_here, tiny_arguments, train_here
 
@@ -291,6 +292,9 @@ def test_the_example_search_is_one_short_line(tmp_path: Path) -> None:
         ("seed=1,2 trainer.devices=2", "a multirun's jobs share one process"),
         ("seed=1,2 resume=RUN", "resume= goes on in one run's folder"),
         ("seed=1,-2", "seed is -2"),
+        ("loss=glob(nothing*)", "'loss=glob(nothing*)' matches no choice"),
+        ("loss.style_weight=interval(1e4,1e5)", "has no end of values: list some"),
+        ("hydra/sweeper=optuna", "a search wants values to search"),
     ],
 )
 def test_a_sweep_that_cannot_be_is_refused_in_a_line(
@@ -306,6 +310,27 @@ def test_a_sweep_that_cannot_be_is_refused_in_a_line(
         launch(lambda config: None, ["-m", *arguments.replace("RUN", str(run)).split()])
     assert said in str(error.value) and "\n" not in str(error.value)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_launcher_that_starts_nothing_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def none(*_: object, **__: object) -> None:
+        raise RuntimeError("no cluster here")
+
+    monkeypatch.setattr(Plugins, "instantiate_launcher", none)
+    with pytest.raises(UserError, match="no job could be started: RuntimeError: no cluster here"):
+        launch(lambda config: None, ["-m", "seed=1,2"])
+
+
+def test_files_that_are_swept_over_are_named_without_quotes(tmp_path: Path) -> None:
+    photos = [str(make_photos(tmp_path / name, 1) / "a/photo000.png") for name in ("one", "two (here)")]
+    status, said, _ = sweep_here(tmp_path, "experiment=norm", "arm=batch", f"content={','.join(photos)}")
+    assert status == 0 and f"arm=batch content={photos[0]}" in said
+    with (tmp_path / "runs/studies/norm/summary.csv").open() as lines:
+        assert [row["content"] for row in csv.DictReader(lines)] == photos
+    folders = {path.name for path in (tmp_path / "runs/studies/norm").iterdir() if path.is_dir()}
+    assert folders == {f"batch_content={photo.replace('/', '_')}" for photo in photos}
 
 
 def test_a_job_gets_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

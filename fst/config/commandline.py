@@ -8,6 +8,8 @@ import argparse
 import os
 import re
 
+from omegaconf import OmegaConf
+
 from fst.config import groups
 from fst.config.several import together
 from fst.errors import UserError, near
@@ -127,3 +129,13 @@ def quoted(value: str) -> str:
     # Hydra unescapes quotes, and backslashes before them.
     escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), literal(value))
     return f"'{escaped}'"
+
+
+def unquoted(word: str) -> str:
+    """The text that a word in Hydra's grammar stands for where it is in quotes; other words as they are."""
+    if word[:1] not in ("'", '"'):
+        return word
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    value = OverridesParser.create().parse_override(f"key={word}").value()
+    return OmegaConf.create({"value": value}).value

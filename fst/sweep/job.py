@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
+from fst.config.commandline import unquoted
 from fst.errors import UserError
 from fst.files import number, read_json, shown, write_json
 from fst.runfolder import FAILED, JOB, RUNNING, STOPPED
@@ -103,9 +104,9 @@ def objective(metrics: dict[str, float], count: int) -> float | list[float] | No
 
 
 def readable(override: str) -> str:
-    """An override for people: "loss.style_weight=100000.0" is "style_weight=1e5"."""
+    """An override for people: "loss.style_weight=100000.0" is "style_weight=1e5"; a file is named without quotes."""
     key, _, value = override.partition("=")
-    return f"{key.rpartition('.')[2]}={number(value)}"
+    return f"{key.rpartition('.')[2]}={number(unquoted(value))}"
 
 
 def reason(error: BaseException) -> str:

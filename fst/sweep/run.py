@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from fst.config import groups
 from fst.config.commandline import quoted
 from fst.config.compose import PRIMARY
+from fst.errors import UserError
 from fst.files import read_json, shown
 from fst.runfolder import JOB
 from fst.sweep import summary
@@ -53,7 +54,12 @@ def combinations(overrides: list[str]) -> list[list[str]]:
     """The overrides of each job of a grid, as Hydra's own sweeper combines them."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
-    return BasicSweeper.split_arguments(_parser().parse_overrides(overrides), max_batch_size=None)[0]
+    parsed = _parser().parse_overrides(overrides)
+    for override in parsed:
+        if override.is_interval_sweep():
+            given = override.input_line
+            raise UserError(f"'{given}' has no end of values: list some, as 1e4,1e5, or search with experiment=search")
+    return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
 
 
 def samples(overrides: list[str]) -> list[list[str]]:
@@ -62,6 +68,9 @@ def samples(overrides: list[str]) -> list[list[str]]:
     discrete = {key: override for key, override in swept.items() if override.is_discrete_sweep()}
     words = [[f"{key}={value}" for value in found.sweep_string_iterator()] for key, found in discrete.items()]
     plain = [override.input_line for override in fixed.values()]
+    for override, own in zip(discrete.values(), words, strict=True):
+        if not own:
+            raise UserError(f"'{override.input_line}' matches no choice")
     count = max(map(len, words), default=1)
     return [[*plain, *(own[min(number, len(own) - 1)] for own in words)] for number in range(count)]
 
@@ -131,8 +140,10 @@ def run(task: Callable[..., dict[str, float]], start: Callable[[Job], None], swe
     except (KeyboardInterrupt, SystemExit):
         stopped = True
     except Exception as error:  # a launcher's: a process that was killed, a cluster that refused
-        if not summary.read(sweep):
+        if isinstance(error, UserError):
             raise
+        if not summary.read(sweep):
+            raise UserError(f"no job could be started: {reason(error)}") from None
         broken = True
         print(f"error: the sweep ended early: {reason(error)}", file=sys.stderr)
     stopped |= sweep.stop_file.exists()

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fst.config.commandline import unquoted
 from fst.files import number, read_json, replacing, shown, write_json
 from fst.runfolder import JOB, RUNNING, STOPPED, read_metrics
 from fst.sweep.job import DONE, LOST
@@ -90,7 +91,8 @@ def _show(sweep: Sweep, jobs: list[dict[str, Any]]) -> None:
 
 
 def _values(job: dict[str, Any]) -> dict[str, str]:
-    return dict(override.partition("=")[::2] for override in job["overrides"])
+    pairs = (override.partition("=")[::2] for override in job["overrides"])
+    return {key: unquoted(value) for key, value in pairs}
 
 
 def _changed(jobs: list[dict[str, Any]]) -> list[str]:
