@@ -131,7 +131,7 @@ def test_begun_and_new_jobs_are_started_together(tmp_path: Path, monkeypatch: py
     (begun / CHECKPOINT).parent.mkdir(parents=True)
     (begun / CHECKPOINT).touch()
     (begun / "run.json").write_text('{"folder": "."}')
-    (begun / "job.json").write_text('{"job": 1, "overrides": ["seed=1"], "status": "stopped"}')
+    (begun / "job.json").write_text('{"job": 1, "overrides": ["seed=1"], "status": "stopped", "seconds": 60}')
     OmegaConf.save(compose(["seed=1", "loss.tv_weight=2"]), begun / CONFIG)
     launchers, seen, made = [], [], Plugins.instantiate_launcher
 
@@ -147,7 +147,8 @@ def test_begun_and_new_jobs_are_started_together(tmp_path: Path, monkeypatch: py
     Path("mine/.stop").touch()  # of a sweep that was stopped, and then killed
     launch(task, ["-m", "seed=1,2", "loss.tv_weight=2", "hydra.sweep.dir=mine"])
     assert len(launchers) == 1 and seen == [(str(begun), 1, 2, None), (None, 2, 2, "seed=2")]
-    assert json.loads((begun / "job.json").read_text())["overrides"] == ["seed=1"]
+    ended = json.loads((begun / "job.json").read_text())
+    assert ended["overrides"] == ["seed=1"] and ended["seconds"] >= 60, "the time of both starts"
 
 
 def test_a_studys_arms_are_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

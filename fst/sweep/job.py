@@ -53,9 +53,11 @@ class Job:
         folder = Path(hydra.runtime.output_dir)
         place = sweep.jobs.index(str(folder)) + 1 if sweep.jobs else hydra.job.num
         changed = [str(o) for o in hydra.overrides.task if o.partition("=")[0] in sweep.swept]
+        earlier = read_json(folder / JOB) if config.resume else {}
         if config.resume:  # it has every setting
-            changed = read_json(folder / JOB).get("overrides", [])
-        facts = {"job": place, "overrides": changed, "folder": str(folder)}
+            changed = earlier.get("overrides", [])
+        before = earlier.get("seconds", 0.0)  # as in metrics.csv, all starts count
+        facts = {"job": place, "overrides": changed, "folder": str(folder), "seconds": before}
         if sweep.stop_file.exists():
             return None
         write_json(folder / JOB, {**facts, "status": RUNNING})
@@ -82,7 +84,7 @@ class Job:
             print(f"job {place} failed: {ended['reason']}{more}", file=sys.stderr, flush=True)
             return None
         finally:
-            write_json(folder / JOB, {**facts, **ended, "seconds": round(time.perf_counter() - began, 1)})
+            write_json(folder / JOB, {**facts, **ended, "seconds": round(before + time.perf_counter() - began, 1)})
             if sweep.parallel > 1 and ended["status"] == DONE:
                 print(f"job {place} done", flush=True)
             _clean_up()
