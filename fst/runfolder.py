@@ -87,6 +87,8 @@ def read_rows(run_dir: Path) -> list[Row]:
         for row in csv.DictReader(line for line in lines if line.endswith("\n")):
             with contextlib.suppress(KeyError, TypeError, ValueError):  # a damaged row is no reason to lose the others
                 step, seconds = int(row.pop("step")), float(row.pop("seconds"))
+                if step < 0 or not math.isfinite(seconds):
+                    raise ValueError
                 rows.append(Row(step, seconds, {key: float(value) for key, value in row.items() if value}))
     return rows
 

@@ -241,6 +241,8 @@ def test_a_run_under_way_and_broken_folders(parent, tmp_path, capsys):
     runfolder.write_state(going, "running")
     broken = shutil.copytree(going, tmp_path / "broken", symlinks=True)
     (broken / "config.yaml").write_text("loss: [")
+    (going / "job.json").write_text('{"metrics": {"val/loss": NaN, "val/style_loss": "x", "reference/loss": 3}}')
+    assert reading.read(going, "going").ended == {"reference/loss": 3}
     (going / "job.json").write_text('{"metrics": 3}')
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -53,7 +53,9 @@ def test_a_run_folder_is_one_processs_until_it_is_killed(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "damage", [b"\xff,\x00", b"1e", b",,,,", b'"', b"9" * 200_000], ids=["bytes", "word", "empty", "quote", "long"]
+    "damage",
+    [b"\xff,\x00", b"1e", b",,,,", b'"', b"9" * 200_000, b"3,nan,1", b"3,inf,1", b"-3,1,1"],
+    ids=["bytes", "word", "empty", "quote", "long", "no time", "endless", "before the first"],
 )
 def test_a_damaged_row_is_left_out_and_no_error(tmp_path: Path, damage: bytes) -> None:
     good = b"step,seconds,train/loss\n1,0.5,3\n2,0.9,2\n"

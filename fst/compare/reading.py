@@ -1,5 +1,6 @@
 """A run's folder read back: its settings, metrics, previews and state, from the files that every run leaves there."""
 
+import math
 import os
 import re
 from collections.abc import Iterable
@@ -91,9 +92,15 @@ def read(folder: Path, name: str) -> Run:
         photos=photos,
         previews=previews,
         painting=painting if painting.is_file() else None,
-        ended=metrics if isinstance(metrics := job.get("metrics"), dict) else {},
+        ended=_finite(job.get("metrics")),
         reason=job.get("reason"),
     )
+
+
+def _finite(metrics: Any) -> dict[str, float]:
+    """What is a number of a job's metrics, as its record has them: it may be damaged."""
+    found = metrics.items() if isinstance(metrics, dict) else ()
+    return {name: value for name, value in found if isinstance(value, int | float) and math.isfinite(value)}
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
