@@ -271,6 +271,21 @@ def test_of_a_gatys_run_how_long_and_what_is_shown_may_change(
             config(f"resume={run}", f"method.{refused}")
 
 
+def test_another_photo_is_another_run_of_the_baseline_alone(
+    earlier: Path,
+    pictures: Path,  # noqa: F811
+    tiny_vgg: Path,
+    tmp_path: Path,
+) -> None:
+    """A sweep that goes on would else take one photo's picture for another's."""
+    other = str(pictures / "painting.png")
+    words = gatys_arguments(pictures, tiny_vgg, "method.iterations=1")
+    run = run_here(tmp_path / "run", words)
+    assert replay.difference(run, config(*words)) is None
+    assert "content=" in replay.difference(run, config(*words, f"content={other}"))
+    assert replay.difference(earlier, config(f"rerun={earlier}", f"content={other}")) is None
+
+
 def test_a_folder_keeps_its_run(earlier: Path, tmp_path: Path) -> None:
     """A run that begins there would write over it; one that goes on has its own."""
     folder = _with_checkpoint(_copy(earlier, tmp_path))

@@ -365,6 +365,8 @@ def test_colours_of_masks_are_told_apart_as_dark_middling_and_bright(tmp_path):
         (["content=P", "method.animation=[avi]"], "gif, mp4, webp"),
         (["content=P", "compile=true"], "of no use"),
         (["content=P", "method.animation_steps=[0,700]"], "between 0 and 600"),
+        (["content=P", "method.animation_steps=[0,7]"], r"wants method.animation=\[mp4\]"),
+        (["content=P", "method.animation=[gif]", "method.animation_steps=[]"], "and a step at least"),
         (["content=P", "trainer=ddp"], "one device"),
         (["content=P", "trainer.devices=[0,1]"], "one device"),
         (["content=P", "trainer.precision=16-mixed"], "bf16-mixed"),

@@ -29,6 +29,7 @@ NAMES = ("logger.group", "logger.run_name")  # they tell a run from others, so a
 UNLEARNT = ("arm", "compile", "content", "logger", "rerun", "resume", "data.download", "data.root", "data.workers")
 UNLEARNT += ("data.val_images", "trainer.accelerator", "trainer.checkpoint_every_n_steps", "trainer.devices")
 UNLEARNT += ("trainer.log_every_n_steps", "trainer.num_nodes", "trainer.strategy", "trainer.val_check_interval")
+BASELINE = "gatys"  # the method that learns nothing of photos but one, content=PHOTO
 CHOICES = ("style", "method", "network", "data", "logger")  # groups whose choice the saved config holds as `name`
 WHOLE = ("style", "method", "network")  # a choice of these that is given now leaves nothing of the earlier one
 
@@ -114,7 +115,8 @@ def difference(folder: Path, wanted: DictConfig) -> str | None:
     saved = _settings(folder)
     for key, now in _flat(wanted).items():
         then = saved.get(key, AUTO)
-        if AUTO in (now, then) or any(f"{key}.".startswith(f"{u}.") for u in UNLEARNT):
+        painted = key == "content" and wanted.method.name == BASELINE  # there it is what the run is about
+        if AUTO in (now, then) or (not painted and any(f"{key}.".startswith(f"{u}.") for u in UNLEARNT)):
             continue
         if key in FILE_KEYS and now and then:
             now, then = (str(Path(name).expanduser().resolve()) for name in (now, then))

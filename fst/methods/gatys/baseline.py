@@ -53,6 +53,10 @@ class Gatys(Method):
             one_of("method.animation", kind, ANIMATIONS)
         for step in self.animation_steps or []:
             between("method.animation_steps", step, 0, self.iterations, ": the iterations that a film shows")
+        if self.animation_steps is not None and not (self.animation and self.animation_steps):
+            raise UserError(
+                "method.animation_steps wants method.animation=[mp4], say, and a step at least: or leave it out"
+            )
         above_zero("method.learning_rate", self.learning_rate)
         for key in ("iterations", "history", "size", "coarsest"):
             if getattr(self, key) is not None:
