@@ -78,11 +78,13 @@ def test_a_damaged_or_empty_archive_leaves_nothing(tmp_path):
     (tmp_path / "text.zip").write_text("404: not here")
     zipped = make_zip(tmp_path / "b.zip", ["1.png", "2.png"]).read_bytes()
     (tmp_path / "flipped.zip").write_bytes(zipped.replace(PHOTO, PHOTO[:-9] + b"x" + PHOTO[-8:], 1))
+    (tmp_path / "half.zip").write_bytes(zipped[: len(zipped) // 2])
     make_zip(tmp_path / "none.zip", ["readme.txt"])
     for name, said in {
         "half.tar.gz": "damaged",
         "checksum.tar.gz": "damaged",
         "text.zip": "damaged",
+        "half.zip": "damaged .*not a zip file",
         "flipped.zip": "damaged",
         "none.zip": "no images",
     }.items():

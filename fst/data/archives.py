@@ -118,7 +118,7 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
     from rich.progress import track
 
     title = f"unpacking {archive.name}"
-    if zipfile.is_zipfile(archive):
+    if archive.suffix == ".zip" or zipfile.is_zipfile(archive):  # one that was cut off does not look like a zip
         with zipfile.ZipFile(archive) as opened:
             for member in track(opened.infolist(), description=title, transient=True):
                 yield member.filename, None if member.is_dir() else opened.open(member)
