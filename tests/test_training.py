@@ -201,6 +201,7 @@ def test_a_finished_run_says_so_and_is_trained_further(tmp_path: Path, tiny_vgg:
     for changed in ("loss.style_weight=7", "trainer.max_steps=3"):  # which the weights were not trained with
         status, _, errors = train_here(tmp_path, "resume=run", changed)
         assert status == 1 and f"nothing is left to train at step 4, and run was trained with {changed[:11]}" in errors
+        assert errors.endswith("; a larger trainer.max_steps trains it further\n")
     assert (tmp_path / "run" / STYLE).read_bytes() == style
     status, told, errors = train_here(tmp_path, "resume=run", "trainer.max_steps=8")
     assert status == 0 and "nothing was left" not in told, errors

@@ -56,7 +56,8 @@ def run(config: TrainConfig, run_dir: Path) -> Method:
     checkpoints = Checkpoints(run_dir, config.trainer.checkpoint_every_n_steps, method)
     settings = dataclasses.asdict(config)
     if config.resume:
-        _check_left(checkpoints.path, method.trainer_settings().get("max_steps", config.trainer.max_steps), settings)
+        steps = method.trainer_settings().get("max_steps", config.trainer.max_steps)
+        _check_left(checkpoints.path, steps, settings, _further(config, steps))
     with tracked(config, run_dir, settings, method.run_name()) as logger:
         for number, (title, painting) in enumerate(method.paintings, start=1):
             log_painting(logger, run_dir, painting, title, number)
@@ -141,20 +142,25 @@ def _say_what_differs(earlier: str) -> None:
         print(f"rerun: {line}", file=sys.stderr)
 
 
-def _check_left(checkpoint: Path, steps: int, settings: dict) -> None:
+def _check_left(checkpoint: Path, steps: int, settings: dict, further: str) -> None:
     """Raise UserError where a run is at its last step and would only be said to have learnt something else."""
     folder = checkpoint.parents[1]
     found = difference(folder, OmegaConf.create(literal(settings)))
     if found and (step := CheckedFiles().load_checkpoint(checkpoint)["global_step"]) >= steps:
         said = f"nothing is left to train at step {step}, and {shown(folder)} was trained with {found}"
-        raise UserError(f"{said}: leave that out, or begin anew with rerun={shown(folder)}")
+        raise UserError(f"{said}: leave that out, or begin anew with rerun={shown(folder)}; {further}")
 
 
 @rank_zero_only
 def _say_nothing_is_left(config: TrainConfig, trainer: pl.Trainer) -> None:
-    bound = "trainer.max_steps" if trainer.max_steps == config.trainer.max_steps else "method.iterations"
-    more = f"a larger {bound} trains it further"
-    print(f"nothing was left to train: the run is at step {trainer.global_step}, its last; {more}")
+    further = _further(config, trainer.max_steps)
+    print(f"nothing was left to train: the run is at step {trainer.global_step}, its last; {further}")
+
+
+def _further(config: TrainConfig, steps: int) -> str:
+    """How a run whose length is so many steps is trained further."""
+    bound = "trainer.max_steps" if steps == config.trainer.max_steps else "method.iterations"
+    return f"a larger {bound} trains it further"
 
 
 @rank_zero_only
