@@ -52,6 +52,20 @@ _SAME_END = {signal.SIGTERM: _HANGUP, **{number: {number, signal.SIGTERM} for nu
 
 
 @contextlib.contextmanager
+def sigterm_kept() -> Iterator[None]:
+    """After it, SIGTERM goes to whom it went before.
+
+    Lightning's handler, which only takes a note, would stay: it is what `handling` finds within a fit and puts back.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
 def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Within, SIGINT, SIGTERM and SIGHUP go to the handler; after it, to whom they went before.
 

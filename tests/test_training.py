@@ -256,6 +256,13 @@ def test_a_signal_before_the_first_step_ends_a_run_with_its_status(
         signal.signal(signal.SIGINT, interrupt)  # Lightning leaves it ignored
 
 
+def test_a_run_leaves_the_handler_of_sigterm_as_it_was(tmp_path: Path, tiny_vgg: Path) -> None:
+    """A sweep's next job is to end by it while it reads its photos."""
+    before = signal.getsignal(signal.SIGTERM)
+    run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, trainer__max_steps=1))
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_ctrl_c_while_the_program_is_imported_is_a_line() -> None:
     interrupting = "lambda name, *_: signal.raise_signal(2) if name == 'omegaconf' else None"
     code = f"import runpy, signal, sys, types; sys.meta_path.insert(0, types.SimpleNamespace(find_spec={interrupting}))"

@@ -27,7 +27,7 @@ from fst.methods import method as methods
 from fst.methods.checkpoints import CheckedFiles, Checkpoints
 from fst.methods.method import Method
 from fst.methods.parts import accelerator
-from fst.system import keep_memory
+from fst.system import keep_memory, sigterm_kept
 from fst.tracking import callbacks
 from fst.tracking.loggers import build_logger, finish, log_painting
 from fst.tracking.metadata import run_metadata, write_run
@@ -63,7 +63,8 @@ def run(config: TrainConfig, run_dir: Path) -> Method:
             log_painting(logger, run_dir, painting, title, number)
         trainer = _trainer(config, method, logger, checkpoints, run_dir)
         try:
-            trainer.fit(method.module, method.data, ckpt_path=checkpoints.path if config.resume else None)
+            with sigterm_kept():  # or a sweep's next job would not hear it until its first step
+                trainer.fit(method.module, method.data, ckpt_path=checkpoints.path if config.resume else None)
         except SystemExit as end:  # Lightning's own before the first step: 1 on Ctrl-C, 0 on SIGTERM
             raise KeyboardInterrupt if end.code == 1 else SystemExit(end.code or 143) from None
         except (RuntimeError, EOFError, ConnectionError) as error:
