@@ -196,6 +196,7 @@ def test_an_invalid_value_is_refused(default, arguments, said) -> None:
         ("data.size=15 loss=vgg16_relu3 loss.style_scales=[1,0.5]", "relu3_3 needs at least 16"),
         ("data=folder", "data.root=DIR"),
         ("method=adapt network=johnson", "no setting 'network.widths' with this choice of network, only with"),
+        ("data.val_images=1000000", "data.val_images is 1e+06, but it must lie between 1 and 1000: they are kept"),
         ("style=custom", "style=custom needs a picture: style.image=FILE"),
         ("style.image=none.jpg", "there is no file none.jpg"),
         ("-m style=gogh,goh", "no style is called 'goh'"),

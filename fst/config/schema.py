@@ -137,7 +137,7 @@ class DataConfig:
             raise UserError(f"data.root: there is no folder {self.root}")
         between("data.size", self.size, 1, LARGEST_CROP)
         at_least("data.batch_size", self.batch_size, 1)
-        at_least("data.val_images", self.val_images, 1)
+        between("data.val_images", self.val_images, 1, 1000, ": they are kept in memory")
         if self.workers is not None:
             at_least("data.workers", self.workers, 0)
         if len(self.scale) != 2 or not 1 <= self.scale[0] <= self.scale[1] < math.inf:
