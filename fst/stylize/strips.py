@@ -42,7 +42,7 @@ PADDING = {"reflect": "reflect", "zeros": "constant", "replicate": "replicate"} 
 def stylize(network: Network, frame: np.ndarray, vector: np.ndarray | None) -> np.ndarray:
     """Paint uint8 (H, W, 3) RGB by a network that `runs_in_strips`, as a `fst.stylize.backend.Backend` does.
 
-    Memory grows by some 30 (realtime) to 100 (johnson) bytes a pixel.
+    Memory grows by 8 (realtime) and 49 (johnson) bytes a pixel of a large photo (experiments/speed/memory.py).
     """
     keep_small_memory()  # strips, not layers: page faults took half of the time
     network = (network if vector is None else network.folded(torch.from_numpy(vector)[None])).to(device())
