@@ -317,14 +317,21 @@ def test_a_corrupt_frame_costs_that_frame_alone(capsys):
     assert "1 frames are damaged" in capsys.readouterr().err
 
 
-def test_a_truncated_film_gives_what_is_there():
-    noise = list(np.random.default_rng(0).integers(0, 256, (24, 48, 64, 3), np.uint8))
-    data = paint(film(Path("a.mp4"), noise)).read_bytes()
-    Path("b.mp4").write_bytes(data[: len(data) * 2 // 3])
-    result = paint(Path("b.mp4"))
-    assert 1 < len(pixels(result)) < len(FRAMES)
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_truncated_film_gives_what_is_there_and_says_so(suffix, capsys):
+    noise = list(np.random.default_rng(0).integers(0, 256, (75, 48, 64, 3), np.uint8))
+    whole = paint(film(Path("a.mp4"), noise), f"whole{suffix}")
+    assert "breaks off" not in capsys.readouterr().err
+    data = whole.read_bytes()
+    cut = Path("cut").with_suffix(suffix)
+    cut.write_bytes(data[: len(data) // 2])
+    result = paint(cut)
+    there = len(pixels(result))
+    assert 1 < there < 60
     with av.open(str(result)) as container:
-        assert container.duration < 0.8 * len(FRAMES) * 40_000, "the last one does not stay to the end of what is lost"
+        assert container.duration < 2_400_000, "the last one does not stay to the end of what is lost"
+    told = capsys.readouterr().err
+    assert f"{cut} breaks off after {there} frames" in told and "of 3.0 seconds are there" in told
 
 
 def test_the_source_of_each_mistake_is_named(tmp_path):

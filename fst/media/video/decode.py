@@ -17,6 +17,7 @@ from fst.media.places import is_address, without_password
 from fst.media.video.colour import Colour, Converter, is_planar
 from fst.stylize.planes import Planes
 
+_TELL_LENGTH = ("mov,", "matroska,")  # formats whose header says how long a film is; others have it estimated
 _KEPT = ("title", "artist", "album", "comment", "copyright", "description", "date", "creation_time", "location")
 
 
@@ -68,6 +69,7 @@ class VideoReader:
         self._size: tuple[int, int] | None = None
         self._next = 0
         self._seen = 0
+        self._reached = 0.0  # seconds, the end of what was read of any track
 
     def _video_stream(self) -> VideoStream:
         for stream in self._container.streams.video:
@@ -119,9 +121,22 @@ class VideoReader:
                     packet.dts -= shift
                 if shift and packet.pts is not None:
                     packet.pts -= shift
+                if packet.pts is not None:
+                    self._reached = max(self._reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 yield packet
         except av.FFmpegError as error:
             self.broken = error.strerror or str(error)
+        else:
+            self.broken = self._missing()
+
+    def _missing(self) -> str | None:
+        """What a file that was cut off lacks, which FFmpeg takes for its end."""
+        if self.live or not self._container.format.name.startswith(_TELL_LENGTH):
+            return None
+        whole = (self._container.duration or 0) / av.time_base
+        if whole - self._reached <= max(1, whole / 20):
+            return None
+        return f"{self._reached:.1f} of {whole:.1f} seconds are there"
 
     def _decoded(self, packet: av.Packet) -> list[av.VideoFrame]:
         self._seen += packet.size > 0
