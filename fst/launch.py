@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def launch(task: Callable[..., Any], arguments: list[str]) -> None:
         if options.multirun:
             _many(task, overrides, earlier)
             return
-        overrides = _of_one_run(overrides, earlier)
+        given, overrides = overrides, _of_one_run(overrides, earlier)
         if options.cfg:
             hydra.show_cfg(PRIMARY, overrides, options.cfg, None)
             return
@@ -61,6 +62,7 @@ def launch(task: Callable[..., Any], arguments: list[str]) -> None:
         if own.sweeper.get("params"):
             raise UserError("this is a sweep: add -m to run it")
         folder = _run_folder(overrides, Path(own.run.dir), config)
+        say_unused(given, config)
         overrides = [*overrides, f"hydra.run.dir={quoted(str(folder))}"]
 
         def alone(config: DictConfig) -> None:
@@ -81,6 +83,13 @@ def checked(overrides: list[str]) -> tuple[DictConfig, DictConfig]:
     if config.resume:
         replay.check_fit(config)
     return config, hydra
+
+
+def say_unused(overrides: list[str], config: DictConfig) -> None:
+    """A line for each setting among overrides that changes nothing with the config's method."""
+    for key in dict.fromkeys(override.partition("=")[0] for override in overrides):
+        if any(f"{key}.".startswith(f"{unused}.") for unused in build(config.method).unused()):
+            print(f"{key} changes nothing with method={config.method.name}", file=sys.stderr)
 
 
 def folder_name(config: DictConfig) -> str:
@@ -135,9 +144,11 @@ def _many(task: Callable[..., Any], overrides: list[str], earlier: list[str]) ->
     rest = [*earlier, *rest]
     base = [*found[0].arguments, *rest] if found else rest
     samples = sweeps.samples(base)
-    _, hydra = checked(samples[0])
+    config, hydra = checked(samples[0])
     own = {f"{key}={value}": key for key, value in (hydra.sweeper.get("params") or {}).items()}
     swept = frozenset([*sweeps.split(base)[0], *own.values(), *(["arm"] if found else [])])
+    if not found and "method" not in swept:
+        say_unused(overrides, config)
     of_arms = {override.partition("=")[0] for arm in found for override in arm.overrides}
     reference = any(sweeps.redefines(key) for key in {*swept, *of_arms})
     sweep = Sweep(_folder(overrides, hydra, found), swept, reference, parallel=sweeps.at_once(hydra))

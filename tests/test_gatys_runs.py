@@ -16,7 +16,9 @@ from PIL import Image
 from training import run_here, train_here
 
 from fst import runfolder
+from fst.config.compose import compose
 from fst.errors import UserError
+from fst.launch import say_unused
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 
@@ -185,3 +187,18 @@ def test_a_signal_keeps_the_picture_and_resume_finishes(pictures, tiny_vgg, tmp_
     again = train_here(tmp_path, f"resume={tmp_path / 'run'}", f"method.iterations={stopped + 2}")
     assert again[0] == 0, again
     assert checkpoint(tmp_path / "run")["global_step"] == stopped + 2
+
+
+@pytest.mark.parametrize("multirun", [(), ("-m",)])
+def test_what_changes_nothing_is_said(multirun, pictures, tiny_vgg, tmp_path):
+    more = ["data.batch_size=4", "network=johnson", "method.iterations=1"]
+    code, _, told = train_here(tmp_path, *multirun, *arguments(pictures, tiny_vgg, *more))
+    lines = [line for line in told.splitlines() if "changes nothing" in line]
+    assert code == 0 and lines == [f"{key} changes nothing with method=gatys" for key in ("data.batch_size", "network")]
+
+
+def test_the_rate_of_an_optimiser_that_is_not_used(capsys):
+    config = compose(["method.optimizer=adam"])
+    say_unused(["method.muon_learning_rate=0.1", "method.learning_rate=0.1"], config)
+    say_unused(["method.muon_learning_rate=0.1"], compose([]))
+    assert capsys.readouterr().err == "method.muon_learning_rate changes nothing with method=feedforward\n"

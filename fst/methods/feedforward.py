@@ -73,6 +73,9 @@ class Feedforward(Method):
         if self.init_from not in (None, AUTO) and config.resume is None:
             parts.start_file(self.init_from)
 
+    def unused(self) -> tuple[str, ...]:
+        return ("method.muon_learning_rate",) if self.optimizer == "adam" else ()
+
     def _check_crop(self, terms: Iterable[Term], size: int) -> None:
         from fst.losses.criterion import least_edge
 

@@ -50,6 +50,10 @@ class Method:
     def check(self, config: TrainConfig) -> None:
         """Raise UserError for settings of a run that make no sense, or do not go with this method."""
 
+    def unused(self) -> tuple[str, ...]:
+        """Settings, or whole groups, that change nothing with this method; whoever gives one is told."""
+        return ()
+
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
         """Decide every `auto`, read what the run needs, and make `module` and `data`; UserError where that fails."""
         raise NotImplementedError

@@ -101,6 +101,9 @@ class Gatys(Method):
         if self.content_mask is not None:
             raise UserError("method.content_mask needs a photo: content=PHOTO")
 
+    def unused(self) -> tuple[str, ...]:
+        return ("data", "network")
+
     def prepare(self, config: TrainConfig, run_dir: Path) -> None:
         from fst.methods import parts
         from fst.methods.gatys.film import Film, spaced
