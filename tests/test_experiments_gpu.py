@@ -34,11 +34,12 @@ def test_its_parts_leave_style_files_and_tables(store: Path, tmp_path: Path, mon
     figures = {"losses": {"val/loss": 1.0}, "by_style": {"gogh": {"total": 1.0}}}
     told = dataclasses.replace(told, training=told.training | figures)
     stylefile.describe(tmp_path / "out/gogh.safetensors", told)
-    further = ["--checkerboard", "3000", "--rate", "0.5", *folders]
+    further = ["--checkerboard", "3000", "--evenness", "1000", "--rate", "0.5", *folders]
     main(["box", "many", "--only", "gogh", "--tiny", *further])
     for name in ("gogh", "many"):
         (before, _), (after, info) = (stylefile.load(tmp_path / f"{out}/{name}.safetensors") for out in ("out", "on"))
         assert info.training["steps"] == 4 and info.training["loss"]["checkerboard_weight"] == 3000
+        assert info.training["loss"]["evenness_weight"] == 1000
         assert info.training["loss"]["architecture"] == "vgg16"
         assert not figures.keys() & info.training.keys()  # of what it was before
         moved = [

@@ -1,4 +1,4 @@
-"""The objective of a step, for a batch with a style each: content and style by VGG-16, stability, checkerboard."""
+"""The objective of a step, for a batch with a style each: content and style by VGG-16, and the terms of networks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from experiments.gpu.captured import compiled
 from fst.data.noise import with_noise
 from fst.losses.gram import gram_matrix
 from fst.losses.terms.checkerboard import repetition
+from fst.losses.terms.evenness import unevenness
 from fst.losses.terms.stability import GAIN, LIFT
 from fst.losses.vgg import VGGFeatures
 from fst.losses.weights import load_features
@@ -47,11 +48,14 @@ class Objective:
         features: in bf16.
         crop: edge of the pictures that the losses see.
         checkerboard: the checkerboard term's weight.
+        evenness: the evenness term's weight.
         fused: compare by a compiled function.
     """
 
-    def __init__(self, features: VGGFeatures, crop: int, checkerboard: float = 0, *, fused: bool = False) -> None:
-        self.features, self.checkerboard = features, checkerboard
+    def __init__(
+        self, features: VGGFeatures, crop: int, checkerboard: float = 0, evenness: float = 0, *, fused: bool = False
+    ) -> None:
+        self.features, self.checkerboard, self.evenness = features, checkerboard, evenness
         self._compare = compiled(compared) if fused else compared
         self.painted = crop + 2 * MARGIN
         self.taken = self.painted + SHIFT
@@ -84,6 +88,8 @@ class Objective:
             total = total + stability * drift
         if self.checkerboard:
             total = total + self.checkerboard * repetition(painted[inner])
+        if self.evenness:
+            total = total + self.evenness * unevenness(photos[inner], painted[inner])
         return total, {
             "content": content_loss.mean().detach(),
             "style": (style_weights * style_loss).mean().detach(),

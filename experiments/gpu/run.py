@@ -50,6 +50,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rate", type=float, default=1.0, help="all learning rates are multiplied by it")
     parser.add_argument("--style-weight", type=float, help="of every painting, instead of its own")
     parser.add_argument("--checkerboard", type=float, default=0.0, help="weight of that term, which sees skies too")
+    parser.add_argument("--evenness", type=float, default=0.0, help="weight of that term, for calm skies")
     parser.add_argument("--compile", action="store_true", help="network and losses")
     parser.add_argument("--tiny", action="store_true", help="a few steps of everything, on any machine")
     options = parser.parse_args(arguments)
@@ -94,7 +95,12 @@ def _makers(options: argparse.Namespace, studio: styles.Studio) -> dict:
     given = dict(pair.split("=") for pair in options.settings.split())
     settings = {key: [int(number) for number in value.split(",")] for key, value in given.items()}
     only = options.only.split(",") if options.only else list(MANY)
-    shared = {"checkerboard": options.checkerboard, "rate": options.rate, "start": options.start}
+    shared = {
+        "checkerboard": options.checkerboard,
+        "evenness": options.evenness,
+        "rate": options.rate,
+        "start": options.start,
+    }
     shared |= {"crop": options.crop, "fused": options.compile}
     how = How(options.steps, options.batch, **shared)
     of_many = How(options.many_steps, options.many_batch, **shared)

@@ -32,6 +32,7 @@ class How:
         batch: pictures of a step.
         crop: edge of the pictures that the losses see.
         checkerboard: weight of the checkerboard term, which sees smooth skies besides; 0: without.
+        evenness: weight of the evenness term; 0: without.
         rate: all learning rates are multiplied by it.
         start: a folder whose NAME.safetensors is trained further; None: from nothing.
         fused: network and losses are compiled.
@@ -41,6 +42,7 @@ class How:
     batch: int = 4
     crop: int = CROP
     checkerboard: float = 0.0
+    evenness: float = 0.0
     rate: float = 1.0
     start: Path | None = None
     fused: bool = False
@@ -55,7 +57,7 @@ class Studio:
         self.features = extractor(device, dtype=torch.bfloat16)
 
     def objective(self, how: How) -> Objective:
-        return Objective(self.features, how.crop, how.checkerboard, fused=how.fused)
+        return Objective(self.features, how.crop, how.checkerboard, how.evenness, fused=how.fused)
 
     def skies(self, how: How, each: int, paint: Callable[[Tensor], Tensor]) -> Tensor | float:
         """The checkerboard term, weighted, of what is painted from smooth skies, four times `each`."""
@@ -76,7 +78,7 @@ def trained(info: StyleInfo, how: How, weights: dict, steps: int) -> StyleInfo:
     Of what went before it keeps the steps and nothing else: losses and figures were another network's.
     """
     loss = {"architecture": "vgg16", "content_layers": [CONTENT], "style_layers": LAYERS, "stability_shift": SHIFT}
-    loss |= {"checkerboard_weight": how.checkerboard} | weights
+    loss |= {"checkerboard_weight": how.checkerboard, "evenness_weight": how.evenness} | weights
     told = {"steps": info.training["steps"] + steps, "batch_size": how.batch, "crop": how.crop, "loss": loss}
     return replace(info, training=told, int8={})
 
