@@ -55,6 +55,14 @@ def test_losses_are_means_over_photos_of_clipped_pictures(judged) -> None:
         assert total == pytest.approx(content[0] + 1e5 * style[0], rel=1e-4)
 
 
+def test_a_step_of_colour_in_an_even_photo_is_uneven(tiny_vgg) -> None:
+    grey = {name: torch.full((1, 3, 48, 48), 0.5) for name in "ab"}
+    judged = Judge(weighted(LossConfig(weights=str(tiny_vgg)), **DEFINITION), np.zeros((64, 64, 3), np.uint8), grey)
+    painted = iter([grey["a"], torch.cat([grey["b"][..., :24], torch.full((1, 3, 48, 24), 0.9)], dim=3)])
+    # Squares of 8 pixels, 4 apart: of the 10 pairs of each row two have half of the step between them.
+    assert judged.losses(lambda _: next(painted))["unevenness"] == pytest.approx(3 * 2 * 0.2**2 / 10 / 2, rel=1e-4)
+
+
 def test_a_network_is_judged_as_infer_paints_with_it_by_content_and_style_alone() -> None:
     seen = []
     judge.as_used(lambda image: seen.append(image.shape) or image)(torch.zeros(1, 3, 40, 50))

@@ -3,7 +3,8 @@
 STYLE is a bundled style, a style file, a run's folder, or a folder of painted pictures (of any program) that are named
 as the photos are. The middle 256×256 pixels of photos that no network saw are painted; VGG-16 to relu3_3, one scale and
 the painting at 512 pixels give content loss, style loss, both with style at 1e5, and style over that of the untouched
-photo; `grid` is that of fst.evaluate.grid.
+photo; `grid` is that of fst.evaluate.grid, `unevenness`, of bands of colour in even skies, that of
+fst.losses.terms.evenness.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from fst.errors import UserError, near, one_line_errors
 from fst.evaluate.grid import grid
 from fst.evaluate.report import METRICS, markdown
 from fst.losses.terms import TERMS
+from fst.losses.terms.evenness import unevenness
 from fst.methods import parts
 from fst.methods.gatys import optimise
 from fst.networks import framed
@@ -45,6 +47,7 @@ DEFINITION = {
     "pooling": "max",
 }
 
+COLUMNS = ("content_loss", "style_loss", "total", "style_ratio", "grid", "unevenness")
 LOSS = ["loss=vgg16"]  # whose network judges
 
 Paint = Callable[[Tensor], Tensor]
@@ -86,7 +89,7 @@ class Judge:
 
     @torch.inference_mode()
     def losses(self, paint: Paint) -> dict[str, float]:
-        """Means over the photos: content_loss, style_loss, style_ratio, total, content_LAYER of `also`; grid's median.
+        """Means over the photos by name, and the median of grid: what COLUMNS has, and content_LAYER of `also`.
 
         `paint` takes (1, 3, H, W) in [0, 1] and returns the same, one photo after the other in their order.
         """
@@ -98,6 +101,7 @@ class Judge:
             found["style_ratio"] = found["style_loss"] / max(self._untouched[name], 1e-12)
             found["total"] = losses.total.item()
             found["grid"] = grid(images.to_pixels(painted))
+            found["unevenness"] = unevenness(photo, painted).item()
             rows.append(found | {f"content_{layer}": self._distance(painted, photo, layer) for layer in self.also})
         means = {key: statistics.fmean(row[key] for row in rows) for key in rows[0]}
         return means | {"grid": statistics.median(row["grid"] for row in rows)}
@@ -235,7 +239,7 @@ def main(words: Sequence[str] | None = None) -> None:
     given = parser.parse_args(words)
     photos = read_photos(given.photos)
     judge_of = judges(photos)
-    columns = {key: METRICS[key] for key in ("content_loss", "style_loss", "total", "style_ratio", "grid")}
+    columns = {key: METRICS[key] for key in COLUMNS}
     rows = {}
     for source in given.styles:
         found = judged(source, list(photos), judge_of, given.painting)

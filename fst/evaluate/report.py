@@ -36,6 +36,7 @@ METRICS = {
     "content_relu3_3": Metric("content loss at relu3_3", ".2f", -1),
     "total": Metric("objective", ".2f", -1),
     "grid": Metric("grid", ".0f", -1),
+    "unevenness": Metric("unevenness", ".1e", -1),
     "steps": Metric("steps", "d", 0),
     "step_seconds": Metric("s / step", ".3f", -1),
     "seconds": Metric("training, s", ".0f", -1),
