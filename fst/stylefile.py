@@ -92,24 +92,29 @@ def read_info(path: str | Path) -> StyleInfo:
     except safetensors.SafetensorError:
         raise UserError(f"{path} is no style file, or a damaged one") from None
     try:
-        info = _parsed(json.loads(header[KEY]))
+        return parsed(path, json.loads(header[KEY]))
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{path} holds tensors but no style: it was not written by fst") from None
-    if info.format > FORMAT:
-        newer = f"format {info.format}, this one reads {FORMAT}"
-        raise UserError(f"{path} was written by a newer fst ({newer}): update fst")
-    return info
 
 
-def _parsed(fields: dict[str, Any]) -> StyleInfo:
-    """Raise TypeError for fields of wrong types: a file may come from anywhere."""
+def parsed(path: str | Path, fields: dict[str, Any]) -> StyleInfo:
+    """What a style file or a checkpoint says of itself, as it was written: it may be older, or come from anywhere.
+
+    Raises:
+        TypeError: fields of wrong types, or too few of them.
+        UserError: a newer fst wrote it.
+    """
     kinds = {name: type(value) for name, value in vars(StyleInfo("", "")).items()}
     known = {name: fields[name] for name in kinds if name in fields}
     if not all(isinstance(value, kinds[name]) for name, value in known.items()):
         raise TypeError("fields of other types")
     if known.get("format") == 1 and known.get("network") == "realtime":
         known["settings"] = _realtime_of_format_1(**known.get("settings", {}))
-    return StyleInfo(**known)
+    info = StyleInfo(**known)
+    if info.format > FORMAT:
+        newer = f"format {info.format}, this one reads {FORMAT}"
+        raise UserError(f"{path} was written by a newer fst ({newer}): update fst")
+    return info
 
 
 def _realtime_of_format_1(**settings: Any) -> dict[str, Any]:

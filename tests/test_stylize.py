@@ -224,11 +224,24 @@ def test_a_checkpoint_of_odd_values_is_one_line(tmp_path, style):
     about = dataclasses.asdict(info)
     state = {f"network.{key}": value for key, value in network.state_dict().items()}
     odd = [(about, {**state, next(iter(state)): 3}), (about, {**state, 5: 3}), ({**about, "name": None}, state)]
+    odd += [({**about, "settings": []}, state), ("name", state), ({**about, "network": 3}, state)]
     for number, (fields, values) in enumerate(odd):
         path = tmp_path / f"odd{number}.ckpt"
         torch.save({"fst_style": fields, "state_dict": values}, path)
         with pytest.raises(UserError, match=path.name):
             styles.find(path).network()
+
+
+def test_a_checkpoint_of_another_version_is_read_as_a_style_file_is(tmp_path, style):
+    """By one reading of what both say of themselves: fields of a newer fst that this one can do without are no harm."""
+    network, info = stylefile.load(style)
+    state = {f"network.{key}": value for key, value in network.state_dict().items()}
+    about, path = dataclasses.asdict(info), tmp_path / "last.ckpt"
+    torch.save({"fst_style": {**about, "since": "then"}, "state_dict": state}, path)
+    assert styles.find(path).info == info
+    torch.save({"fst_style": {**about, "format": stylefile.FORMAT + 1}, "state_dict": state}, path)
+    with pytest.raises(UserError, match="newer fst"):
+        styles.find(path)
 
 
 def test_a_folder_of_style_files_is_each_of_them(tmp_path):

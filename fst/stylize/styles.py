@@ -14,7 +14,7 @@ import numpy as np
 from fst import images, runfolder, store, stylefile
 from fst.errors import UserError, near, require
 from fst.files import uniquely, visible
-from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX, StyleInfo
+from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX
 from fst.stylize.many import LARGEST, NARROWEST, PAINTING_SIZE, Style, bundled, file_name, is_many, of_many, opened
 from fst.values import between
 
@@ -241,7 +241,7 @@ def _from_checkpoint(path: Path) -> Style:
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError):
         raise UserError(f"{path} is no checkpoint, is damaged, or holds more than weights and settings") from None
     try:
-        info = StyleInfo(**checkpoint[CHECKPOINT_INFO])
+        info = stylefile.parsed(path, checkpoint[CHECKPOINT_INFO])
         name, state = file_name(info.name), checkpoint["state_dict"].items()
         own = {key.removeprefix(NETWORK_PREFIX): value for key, value in state if key.startswith(NETWORK_PREFIX)}
     except (KeyError, TypeError, AttributeError, IndexError):
