@@ -35,6 +35,7 @@ precision=   of openvino: auto (default: int8 where it is fast and nobody sees i
              f32, bf16 or int8
 webcam.      device= width= height= fps= mirror=;  page.host= page.port=: the page where there is no display
 """
+EXPORTED = ("export", "style", "output", "overwrite", "painting_size")  # what a network that is written depends on
 
 
 def main(arguments: list[str]) -> None:
@@ -54,7 +55,7 @@ def main(arguments: list[str]) -> None:
         from fst.stylize.export import export
 
         given = [argument.partition("=")[0] for argument in arguments]
-        if unused := [key for key in given if key in ("source", "size", "strength", "colors", "quality", "codec")]:
+        if unused := [key for key in given if key not in EXPORTED]:
             raise UserError(f"export={config.export} writes a network, in which {unused[0]}= has no part: leave it out")
         how = {"overwrite": config.overwrite, "painting_size": config.painting_size}
         print(export(config.export, config.style, config.output, **how))

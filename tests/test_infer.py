@@ -460,6 +460,7 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["source=photo.png", "strength=2"], "between 0 and 1"),
         (["source=photo.png", "size=100000"], "between 16 and 16384"),
         (["export=onnx", "strength=0.5"], "in which strength= has no part"),
+        (["export=onnx", "precision=int8"], "in which precision= has no part"),
         (["source=photo.png", "output=photo.ico"], "no picture is written as '.ico'"),
         (["source=photo.png", "strength=abc"], "strength"),
         (["source=photo.png", "size=[1"], "size"),
