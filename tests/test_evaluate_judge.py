@@ -63,6 +63,16 @@ def test_a_step_of_colour_in_an_even_photo_is_uneven(tiny_vgg) -> None:
     assert judged.losses(lambda _: next(painted))["unevenness"] == pytest.approx(3 * 2 * 0.2**2 / 10 / 2, rel=1e-4)
 
 
+def test_an_objective_without_style_has_a_total_and_an_optimisation(tiny_vgg) -> None:
+    """As of a network trained with loss.style_weight=0, which equivalence places as any other."""
+    photo = torch.rand(1, 3, 40, 48, generator=torch.Generator().manual_seed(1))
+    loss = weighted(LossConfig(weights=str(tiny_vgg)), **DEFINITION, style_weight=0.0)
+    content = Judge(loss, np.zeros((64, 64, 3), np.uint8), {"a": photo})
+    assert content.total(lambda photo: photo, "a") == 0 < content.total(torch.zeros_like, "a")
+    first, *_, last = content.lbfgs("a", 3)
+    assert last < first
+
+
 def test_a_network_is_judged_as_infer_paints_with_it_by_content_and_style_alone() -> None:
     seen = []
     judge.as_used(lambda image: seen.append(image.shape) or image)(torch.zeros(1, 3, 40, 50))

@@ -63,6 +63,7 @@ class Judge:
         painting: uint8 (H, W, 3).
         photos: (1, 3, H, W) in [0, 1] by name.
         also: further layers at which the content loss is told, though it is not part of the total.
+        device: where all is computed; what paints takes photos there.
     """
 
     def __init__(
@@ -83,15 +84,19 @@ class Judge:
             energy = self.style.energy(self.criterion.style.layer_weights)
             self.criterion.weights["style"] = parts.automatic_style_weight(energy)
         self.targets = {name: self.criterion.content_target(photo) for name, photo in self.photos.items()}
-        with torch.inference_mode():
-            untouched = {name: self.criterion.style_loss(photo, self.style) for name, photo in self.photos.items()}
-        self._untouched = {name: loss.item() for name, loss in untouched.items()}
+
+    @functools.cached_property
+    @torch.inference_mode()
+    def _untouched(self) -> dict[str, float]:
+        """The style loss of each photo itself; not asked of a definition without style, by the total alone."""
+        return {name: self.criterion.style_loss(photo, self.style).item() for name, photo in self.photos.items()}
 
     @torch.inference_mode()
     def losses(self, paint: Paint) -> dict[str, float]:
         """Means over the photos by name, and the median of grid: what COLUMNS has, and content_LAYER of `also`.
 
-        `paint` takes (1, 3, H, W) in [0, 1] and returns the same, one photo after the other in their order.
+        Of a definition in which content and style have a weight. `paint` takes (1, 3, H, W) in [0, 1] and returns the
+        same, one photo after the other in their order.
         """
         rows = []
         for name, photo in self.photos.items():
