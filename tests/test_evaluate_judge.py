@@ -10,7 +10,8 @@ from photos import make_photos
 from styles import make_style
 
 from fst import images, stylefile
-from fst.config.schema import LossConfig
+from fst.config.compose import compose
+from fst.config.schema import LossConfig, check
 from fst.errors import UserError
 from fst.evaluate import equivalence, grid, judge
 from fst.evaluate.equivalence import Match
@@ -71,6 +72,24 @@ def test_an_objective_without_style_has_a_total_and_an_optimisation(tiny_vgg) ->
     assert content.total(lambda photo: photo, "a") == 0 < content.total(torch.zeros_like, "a")
     first, *_, last = content.lbfgs("a", 3)
     assert last < first
+
+
+def test_a_jobs_reference_is_measured_on_the_jobs_own_gpu(tmp_path, tiny_vgg, monkeypatch) -> None:
+    class Asked(Exception):
+        pass
+
+    def asked(*_: object, device: str) -> None:
+        raise Asked(device)
+
+    run, painting = tmp_path / "run", tmp_path / "painting.png"
+    make_style(run / "style.safetensors")
+    images.write(painting, np.zeros((64, 64, 3), np.uint8))
+    words = ["style=custom", f"style.image={painting}", f"loss.weights={tiny_vgg}", "data=procedural"]
+    config = check(compose([*words, "loss=vgg16_relu3", "data.val_images=1", "data.size=48", "trainer.devices=[3]"]))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(judge, "Judge", asked)
+    with pytest.raises(Asked, match="cuda:3"):
+        judge.reference_losses(config, run)
 
 
 def test_a_network_is_judged_as_infer_paints_with_it_by_content_and_style_alone() -> None:

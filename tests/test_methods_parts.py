@@ -12,7 +12,7 @@ from training import run_here, tiny_arguments
 from fst import images, stylefile
 from fst.config import groups
 from fst.config.compose import compose
-from fst.config.schema import StyleConfig, check
+from fst.config.schema import StyleConfig, TrainerConfig, check
 from fst.config.signatures import registered
 from fst.data.paintings import painting
 from fst.errors import UserError
@@ -248,3 +248,16 @@ def test_settings_in_the_config_are_the_methods_own(name) -> None:
     assert {key: default for key, (_, default) in found.arguments.items()} == {
         key: parameter.default for key, parameter in inspect.signature(method).parameters.items()
     }
+
+
+def test_what_is_done_outside_the_trainer_is_done_on_the_runs_own_gpu(monkeypatch) -> None:
+    """A job of a sweep has a GPU to itself, and each process of ddp: all of them on the first would fill its memory."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    assert parts.device(TrainerConfig(accelerator="cpu")) == "cpu"
+    assert parts.device(TrainerConfig()) == "cuda:0"
+    assert parts.device(TrainerConfig(accelerator="gpu", devices=[3])) == "cuda:3"
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert parts.device(TrainerConfig(strategy="ddp")) == "cuda:1"
+    assert parts.device(TrainerConfig(strategy="ddp", devices=[1, 2])) == "cuda:2"

@@ -154,7 +154,8 @@ def reference_losses(config: TrainConfig, run_dir: Path) -> dict[str, float]:
 
     if not (run_dir / runfolder.STYLE).is_file():
         return {}
-    device = "cuda" if parts.accelerator(config.trainer.accelerator) == "cuda" else "cpu"
+    device = parts.device(config.trainer)
+    device = device if device.startswith("cuda") else "cpu"
     photos = PhotoData(config.data, seed=config.seed).preview_photos(config.data.val_images)
     named = {f"{number}": photo[None] for number, (_, photo) in enumerate(photos)}
     trained, rows = stylefile.load(run_dir / runfolder.STYLE)[0], []

@@ -120,14 +120,14 @@ class Feedforward(Method):
     def _module(self, network: Network, criterion: Any, style: Any) -> Any:
         from fst.methods.any_module import AnyStyle
         from fst.methods.feedforward_module import FeedForwardStyleTransfer, ManyStyles
-        from fst.methods.parts import accelerator
+        from fst.methods.parts import device
 
         config = self.config
         reads = several.is_many(config) and config.network.predictor
         kind = AnyStyle if reads else ManyStyles if several.is_many(config) else FeedForwardStyleTransfer
         module = kind(network, criterion, style, self, steps=config.trainer.max_steps, info=style_info(config))
         if reads:
-            criterion.to(accelerator(config.trainer.accelerator))
+            criterion.to(device(config.trainer))
             module.hang(config.style, config.seed)
         named = [(Path(name).stem, images.to_tensor(images.read(name))[0]) for name in config.logger.preview_images]
         module.preview_photos = named or self.data.preview_photos(config.logger.preview_count)

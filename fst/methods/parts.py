@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import os
 import traceback
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fst import stylefile
-from fst.config.schema import AUTO, LossConfig, StyleConfig, TrainConfig
+from fst.config.schema import AUTO, LossConfig, StyleConfig, TrainConfig, TrainerConfig
 from fst.config.several import is_many, network_settings
 from fst.config.signatures import registered
 from fst.data.paintings import SWATCHES, located, painting
@@ -219,3 +220,12 @@ def accelerator(requested: str) -> str:
     if requested == "mps" and not torch.backends.mps.is_available():
         raise UserError("trainer.accelerator=mps, but torch finds none; use trainer=auto or trainer=cpu")
     return requested
+
+
+def device(trainer: TrainerConfig) -> str:
+    """Where this process of a run computes, as torch names it, "cuda:3": for what Lightning's trainer does not do."""
+    kind = accelerator(trainer.accelerator)
+    if kind != "cuda":
+        return kind
+    gpus = trainer.devices if isinstance(trainer.devices, list) else range(torch.cuda.device_count())
+    return f"cuda:{gpus[int(os.environ.get('LOCAL_RANK', 0)) % len(gpus)]}"  # Lightning numbers a run's processes so
