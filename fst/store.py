@@ -73,7 +73,7 @@ def _download(remote: Remote, target: Path, *, title: str, otherwise: str) -> st
         ):
             _check_answer(response, remote.address)
             task = progress.add_task(title, total=remote.size)
-            while chunk := response.read(CHUNK_BYTES):
+            while chunk := _read(response):
                 out.write(chunk)
                 digest.update(chunk)
                 progress.advance(task, len(chunk))
@@ -88,6 +88,14 @@ def _download(remote: Remote, target: Path, *, title: str, otherwise: str) -> st
             f"{remote.address}: {reason}; connect to a network, put the file there, or {otherwise}"
         ) from None
     return digest.hexdigest()
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    """The next bytes; ConnectionError for any OSError, as of TLS: `replacing` would take it for one of the disk."""
+    try:
+        return response.read(CHUNK_BYTES)
+    except OSError as error:
+        raise ConnectionError(error.strerror or str(error)) from None
 
 
 def _check_answer(response: http.client.HTTPResponse, address: str) -> None:

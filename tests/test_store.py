@@ -1,8 +1,10 @@
+import errno
 import hashlib
 import http.client
 import http.server
 import os
 import random
+import ssl
 import threading
 from types import SimpleNamespace
 
@@ -84,6 +86,17 @@ def test_a_cut_download_without_a_known_digest_is_noticed(server, home):
     with pytest.raises(UserError, match="ended after 2 MB of 3 MB"):
         store.fetch("x.bin", Remote(f"{server}/cut", None, None), otherwise="go without")
     assert not any((home).iterdir())
+
+
+@pytest.mark.parametrize("error", [ssl.SSLEOFError(8, "EOF occurred"), OSError(errno.EHOSTUNREACH, "No route to host")])
+def test_a_connection_that_breaks_is_not_said_to_be_the_disk(server, home, monkeypatch, error):
+    def broken(*_: object) -> bytes:
+        raise error
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", broken)
+    with pytest.raises(UserError, match=f"could not be downloaded from .*{error.strerror}.*go without"):
+        store.fetch("styles/x.jpg", Remote(f"{server}/x", DIGEST, len(CONTENT)), otherwise="go without")
+    assert not any((home / "styles").iterdir())
 
 
 @pytest.mark.parametrize("size", [528_000_000, None])
