@@ -217,6 +217,15 @@ def test_settings_are_written_as_on_the_command_line():
     assert table.differing([*runs, fake("c", {"x": 1, "y": [1], "z": 3, "run.cpu": "new"})]) == ["y", "z", "run.cpu"]
 
 
+def test_runs_stand_in_the_order_of_the_numbers_in_their_names(tmp_path):
+    """Of digits: a square of two is none, though Python calls it a digit."""
+    for name in ("10_a", "2_a", "2²3"):
+        (tmp_path / name).mkdir()
+        for file in (runfolder.CONFIG, runfolder.RUN):
+            (tmp_path / name / file).touch()
+    assert [path.name for path in reading.find([tmp_path])] == ["2_a", "2²3", "10_a"]
+
+
 def test_long_curves_are_averaged_and_keep_their_end():
     points = [(step, float(step % 2)) for step in range(1, 1001)]
     short = page.reduced(points, 100)

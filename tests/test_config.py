@@ -162,6 +162,7 @@ def test_a_mistake_is_one_line_with_the_cure(argument, said) -> None:
         ("trainer.strategy=dpp", "did you mean 'ddp'"),
         ("trainer.devices=many", "a number of devices"),
         ("trainer.devices=0", "a number of devices"),
+        ("trainer.devices='²'", "a number of devices"),
         ("method.learning_rate=0", "above 0"),
         ("method.learning_rate=inf", "finite"),
         ("trainer.gradient_clip_val=-1", "above 0"),

@@ -105,7 +105,7 @@ def _finite(metrics: Any) -> dict[str, float]:
 
 def _natural(path: Path) -> list[tuple[int, str]]:
     """A key to sort paths by, numbers in them by value."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path))]
 
 
 def _previews(folder: Path) -> tuple[dict[str, Path], dict[str, dict[int, Path]]]:

@@ -169,7 +169,7 @@ class TrainerConfig:
         one_of("trainer.strategy", self.strategy, ("auto", "ddp"))
         one_of("trainer.precision", self.precision, PRECISIONS)
         devices = self.devices
-        counted = str(devices).isdigit() and int(devices) > 0
+        counted = str(devices).isdecimal() and int(devices) > 0
         if devices not in ("auto", -1) and not counted and not (isinstance(devices, list) and devices):
             said = "write auto, a number of devices, or a list of them as [0,1]"
             raise UserError(f"trainer.devices is '{devices}'; {said}")
