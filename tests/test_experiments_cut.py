@@ -1,8 +1,12 @@
 """Cutting a network down takes away what changes nothing first."""
 
-import torch
+from pathlib import Path
 
-from experiments.architectures.cut import BODY, cut
+import pytest
+import torch
+from photos import make_photos
+
+from experiments.architectures.cut import BODY, PHOTOS, SIDE, cut, some_of
 from fst.networks.realtime import Realtime
 
 UNUSED, IDLE = [1, 7], 2  # channels at the coarsest resolution, and a block there
@@ -27,3 +31,9 @@ def test_what_a_network_does_not_use_goes_without_a_trace() -> None:
     smaller.load_state_dict(cut(network, 3, photos, width=8, blocks=2))
     assert torch.allclose(smaller(photos), before, atol=1e-4)
     assert before.std() > 0.05
+
+
+@pytest.mark.parametrize(("there", "taken"), [(3, 3), (2 * PHOTOS, PHOTOS)])
+def test_a_few_photos_are_enough(tmp_path: Path, there: int, taken: int) -> None:
+    make_photos(tmp_path, there)
+    assert some_of(tmp_path).shape == (taken, 3, SIDE, SIDE)

@@ -8,6 +8,15 @@ from photos import make_photos
 from PIL import Image
 
 from fst import stylefile
+from fst.errors import UserError
+
+
+def test_a_store_without_photos_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from experiments.gpu.pictures import photos
+
+    monkeypatch.setenv("FST_HOME", str(tmp_path))
+    with pytest.raises(UserError, match="no photos to train on"):
+        photos("cpu")
 
 
 def test_its_parts_leave_style_files_and_tables(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,6 +100,13 @@ def _below(weights: Weights, name: str) -> list[tuple[str, Tensor]]:
     return [(key.removeprefix(name), tensor) for key, tensor in weights.items() if key.startswith(f"{name}.")]
 
 
+def some_of(folder: Path) -> Tensor:
+    """The middle squares of some of a folder's photos, all of a few, (N, 3, SIDE, SIDE) in [0, 1]."""
+    found = images.files(folder)
+    some = found[:: max(1, len(found) // PHOTOS)]
+    return torch.cat([images.to_tensor(images.square(images.read(one), SIDE)) for one in some])
+
+
 @torch.inference_mode()
 def main() -> None:
     """Run the command line."""
@@ -118,10 +125,7 @@ def main() -> None:
     folder = store.find("photos")
     if folder is None:
         raise UserError(f"{store.home()}/photos does not exist: put a few photos there")
-    found = images.files(folder)
-    photos = torch.cat(
-        [images.to_tensor(images.square(images.read(one), SIDE)) for one in found[:: len(found) // PHOTOS]]
-    )
+    photos = some_of(folder)
     own = style.network()
     before = own(photos)
     weights = cut(own, settings["depths"][-1], photos, given.width, given.blocks)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fst import images, store
+from fst.errors import UserError
 
 SIDE, LONGEST = 288, 432  # of a picture's short edge; of its long one, cut beyond
 PHOTOS = ("imagenet-sample", "coco", "photos")
@@ -20,7 +21,7 @@ SKY, SHAPES = 112, (4, 8, 16, 28)  # pixels: of a smooth sky's edge, and of the 
 
 
 class Bank:
-    """Pictures of different sizes as one tensor uint8 (K, 3, LONGEST, LONGEST), and where each ends.
+    """Pictures of different sizes as one tensor uint8 (K, 3, room, room), room for the longest, and where each ends.
 
     Args:
         files: images.
@@ -77,8 +78,10 @@ class Bank:
 
 
 def photos(device: str) -> tuple[Bank, list[Path]]:
-    """The store's photos but for a few, and those few."""
+    """The store's photos but for a few, and those few; a store without any is a UserError."""
     folders = [found for folder in PHOTOS if (found := store.find(folder)) is not None]
+    if not folders:
+        raise UserError(f"{store.home()} has no photos to train on: put some into one of {', '.join(PHOTOS)}")
     files = [file for folder in folders for file in images.files(folder)]
     held = files[len(files) // (2 * HELD_OUT) :: max(1, len(files) // HELD_OUT)][:HELD_OUT]
     return Bank([file for file in files if file not in held], device), held
