@@ -49,6 +49,17 @@ def test_auto_precision_on_a_cpu_is_what_was_measured_faster(
     assert fast.choose_precision("32-true", "cpu") == "32-true"
 
 
+def test_all_processes_of_a_run_compute_in_the_precision_that_the_first_one_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gains = iter([1.3, 1.1])
+    monkeypatch.setattr("os.environ", environment := {})
+    monkeypatch.setattr(fast, "_bf16_gain", lambda: next(gains))
+    assert fast.choose_precision("auto", "cpu") == "bf16-mixed"
+    environment["LOCAL_RANK"] = "1"  # as Lightning starts it, with the first one's environment
+    assert fast.choose_precision("auto", "cpu") == "bf16-mixed"
+
+
 def test_measuring_leaves_a_runs_random_numbers_as_they_are() -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)
@@ -65,12 +76,26 @@ def test_half_precision_is_refused_on_a_cpu() -> None:
 
 
 def test_compiling_is_for_long_runs_with_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "_can_compile", lambda: True)
+    monkeypatch.setattr(fast, "_can_compile", lambda accelerator: True)
     here = {"accelerator": "cpu", "full_resolution": True}
     assert fast.choose_compile("auto", 40_000, **here) and not fast.choose_compile("auto", 50, **here)
     assert fast.choose_compile(True, 1, **here) and not fast.choose_compile("false", 40_000, **here)
     coarse = {"full_resolution": False}
     assert not fast.choose_compile("auto", 40_000, accelerator="cpu", **coarse)
     assert fast.choose_compile("auto", 40_000, accelerator="cuda", **coarse)
-    monkeypatch.setattr(fast, "_can_compile", lambda: False)
+    monkeypatch.setattr(fast, "_can_compile", lambda accelerator: False)
     assert not fast.choose_compile("auto", 40_000, **here)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "triton", "compiled"), [("cuda", True, True), ("cuda", False, False), ("mps", True, False)]
+)
+def test_a_gpu_without_triton_does_not_compile_by_itself(
+    monkeypatch: pytest.MonkeyPatch, accelerator: str, triton: bool, compiled: bool
+) -> None:
+    """The run would end at its first step."""
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    monkeypatch.setattr("pathlib.Path.is_file", lambda path: True)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: triton or None)
+    assert fast.choose_compile("auto", 40_000, accelerator=accelerator, full_resolution=True) == compiled
+    assert fast.choose_compile("true", 40_000, accelerator=accelerator, full_resolution=True)

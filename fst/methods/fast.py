@@ -1,5 +1,7 @@
 """The fast path on whatever machine this is: precision and compilation."""
 
+import importlib.util
+import os
 import shutil
 import statistics
 import sysconfig
@@ -13,6 +15,7 @@ from fst.errors import UserError
 
 COMPILE_STEPS = 500  # compiling Johnson's network takes half a minute and saves a tenth of each step after it
 WORTHWHILE = 1.2  # bf16 must beat fp32 by this much: it costs precision
+MEASURED = "FST_CPU_PRECISION"  # an environment variable: which of them this machine's CPU was found to be for
 
 
 def choose_precision(requested: str, accelerator: str) -> str:
@@ -25,7 +28,10 @@ def choose_precision(requested: str, accelerator: str) -> str:
     if requested != "auto":
         return requested
     if accelerator == "cpu":
-        return "bf16-mixed" if _bf16_gain() > WORTHWHILE else "32-true"
+        # Timed by the first process of a run, whose environment the others have: each by itself might find another.
+        if int(os.environ.get("LOCAL_RANK", 0)) == 0 or MEASURED not in os.environ:
+            os.environ[MEASURED] = "bf16-mixed" if _bf16_gain() > WORTHWHILE else "32-true"
+        return os.environ[MEASURED]
     return "bf16-mixed" if accelerator == "cuda" and torch.cuda.is_bf16_supported(False) else "32-true"
 
 
@@ -55,10 +61,15 @@ def choose_compile(requested: object, steps: int, *, accelerator: str, full_reso
     wanted = str(requested).lower()
     if wanted != "auto":
         return wanted == "true"
-    return steps >= COMPILE_STEPS and (full_resolution or accelerator != "cpu") and _can_compile()
+    return steps >= COMPILE_STEPS and (full_resolution or accelerator != "cpu") and _can_compile(accelerator)
 
 
-def _can_compile() -> bool:
-    """Whether torch.compile finds what it needs: a C++ compiler and Python's headers."""
+def _can_compile(accelerator: str) -> bool:
+    """Whether torch.compile finds what it needs: a C++ compiler, Python's headers, and for a GPU Triton.
+
+    PyTorch for Windows brings no Triton. On Apple's GPUs compiling is new in torch, and fst was never tried with it.
+    """
+    if accelerator == "mps" or (accelerator == "cuda" and importlib.util.find_spec("triton") is None):
+        return False
     compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
     return compiler is not None and Path(sysconfig.get_paths()["include"], "Python.h").is_file()
