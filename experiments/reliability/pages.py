@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import io
 import re
@@ -73,7 +72,3 @@ async def frame(channel: aiohttp.ClientWebSocketResponse, picture: bytes, number
             return time.monotonic() - began
         if message.type != aiohttp.WSMsgType.TEXT or "error" in message.data:
             raise ConnectionError(f"instead of a frame: {str(message.data)[:100]}")
-
-
-def run(work) -> None:
-    asyncio.run(work)

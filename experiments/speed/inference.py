@@ -189,8 +189,6 @@ def parts_rows(style: str, folder: Path, seconds: float) -> dict[str, dict[str, 
 
 
 def measure(styles: dict[str, str], folder: Path, quick: bool) -> dict:
-    import torch
-
     from fst.stylize.openvino_backend import has_bf16
 
     precisions = ["f32", *(["bf16"] if has_bf16() else []), "int8"]
