@@ -334,6 +334,14 @@ def test_git_state_of_a_checkout_and_of_a_package_inside_another(tmp_path, monke
     new.unlink()
     git("apply", tmp_path / "run" / "changes.patch")
     assert new.read_text() == "new\n" and metadata.git_state()["dirty"]
+    new.write_bytes(b"caf\xe9\r\n")  # another system's ends of lines, and no UTF-8
+    git("add", new)
+    git("commit", "-m", "second")
+    new.write_bytes(b"caf\xe9\r\nth\xe9\r\n")
+    metadata.write_run(tmp_path / "run", {})
+    git("checkout", new)
+    git("apply", tmp_path / "run" / "changes.patch")
+    assert new.read_bytes() == b"caf\xe9\r\nth\xe9\r\n"
     inside = tmp_path / "venv"
     inside.mkdir()
     monkeypatch.setattr(metadata, "CHECKOUT", inside.resolve())

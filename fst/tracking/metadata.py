@@ -16,7 +16,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
-from fst.files import read_json, write_json, write_text
+from fst.files import read_json, replacing, write_json, write_text
 from fst.runfolder import CHANGES, CONFIG, RUN, RUNNING, write_state
 from fst.system import cores
 from fst.values import literal
@@ -62,7 +62,9 @@ def write_run(run_dir: str | Path, settings: dict[str, Any]) -> None:
     write_state(folder, RUNNING)
     if facts["git"] and facts["git"]["dirty"]:
         new = [_git("diff", "--binary", "--no-index", os.devnull, name, differing=True) for name in _new_files()]
-        write_text(folder / CHANGES, "".join(filter(None, [_git("diff", "--binary", "HEAD"), *new])))
+        patch = "".join(filter(None, [_git("diff", "--binary", "HEAD"), *new]))
+        with replacing(folder / CHANGES) as beside:  # byte by byte, or it would not apply
+            beside.write_bytes(patch.encode("utf-8", "surrogateescape"))
 
 
 def git_state() -> dict[str, Any] | None:
@@ -84,13 +86,15 @@ def _new_files() -> list[str]:
 
 
 def _git(*arguments: str, differing: bool = False) -> str | None:
-    """What git prints; None where it cannot. `differing`: by status 1 it says that it found a difference."""
+    """What git prints; None where it cannot. `differing`: by status 1 it says that it found a difference.
+
+    Ends of lines are as they were, and what is no UTF-8 is as `surrogateescape` has it.
+    """
     try:
-        command = ["git", "-C", str(CHECKOUT), *arguments]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=20, errors="replace")
+        ran = subprocess.run(["git", "-C", str(CHECKOUT), *arguments], capture_output=True, timeout=20)
     except (OSError, subprocess.SubprocessError):
         return None
-    return ran.stdout if ran.returncode == int(differing) else None
+    return ran.stdout.decode("utf-8", "surrogateescape") if ran.returncode == int(differing) else None
 
 
 def _cpu_model() -> str:
