@@ -4,12 +4,18 @@ import contextlib
 import itertools
 import json
 import math
+import os
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from fst.errors import UserError
+
+
+def expanded(name: str | Path) -> Path:
+    """A path whose ~ or ~user at the beginning is that home folder; where there is no such user, a file's own name."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111  Path's raises for ~nobody
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from fst.config.commandline import quoted
 from fst.config.compose import PRIMARY, composed, mistakes, register
 from fst.config.schema import check, short_name
 from fst.errors import UserError, one_line_errors
-from fst.files import new_folder, number, read_json, shown, write_json
+from fst.files import expanded, new_folder, number, read_json, shown, write_json
 from fst.methods.method import build
 from fst.runfolder import CHECKPOINT, CONFIG, STYLE, held
 from fst.sweep import arms, search, summary
@@ -233,7 +233,7 @@ def _sweep_to_go_on(overrides: list[str]) -> list[str] | None:
     """
     if (named := replay.given(overrides, "resume")) is None:
         return None
-    folder = Path(named).expanduser()
+    folder = expanded(named)
     if not (saved := read_json(folder / COMMAND).get("overrides")):
         return None
     more = [override for override in overrides if not override.startswith(("resume=", "hydra"))]

@@ -12,7 +12,7 @@ from pathlib import Path
 import platformdirs
 
 from fst.errors import UserError
-from fst.files import replacing
+from fst.files import expanded, replacing
 
 CHUNK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 20
@@ -29,7 +29,7 @@ class Remote:
 
 def home() -> Path:
     """The store's folder: the environment variable FST_HOME, or the platform's user cache folder for fst."""
-    return Path(os.environ.get("FST_HOME") or platformdirs.user_cache_dir("fst", appauthor=False)).expanduser()
+    return expanded(os.environ.get("FST_HOME") or platformdirs.user_cache_dir("fst", appauthor=False))
 
 
 def find(name: str) -> Path | None:

@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from fst.errors import UserError
-from fst.files import new_folder, number, read_json, replacing, uniquely, visible
+from fst.files import expanded, new_folder, number, read_json, replacing, uniquely, visible
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
@@ -17,6 +17,13 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
             written = beside.stat().st_ino
         assert target.read_text() == text and target.stat().st_ino == written, "renamed: no reader sees half a copy"
     assert [path.name for path in (target.parent).iterdir()] == ["file.txt"]
+
+
+def test_a_tilde_is_a_home_folder_where_there_is_such_a_user(monkeypatch):
+    monkeypatch.setenv("HOME", "/somewhere")
+    monkeypatch.setenv("USERPROFILE", "/somewhere")  # Windows'
+    names = ("~/photo.jpg", "~nobody-of-that-name/photo.jpg", "photo~.jpg")
+    assert [expanded(name).as_posix() for name in names] == ["/somewhere/photo.jpg", *names[1:]]
 
 
 def test_a_new_folder_is_nobody_elses(tmp_path):

@@ -286,6 +286,7 @@ def test_folders_of_paintings_and_files_of_many_are_each_that_they_hold(shelf, t
         ("munch", "no style 'munch' comes with fst, but it can be trained in a minute"),
         ("nobody", "unknown style 'nobody'; choose from "),
         ("none.jpg", "painting none.jpg does not exist"),
+        ("~nobody-of-that-name/none.jpg", "painting ~nobody-of-that-name/none.jpg does not exist"),
         ("FOLDER/none.jpg:0.5,gogh:0.5", "none.jpg does not exist"),
         ("FOLDER/none.safetensors:gogh", "none.safetensors does not exist"),
         ("FOLDER/gogh.safetensors:gogh", "a single style"),
@@ -315,6 +316,11 @@ def test_what_makes_no_sense_is_said_in_a_line(shelf, style, says):
     finally:
         for name in ("newer", "torn"):
             (shelf / f"{name}.safetensors").unlink()
+
+
+def test_a_tilde_before_no_users_name_is_a_name():
+    names = ["~nobody-of-that-name/a.jpg", "~nobody-of-that-name"]
+    assert styles.split(",".join(names)) == names
 
 
 def test_the_list_names_styles_of_both_kinds_with_their_figures(capsys, monkeypatch):

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from fst.errors import UserError, near, one_line_errors
+from fst.files import expanded
 
 USAGE = """
 python -m fst.compare FOLDER... [output=FILE.html]
@@ -42,13 +43,13 @@ def parsed(words: list[str]) -> tuple[list[Path], Path]:
     """(folders, output); a folder whose name holds "=" is a folder."""
     folders, output = [], Path("compare.html")
     for word in words:
-        path = Path(word).expanduser()
+        path = expanded(word)
         if path.exists():
             folders.append(path)
         elif word == "output=":
             raise UserError("output= needs a value; see --help")
         elif word.startswith("output="):
-            output = Path(word.removeprefix("output=")).expanduser()
+            output = expanded(word.removeprefix("output="))
         elif word.startswith("-"):
             raise UserError(f"there is no option '{word}': write folders and output=FILE.html; see --help")
         elif "=" in word and "/" not in (key := word.partition("=")[0]):

@@ -18,7 +18,7 @@ from fst.config.compose import composed
 from fst.config.schema import AUTO, choices
 from fst.config.signatures import registered
 from fst.errors import UserError
-from fst.files import read_json
+from fst.files import expanded, read_json
 from fst.runfolder import CHECKPOINT, CONFIG, JOB, RUN, circumstances, read_config
 from fst.values import leaves
 
@@ -45,7 +45,7 @@ def earlier(overrides: list[str]) -> list[str]:
         return []
     if given(overrides, "experiment"):
         raise UserError("the earlier run has every setting, so experiment= has no part in it: leave it out")
-    folder = Path(resume or rerun).expanduser()
+    folder = expanded(resume or rerun)
     saved = _settings(folder) | (dict.fromkeys(NAMES) if rerun else {})
     words = _choices(saved) | {key: _written(value) for key, value in saved.items()}
     try:
@@ -72,7 +72,7 @@ def located(overrides: list[str]) -> list[str]:
 
 
 def _run_to_resume(named: str) -> Path:
-    path = Path(named).expanduser()
+    path = expanded(named)
     if named == "last":
         found = sorted(RUNS.rglob(str(CHECKPOINT)), key=lambda file: file.stat().st_mtime)
         if not found:
@@ -119,7 +119,7 @@ def difference(folder: Path, wanted: DictConfig) -> str | None:
         if AUTO in (now, then) or (not painted and any(f"{key}.".startswith(f"{u}.") for u in UNLEARNT)):
             continue
         if key in FILE_KEYS and now and then:
-            now, then = (str(Path(name).expanduser().resolve()) for name in (now, then))
+            now, then = (str(expanded(name).resolve()) for name in (now, then))
         if now != then and not (key == "style.image" and now is None):  # a swatch stood in
             return f"{key}={then} instead of {now}"
     return None
@@ -127,7 +127,7 @@ def difference(folder: Path, wanted: DictConfig) -> str | None:
 
 def differences(folder: str | Path, now: dict[str, Any]) -> list[str]:
     """What is not as it was in the run of a folder, one line each, by `fst.tracking.metadata.run_metadata()`."""
-    facts = _read(Path(folder).expanduser())[1]
+    facts = _read(expanded(folder))[1]
     then, here = circumstances(facts), circumstances(now)
     was_changed, is_changed = then.pop("changes"), here.pop("changes")
     changed = [f"{key} was {was}, is {here.get(key)}" for key, was in then.items() if was not in (None, here.get(key))]

@@ -12,6 +12,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from fst.config.signatures import Signature, registered
 from fst.errors import UserError
+from fst.files import expanded
 from fst.losses.names import check_layers, check_weights, layer_names, smallest_side
 from fst.values import above_zero, at_least, between, is_file, one_of
 
@@ -133,7 +134,7 @@ class DataConfig:
             one_of("data.name", self.name, DATA)
         if self.name == "folder" and self.root is None:
             raise UserError("data=folder needs the folder of photos: data.root=DIR")
-        if self.root is not None and not self.download and not Path(self.root).expanduser().is_dir():
+        if self.root is not None and not self.download and not expanded(self.root).is_dir():
             raise UserError(f"data.root: there is no folder {self.root}")
         between("data.size", self.size, 1, LARGEST_CROP)
         at_least("data.batch_size", self.batch_size, 1)

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from fst.config import groups
 from fst.config.schema import StyleConfig, TrainConfig, short_name
 from fst.errors import UserError, near
+from fst.files import expanded
 
 SHOWN = 3  # names in a run's own name; of more, their number
 
@@ -27,7 +28,7 @@ def styles(style: StyleConfig) -> dict[str, StyleConfig]:
     found: dict[str, StyleConfig] = {}
     known = groups.files("style")
     for name in style.names:
-        if name not in known and not Path(name).expanduser().is_file():
+        if name not in known and not expanded(name).is_file():
             raise UserError(f"style=[...]: '{name}' is neither a style nor an image file{near(name, list(known))}")
         chosen = OmegaConf.load(known[name]) if name in known else {"name": "custom", "image": name}
         one = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(StyleConfig), chosen, {"size": style.size}))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fst import images, store
 from fst.errors import UserError
+from fst.files import expanded
 
 HELD_OUT_EVERY = 16  # by name
 SHORT, SEEN = 320, 288  # pixels: of a painting's short edge, and of the crop of it that is seen
@@ -17,7 +18,7 @@ COPIES = 4  # crops of a painting; the last has other colours
 
 def split(folder: str | None) -> tuple[list[Path], list[Path]]:
     """The paintings of a folder (None: the store's) to learn from, and those held out; UserError for too few."""
-    found = store.find("paintings") if folder is None else Path(folder).expanduser()
+    found = store.find("paintings") if folder is None else expanded(folder)
     if found is None:
         raise UserError("a predictor learns from a folder of paintings: style.paintings=FOLDER")
     files = images.files(found)

@@ -8,6 +8,7 @@ import numpy as np
 from fst import images, store
 from fst.config.schema import StyleConfig
 from fst.errors import UserError
+from fst.files import expanded
 
 SWATCHES = Path(__file__).parents[1] / "styles"  # NAME.jpg: textures with the statistics of paintings
 
@@ -30,7 +31,7 @@ def located(style: StyleConfig) -> Path:
         UserError: a missing file, or no network and no swatch.
     """
     if style.image is not None:
-        return Path(style.image).expanduser()
+        return expanded(style.image)
     name = f"styles/{style.file}"
     if style.address is None and store.find(name) is None:
         raise UserError(f"style={style.name}: {store.home() / name} does not exist; name a picture: style.image=PATH")

@@ -18,6 +18,7 @@ from fst.data.order import EndlessBatches
 from fst.data.procedural import DrawnImages, held_out_drawings
 from fst.data.training_photos import Held, Photos, TrainingPhotos, hold_out, split
 from fst.errors import UserError
+from fst.files import expanded
 from fst.system import data_workers
 
 log = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ def _chosen(config: DataConfig) -> str:
 
 def _places(config: DataConfig, name: str) -> tuple[list[Path], Sequence[Archive]]:
     """The folders to train on and, of COCO, to hold out from, and what can fill them; none for drawn images."""
-    root = None if config.root is None else Path(config.root).expanduser()
+    root = None if config.root is None else expanded(config.root)
     if name not in ARCHIVES:
         return ([root] if name == "folder" else []), ()
     archives = ARCHIVES[name]

@@ -28,6 +28,7 @@ from fst.data.paintings import painting
 from fst.errors import UserError, near, one_line_errors
 from fst.evaluate.grid import grid
 from fst.evaluate.report import METRICS, markdown
+from fst.files import expanded
 from fst.losses.terms import TERMS
 from fst.losses.terms.evenness import unevenness
 from fst.methods import parts
@@ -203,7 +204,7 @@ def painter(source: str, photos: Sequence[str]) -> tuple[Paint, str | None]:
 
     `photos` are the names in the order in which they will be painted; a folder that lacks one is a UserError.
     """
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     if not folder.is_dir() or (folder / runfolder.STYLE).is_file():
         style = styles.find(source)
         return as_used(style.network()), style.info.name

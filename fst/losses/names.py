@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fst.errors import UserError, near
+from fst.files import expanded
 from fst.values import one_of
 
 SMALL = "vgg16_small"
@@ -40,7 +41,7 @@ def check_layers(layers: Iterable[str], architecture: str = "vgg16") -> None:
 def check_weights(source: str, architecture: str = "vgg16") -> None:
     """Raise UserError for a source of weights that is neither one of the architecture's names nor a file."""
     known = WEIGHTS[architecture]
-    if source in known or Path(source).expanduser().is_file():
+    if source in known or expanded(source).is_file():
         return
     if Path(source).suffix or "/" in source:
         raise UserError(f"weights file {source} does not exist")

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fst import store
 from fst.errors import UserError
+from fst.files import expanded
 from fst.losses.names import BUNDLED, check_weights, convolution_number, layer_names
 from fst.losses.vgg import VGGFeatures, tensor_shapes
 
@@ -83,7 +84,7 @@ def _locate(source: str, architecture: str, needed: list[str]) -> Path:
     if source == BUNDLED:
         return SMALL_WEIGHTS
     if (architecture, source) not in PINNED:
-        return Path(source).expanduser()
+        return expanded(source)
     reached, cut = _longest_cut() if source == OXFORD else ([], None)
     if len(reached) >= len(needed):
         return cut

@@ -16,7 +16,7 @@ from fst.config.several import is_many, network_settings
 from fst.config.signatures import registered
 from fst.data.paintings import SWATCHES, located, painting
 from fst.errors import UserError, near
-from fst.files import shown
+from fst.files import expanded, shown
 from fst.losses.criterion import Criterion
 from fst.losses.names import check_layers
 from fst.losses.style_target import StyleTarget
@@ -102,7 +102,7 @@ def decide_start(config: TrainConfig) -> str | None:
 def start_file(style: str) -> Path:
     """The style file that `method.init_from` names: a bundled style, a file or a run folder; UserError for none."""
     shelf = stylefile.bundled() | {"many": stylefile.BUNDLED / stylefile.MANY}
-    path = shelf.get(style, Path(style).expanduser())
+    path = shelf.get(style, expanded(style))
     path = path / STYLE if path.is_dir() else path
     if not path.is_file():
         raise UserError(f"method.init_from={style} does not exist{near(style, list(shelf))}")

@@ -11,7 +11,7 @@ import numpy as np
 
 from fst import images
 from fst.errors import UserError, require
-from fst.files import check_free, replacing
+from fst.files import check_free, expanded, replacing
 from fst.stylize import styles
 from fst.stylize.framing import MARGIN, working
 from fst.stylize.many import PAINTING_SIZE
@@ -45,7 +45,7 @@ def export(kind: str, style: str, output: str | None, *, overwrite: bool, painti
     found = styles.find(style, painting_size)
     if found.vectors is not None and len(found.vectors) > 1:
         raise UserError(f"style={style} moves, which a network does not: export one of its styles")
-    target = Path(output).expanduser() if output is not None else Path(f"{found.name}.onnx")
+    target = expanded(output) if output is not None else Path(f"{found.name}.onnx")
     if target.suffix != ".onnx":
         raise UserError(f"output={target} should end in .onnx")
     check_free(target, overwrite)

@@ -15,7 +15,6 @@ import dataclasses
 import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 
 from fst import images, stylefile
 from fst.errors import one_line_errors
+from fst.files import expanded
 from fst.networks import Network
 from fst.networks.conditional import Conditional
 from fst.stylize.rewrite import behaves_as, faster
@@ -153,7 +153,7 @@ def main(arguments: list[str]) -> None:
     network, info = stylefile.load(path)
     many = isinstance(network, Conditional)
     networks = [network.for_style({name: 1}) for name in network.names] if many else [network]
-    found = images.files(Path(folder).expanduser())
+    found = images.files(expanded(folder))
     some = found[:: max(1, len(found) // PHOTOS)][:PHOTOS]
     photos = [images.to_tensor(images.square(images.read(photo), SIDE)) for photo in some]
     ranges = widest([measure(network, photos) for network in networks])

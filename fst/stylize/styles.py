@@ -13,7 +13,7 @@ import numpy as np
 
 from fst import images, runfolder, store, stylefile
 from fst.errors import UserError, near, require
-from fst.files import uniquely, visible
+from fst.files import expanded, uniquely, visible
 from fst.stylefile import CHECKPOINT_INFO, NETWORK_PREFIX
 from fst.stylize.many import LARGEST, NARROWEST, PAINTING_SIZE, Style, bundled, file_name, is_many, of_many, opened
 from fst.values import between
@@ -37,7 +37,7 @@ def find(style: str | Path, painting_size: int = PAINTING_SIZE) -> Style:
     """
     between("painting_size", painting_size, NARROWEST, LARGEST, ": pixels of a painting's long edge when it is read")
     text, shelf = str(style), stylefile.bundled()
-    path = Path(text).expanduser()
+    path = expanded(text)
     if text.startswith("wandb:"):
         return _from_folder(_download(text.removeprefix("wandb:")))
     if text in shelf:
@@ -59,7 +59,7 @@ def split(styles: str) -> list[str]:
     Raises:
         UserError: an empty name.
     """
-    if ">" in styles or styles in stylefile.bundled() or Path(styles).expanduser().exists():
+    if ">" in styles or styles in stylefile.bundled() or expanded(styles).exists():
         return _each(styles)
     names = [name.strip() for name in styles.split(",")]
     if not all(names):
@@ -128,7 +128,7 @@ def print_styles() -> None:
 
 
 def _each(name: str) -> list[str]:
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir() and not _style_files(path) and not (path / runfolder.CONFIG).exists():
         return [str(file) for file in images.files(path)]
     if name == MANY:
@@ -182,10 +182,10 @@ def _shares(text: str) -> dict[str, float]:
 def _one(text: str, size: int) -> Style:
     """A style of a file of many: FILE.safetensors:NAME, or the bundled file's, by its name or a painting."""
     file = OF_FILE.fullmatch(text)
-    many, name = (opened(Path(file[1]).expanduser()), file[2]) if file else (bundled(), text)
+    many, name = (opened(expanded(file[1])), file[2]) if file else (bundled(), text)
     if name in many.names:
         return of_many(many, name, many.vector(name)[None])
-    painting = Path(name).expanduser()
+    painting = expanded(name)
     if _is_painting(painting):
         return of_many(many, painting.stem, many.read(painting, size)[None])
     if painting.suffix == ".ckpt" or len(painting.parts) > 1:
