@@ -346,8 +346,9 @@ def test_the_next_free_port_is_taken(monkeypatch, capsys):
     said = capsys.readouterr().out
     assert host == "127.0.0.1" and port < taken < port + 20
     assert f"http://127.0.0.1:{taken}/" in said and f"ssh -L {taken}:127.0.0.1:{taken}" in said
-    with pytest.raises(UserError, match="no address of this machine"):
-        server.serve(InferConfig(page=PageConfig(host="203.0.113.9")), StyleLoader(["invert"], Fake), "")
+    for host in ("203.0.113.9", "nobody.invalid"):
+        with pytest.raises(UserError, match=f"page.host={host} is no address of this machine"):
+            server.serve(InferConfig(page=PageConfig(host=host)), StyleLoader(["invert"], Fake), "")
 
 
 def test_an_end_says_goodbye_to_viewers():

@@ -118,7 +118,7 @@ def _listen(host: str, port: int) -> socket.socket:
         except PermissionError:
             raise UserError(f"page.port={port} may not be used; choose one above 1023") from None
         except OSError as error:
-            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            if error.errno != errno.EADDRINUSE:  # of a name that nobody knows, create_server gives a number of its own
                 raise UserError(f"page.host={host} is no address of this machine; 127.0.0.1 is always one") from None
     raise UserError(f"page.port={port} and the 19 after it are taken; choose another")
 
