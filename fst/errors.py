@@ -40,7 +40,8 @@ def near(word: str, choices: list[str]) -> str:
     """`, did you mean 'gogh'?` when a choice is close to the word; else the choices, sorted; empty without choices."""
     import difflib
 
-    close = difflib.get_close_matches(word, choices, n=3, cutoff=0.6)
+    lower = {choice.lower(): choice for choice in choices}
+    close = [lower[match] for match in difflib.get_close_matches(word.lower(), lower, n=3, cutoff=0.6)]
     if close:
         return ", did you mean " + " or ".join(f"'{match}'" for match in close) + "?"
     return f"; choose from {', '.join(sorted(choices))}" if choices else ""

@@ -454,6 +454,7 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["source=none.jpg"], "none.jpg does not exist"),
         (["source=photo.png", "style=gog"], "did you mean 'gogh'"),
         (["source=photo.png", "output=out.xyz"], "no picture is written as '.xyz'"),
+        (["source=photo.png", "style=GOGH"], "did you mean 'gogh'"),
         (["source=photo.png", "quality=0"], "between 1 and 100: that of a JPEG"),
         (["source=photo.png", "output=window"], "window"),
         (["source=photo.png", "output=name"], "output=name is no folder"),
