@@ -40,7 +40,7 @@ EXPORTED = ("export", "style", "output", "overwrite", "painting_size")  # what a
 
 def main(arguments: list[str]) -> None:
     """Do what the command line asks for: `key=value` arguments, `styles`, or `--help`."""
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    if not arguments or arguments[0] == "help" or {"-h", "--help"} & {*arguments}:
         print(USAGE.strip())
         return
     if arguments == ["styles"]:

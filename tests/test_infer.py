@@ -504,8 +504,9 @@ def test_a_mistake_is_one_line(arguments, says):
 
 
 def test_help_and_the_table_of_styles(capsys, monkeypatch):
-    infer.main(["--help"])
-    assert "source=" in capsys.readouterr().out
+    for words in (["--help"], ["source=photo.png", "--help"]):
+        infer.main(words)
+        assert "source=" in capsys.readouterr().out
     infer.main(["styles"])
     rows = capsys.readouterr().out.splitlines()
     assert rows[0].split() == ["style", "network", "content", "objective", "painting", "artist", "year"]
