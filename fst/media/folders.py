@@ -54,6 +54,12 @@ def paint(config: InferConfig, styles: list[Style]) -> None:
     films = {file for file in places if _is_film(file)}
     if len(films) < len(places):
         jpeg_quality(config.quality)
+    if films:
+        from fst.media.video.encode import choose  # late: most folders hold no film
+        from fst.media.video.sink import checked_quality
+
+        choose(".mp4", config.codec)
+        checked_quality(config.quality, 0)
     count: Counter[str] = Counter()
     total = len(places) * len(styles)
 

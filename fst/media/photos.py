@@ -41,6 +41,8 @@ def paint(config: InferConfig, styles: list[Style]) -> None:
         UserError: no photo, or an output that does not fit.
     """
     quality = jpeg_quality(config.quality)
+    if config.codec is not None:
+        raise UserError(f"codec={config.codec} is for films: leave it out for a photo")
     piped = config.source == STANDARD
     to_standard = config.output == STANDARD or (piped and config.output is None)
     if to_standard and len(styles) > 1:
