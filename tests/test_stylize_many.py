@@ -282,7 +282,8 @@ def test_folders_of_paintings_and_files_of_many_are_each_that_they_hold(shelf, t
         ("gogh:0.5,hokusay:0.5", "did you mean 'hokusai'"),
         ("seurad", "did you mean 'seurat'"),
         ("boccioni:0.5,gogh:0.5", "a network of its own"),
-        ("gogh>", "unknown style ''"),
+        ("gogh>", "names an empty style"),
+        ("gogh:0.5,:0.5,hokusai:1", "a share for each style"),
         ("munch", "no style 'munch' comes with fst, but it can be trained in a minute"),
         ("nobody", "unknown style 'nobody'; choose from "),
         ("none.jpg", "painting none.jpg does not exist"),
@@ -316,6 +317,19 @@ def test_what_makes_no_sense_is_said_in_a_line(shelf, style, says):
     finally:
         for name in ("newer", "torn"):
             (shelf / f"{name}.safetensors").unlink()
+
+
+def test_a_paintings_name_may_have_commas_and_more(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "Waves, a > b:0.5.png"
+    for place in (name, f"paintings/{name}"):
+        images.write(place, gradient())
+    assert styles.split(name) == [name] and styles.split("paintings") == [f"paintings/{name}"]
+    assert not styles.moves(name) and styles.moves("gogh>hokusai")
+    assert styles.find(f"paintings/{name}").name == "Waves-a-b-0.5"
+    images.write("photo.png", FRAME)
+    infer.main(["source=photo.png", f"style={name}", "output=out.png", "backend=torch"])
+    assert images.read("out.png").shape == FRAME.shape
 
 
 def test_a_tilde_before_no_users_name_is_a_name():

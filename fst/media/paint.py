@@ -14,7 +14,7 @@ from fst.media import folders, photos
 from fst.media.places import STANDARD
 from fst.media.video import stabilize
 from fst.stylize import Stylizer
-from fst.stylize.styles import find_each, split
+from fst.stylize.styles import find_each, moves, split
 
 if TYPE_CHECKING:
     from fst.config.infer import InferConfig
@@ -62,7 +62,8 @@ def paint(config: InferConfig) -> None:
     if kind in ("video", "live") and config.output == STANDARD:
         raise UserError("output=- takes a photo: a video needs a file")
     watched = config.output in WATCHED or ("://" in config.source and config.output is None)
-    if ">" in config.style and (kind != "video" or watched):
+    moving = moves(config.style)
+    if moving and (kind != "video" or watched):
         raise UserError(f"style={config.style} moves over a film that is written: name a film, or one of the styles")
     stabilize.check(config.stabilize, film=kind in ("video", "many") and not watched)
     if kind == "live" or watched:
@@ -86,7 +87,7 @@ def paint(config: InferConfig) -> None:
         film_target(config.source, config.output, style.name, **where)
     how = where | {"quality": config.quality, "codec": config.codec}
     # What moves from style to style is to change, also where the film does not.
-    how["stabilize"] = "none" if ">" in config.style else config.stabilize
+    how["stabilize"] = "none" if moving else config.stabilize
     for style in styles:
         stylizer = Stylizer.configured(config, style)
         print(paint_video(config.source, config.output, stylizer, **how))

@@ -48,7 +48,12 @@ def find(style: str | Path, painting_size: int = PAINTING_SIZE) -> Style:
         return _from_checkpoint(path)
     if path.suffix == ".safetensors" or (path.is_file() and not _is_painting(path)):
         return _from_file(path)
-    return _of_many(text, painting_size)
+    return _one(text, painting_size) if path.is_file() else _of_many(text, painting_size)
+
+
+def moves(style: str) -> bool:
+    """Whether a film moves through a style, as "gogh>hokusai"; a file may have such a name, too."""
+    return ">" in style and not expanded(style).is_file()
 
 
 def split(styles: str) -> list[str]:
@@ -163,6 +168,8 @@ def _of_many(text: str, size: int) -> Style:
 def _shares(text: str) -> dict[str, float]:
     """The styles that have a share in a mixture, and their shares, whose sum is 1."""
     parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise UserError("style= names an empty style; as in style='gogh>hokusai' or style=gogh:0.7,hokusai:0.3")
     found = [SHARE.fullmatch(part) for part in parts]
     if found == [None]:
         return {parts[0]: 1.0}
