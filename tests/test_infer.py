@@ -458,6 +458,7 @@ def test_an_output_without_a_suffix_is_a_folder():
         (["source=photo.png", "codec=h264"], "codec=h264 is for films"),
         (["source=films", "codec=foo"], "no video codec is called 'foo'"),
         (["source=films", "quality=101"], "quality is 101"),
+        (["source=films/clip.mp4", "style=gogh>hokusai", "stabilize=flow"], "leave one of them out"),
         (["source=photo.png", "quality=0"], "between 1 and 100: that of a JPEG"),
         (["source=photo.png", "output=window"], "window"),
         (["source=photo.png", "output=name"], "output=name is no folder"),

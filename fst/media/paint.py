@@ -65,6 +65,8 @@ def paint(config: InferConfig) -> None:
     moving = moves(config.style)
     if moving and (kind != "video" or watched):
         raise UserError(f"style={config.style} moves over a film that is written: name a film, or one of the styles")
+    if moving and config.stabilize == "flow":
+        raise UserError(f"style={config.style} changes the paint, which stabilize=flow keeps: leave one of them out")
     stabilize.check(config.stabilize, film=kind in ("video", "many") and not watched)
     if kind == "live" or watched:
         from fst.media.live.session import run
