@@ -11,6 +11,7 @@ from training import here, run_here, tiny_arguments, train_here
 
 import infer
 from fst import stylefile
+from fst.methods.feedforward_module import FeedForwardStyleTransfer
 from fst.runfolder import read_metrics
 
 
@@ -65,3 +66,17 @@ def test_bf16_training_is_near_fp32(tmp_path: Path, tiny_vgg: Path) -> None:
     assert rough != exact
     for name in ("train/content_loss", "train/style_loss", "train/tv_loss", "val/loss"):
         assert rough[name] == pytest.approx(exact[name], rel=0.05), name
+
+
+def test_in_bf16_what_stability_compares_with_is_painted_in_bf16_too(tmp_path, tiny_vgg, monkeypatch) -> None:
+    begin, dtypes = FeedForwardStyleTransfer.on_fit_start, []
+
+    def watched(module: FeedForwardStyleTransfer) -> None:
+        convolution = next(part for part in module.network.modules() if isinstance(part, torch.nn.Conv2d))
+        convolution.register_forward_hook(lambda *call: dtypes.append((torch.is_grad_enabled(), call[-1].dtype)))
+        begin(module)
+
+    monkeypatch.setattr(FeedForwardStyleTransfer, "on_fit_start", watched)
+    changes = {"trainer__max_steps": 1, "trainer__precision": "bf16-mixed", "loss__stability_weight": 1}
+    run_here(tmp_path / "run", tiny_arguments(tmp_path, tiny_vgg, **changes))
+    assert dtypes[:2] == [(True, torch.bfloat16), (False, torch.bfloat16)]

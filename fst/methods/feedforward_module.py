@@ -130,7 +130,8 @@ class FeedForwardStyleTransfer(pl.LightningModule):
 
     def _compared(self, painted: Tensor, photos: Tensor, aim: Aim, **around: Any) -> Losses:
         content = self.criterion.content_target(photos)
-        return self.criterion(painted, content, aim.style, photos=photos, paint=aim.paint, **around)
+        paint = _in_this_precision(aim.paint, self.device.type)  # the criterion computes in fp32
+        return self.criterion(painted, content, aim.style, photos=photos, paint=paint, **around)
 
     def _style_of_untouched(self, photo: Tensor, number: int, style: str, aim: Aim) -> float:
         """The style loss of a held-out photo itself: what a network that changes nothing would have."""
@@ -291,3 +292,14 @@ class ManyStyles(FeedForwardStyleTransfer):
     @staticmethod
     def _aim(paint: Callable[..., Tensor], vectors: Tensor, style: StyleTarget) -> Aim:
         return Aim(style, lambda photos: paint(photos, vectors))
+
+
+def _in_this_precision(paint: Callable[[Tensor], Tensor], device: str) -> Callable[[Tensor], Tensor]:
+    """The same, in the precision of autocast here wherever it is called."""
+    precision = {"dtype": torch.get_autocast_dtype(device), "enabled": torch.is_autocast_enabled(device)}
+
+    def painted(photos: Tensor) -> Tensor:
+        with torch.autocast(device, **precision):
+            return paint(photos)
+
+    return painted
