@@ -19,14 +19,14 @@ class Evenness(Term):
     pixels, half a size apart, image in [0, 1]; see `unevenness`.
     """
 
+    needs_network = True
+
     def __init__(self, size: int = 8) -> None:
         super().__init__()
         at_least("loss.evenness_size", size, 2)
         self.size = size
 
     def forward(self, step: Step) -> Tensor:
-        if step.photos is None:  # a texture
-            return step.painted.new_zeros(())
         return unevenness(step.photos, step.painted, self.size)
 
 
