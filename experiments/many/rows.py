@@ -94,6 +94,6 @@ def train(steps: int, target: Path, styles: list[str]) -> None:
 
 if __name__ == "__main__":
     with one_line_errors():
-        if len(sys.argv) < 4 or not sys.argv[1].isdigit():
+        if len(sys.argv) < 4 or not sys.argv[1].isdecimal():
             raise UserError("usage: python -m experiments.many.rows STEPS FILE STYLE...")
         train(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
