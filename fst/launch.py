@@ -87,8 +87,9 @@ def checked(overrides: list[str]) -> tuple[DictConfig, DictConfig]:
 
 def say_unused(overrides: list[str], config: DictConfig) -> None:
     """A line for each setting among overrides that changes nothing with the config's method."""
+    unused = build(config.method).unused()
     for key in dict.fromkeys(override.partition("=")[0] for override in overrides):
-        if any(f"{key}.".startswith(f"{unused}.") for unused in build(config.method).unused()):
+        if any(f"{key}.".startswith(f"{one}.") for one in unused):
             print(f"{key} changes nothing with method={config.method.name}", file=sys.stderr)
 
 

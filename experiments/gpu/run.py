@@ -100,8 +100,9 @@ def _makers(options: argparse.Namespace, studio: styles.Studio) -> dict:
         "evenness": options.evenness,
         "rate": options.rate,
         "start": options.start,
+        "crop": options.crop,
+        "fused": options.compile,
     }
-    shared |= {"crop": options.crop, "fused": options.compile}
     how = How(options.steps, options.batch, **shared)
     of_many = How(options.many_steps, options.many_batch, **shared)
     if options.tiny:

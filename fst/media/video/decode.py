@@ -131,9 +131,9 @@ class VideoReader:
 
     def _missing(self) -> str | None:
         """What a file that was cut off lacks, which FFmpeg takes for its end."""
-        if self.live or not self._container.format.name.startswith(_TELL_LENGTH):
+        if not self._container.format.name.startswith(_TELL_LENGTH):
             return None
-        whole = (self._container.duration or 0) / av.time_base
+        whole = (self._container.duration or 0) / av.time_base  # of a live address it is not known
         if whole - self._reached <= max(1, whole / 20):
             return None
         return f"{self._reached:.1f} of {whole:.1f} seconds are there"
